@@ -1,0 +1,205 @@
+// Messages of the contract net (FIPA SC00029 for the acts, Smith 1980 for the lifetimes).
+// All but the award travel unsigned: the server enforces who may name himself on the subject.
+import { z } from "zod";
+import { AddressSchema, CapabilityNameSchema, PrincipalSchema, TaskIdSchema, TokenSchema }
+  from "./ids.ts";
+import { FailureSchema } from "./failure.ts";
+import { HintsSchema, RequirementsSchema } from "./spec.ts";
+
+const bytes = z.instanceof(Uint8Array);
+const finite = z.number();
+
+/** Call for proposals: the abstraction of a task, not the task. */
+export const CfpSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("cfp"),
+  cfp: TokenSchema,
+  task: TaskIdSchema,
+  version: z.string().max(32).optional(),
+  requires: RequirementsSchema.optional(),
+  hints: HintsSchema.optional(),
+  deadline: finite.optional(),
+  priority: z.int().min(0).max(9),
+  /** Bids above this are pointless. */
+  costMax: finite.optional(),
+  /** How long the call stays open, ms. */
+  windowMs: finite,
+  exclude: z.array(AddressSchema).max(64).optional(),
+  /** Answers expected to rung `all`: bids delay themselves by their rank among so many. */
+  crowd: z.int().optional(),
+});
+export type Cfp = z.infer<typeof CfpSchema>;
+
+export const BidSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("bid"),
+  /** Start and duration from now, ms, as the participant expects them. */
+  startMs: finite.min(0),
+  durationMs: finite.min(0),
+  cost: finite.min(0),
+  /** Of delivering what is claimed, 0 to 1. */
+  confidence: finite.min(0).max(1),
+  /** Share of its slot time that the agent has been busy, 0 to 1, lately. */
+  load: finite.min(0),
+  slots: z.int().min(0),
+  validMs: finite.min(0),
+});
+export type Bid = z.infer<typeof BidSchema>;
+
+export const REFUSAL_REASONS = [
+  "busy", "ineligible", "over_budget", "draining", "low_value", "stale", "not_understood",
+  "unverified",
+] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+export const RefusalSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("refusal"),
+  reason: z.enum(REFUSAL_REASONS),
+  /** Set when this refuses an award, not a call. */
+  award: z.boolean().optional(),
+  /** When a slot is expected to be free, ms from now. */
+  freeInMs: finite.min(0).optional(),
+});
+export type Refusal = z.infer<typeof RefusalSchema>;
+
+export const AnswerSchema = z.discriminatedUnion("kind", [BidSchema, RefusalSchema]);
+export type Answer = z.infer<typeof AnswerSchema>;
+
+/** A bid as an award remembers it, for `why`. Times are the claimed ones; `score` is lower-better. */
+export const SeenBidSchema = z.object({
+  from: AddressSchema,
+  startMs: finite,
+  durationMs: finite,
+  cost: finite,
+  confidence: finite,
+  load: finite,
+  /** What the initiator believed instead of `durationMs` and `confidence`. */
+  calibratedMs: finite,
+  calibratedConfidence: finite,
+  score: finite,
+});
+export type SeenBid = z.infer<typeof SeenBidSchema>;
+
+/** What an initiator signs: enough to recompute the choice, and bound to one revision. */
+export const AwardTermsSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("award"),
+  task: TaskIdSchema,
+  owner: PrincipalSchema,
+  submitter: AddressSchema,
+  capability: CapabilityNameSchema,
+  epoch: z.int().min(1),
+  attempt: z.int().min(1),
+  /** The task's revision that the claim must meet; 0 for a live call. */
+  rev: z.int().min(0),
+  /** Digest of the record at that revision: the chain's previous link. */
+  prev: z.string().max(64),
+  live: z.boolean(),
+  cfp: TokenSchema,
+  /** SHA-256 of the spec's bytes. */
+  spec: z.string().max(64),
+  initiator: AddressSchema,
+  contractor: AddressSchema,
+  rung: z.string().max(16),
+  policy: z.object({
+    name: z.string().max(64),
+    hash: z.string().max(64),
+    weights: z.record(z.string(), finite).optional(),
+    seed: finite,
+    band: finite,
+  }),
+  bids: z.array(SeenBidSchema).max(64),
+  refusals: z.int().min(0),
+  deadline: finite,
+  leaseMs: finite,
+  at: finite,
+  nonce: z.string().max(64),
+});
+export type AwardTerms = z.infer<typeof AwardTermsSchema>;
+
+/** The award as sent: signed terms, and the spec's own bytes, which the terms name by digest. */
+export const AwardSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("award"),
+  terms: bytes,
+  sig: bytes,
+  spec: bytes,
+});
+
+/** Node-available (Smith): a freed agent asks waiting initiators for work. */
+export const IdleSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("idle"),
+  slots: z.int().min(1),
+});
+
+/** An initiator's answer: what it would have the agent do. The agent bids on the most urgent. */
+export const OfferSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("offer"),
+  capability: CapabilityNameSchema,
+  /** Higher is more urgent: priority with aging, then nearness of the deadline. */
+  urgency: finite,
+  call: CfpSchema,
+});
+export type Offer = z.infer<typeof OfferSchema>;
+
+/** A busy contractor is alive and still on these tasks. */
+export const BeatSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("beat"),
+  tasks: z.array(z.tuple([TaskIdSchema, z.int()])).max(1024),
+  lagMs: finite.min(0),
+});
+export type Beat = z.infer<typeof BeatSchema>;
+
+/** Directed messages (`mesh.msg`). Each may be lost without harm. */
+export const ProgressSchema = z.object({
+  v: z.literal(1), kind: z.literal("progress"), task: TaskIdSchema, epoch: z.int(),
+  n: z.int().min(0),
+  /** 0 to 1, when the author knows it. */
+  done: finite.min(0).max(1).optional(),
+  note: z.string().max(4096).optional(),
+  /** A piece of the output, in the order of `n`. */
+  partial: z.unknown().optional(),
+});
+export type Progress = z.infer<typeof ProgressSchema>;
+
+/** The contractor to its initiator: the outcome (or failure) is stored under this revision. */
+export const DoneSchema = z.object({
+  v: z.literal(1), kind: z.literal("done"), task: TaskIdSchema, epoch: z.int(),
+  rev: z.int(), state: z.string().max(16),
+  /** How long the work itself took, ms: what the bid's claim is compared with. */
+  workedMs: finite.min(0).optional(),
+});
+
+export const CancelNoticeSchema = z.object({
+  v: z.literal(1), kind: z.literal("cancel"), task: TaskIdSchema, epoch: z.int(),
+  reason: z.string().max(1024),
+});
+
+/** "Are you there, and still on this task?" The answer is one byte: 1 yes, 0 no. */
+export const LiveProbeSchema = z.object({
+  v: z.literal(1), kind: z.literal("live"), task: TaskIdSchema, epoch: z.int(),
+  /** Who asks; he gets the beats from now on. */
+  from: AddressSchema,
+});
+
+/** You no longer hold this contract: stop. */
+export const FencedSchema = z.object({
+  v: z.literal(1), kind: z.literal("fenced"), task: TaskIdSchema, epoch: z.int(),
+});
+
+/** A live contractor's answer: nothing is stored, so the outcome itself is the message. */
+export const LiveOutcomeSchema = z.object({
+  v: z.literal(1), kind: z.literal("live"), task: TaskIdSchema, epoch: z.int(),
+  outcome: bytes.optional(),
+  failure: FailureSchema.optional(),
+  workedMs: finite.min(0).optional(),
+});
+
+export const MessageSchema = z.discriminatedUnion("kind", [
+  ProgressSchema, DoneSchema, CancelNoticeSchema, FencedSchema, LiveOutcomeSchema,
+]);
+export type Message = z.infer<typeof MessageSchema>;

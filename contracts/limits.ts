@@ -1,0 +1,75 @@
+// Every bound of the protocol: value, unit, and where the number comes from.
+
+/** Largest record stored, bytes. Origin: half the server's default max_payload (1 MiB). */
+export const RECORD_BYTES_MAX = 512 * 1024;
+/** Inputs and outputs above this go to the object store by reference, bytes. Origin: guess;
+ * keeps an award (spec inside) and a contract well under a record. */
+export const INLINE_BYTES_MAX = 64 * 1024;
+/** Largest artefact that the runtime moves by reference, bytes. Origin: guess. */
+export const ARTEFACT_BYTES_MAX = 64 * 1024 * 1024;
+/** Largest call, bid, offer, beat, bytes. Origin: guess, ten times the usual size. */
+export const CONTROL_BYTES_MAX = 8 * 1024;
+/** Largest agent card, bytes: several capabilities with their JSON Schemas. Origin: guess. */
+export const CARD_BYTES_MAX = 128 * 1024;
+/** Largest progress message, bytes. */
+export const PROGRESS_BYTES_MAX = 64 * 1024;
+
+/** Queue groups per capability in the sample rung. Origin: architecture section 3. */
+export const SAMPLE_GROUPS = 8;
+/** Groups of the small sample. Origin: power of two choices. */
+export const SMALL_SAMPLE_GROUPS = 2;
+/** How long a call stays open at most, ms, on one site. Origin: architecture section 3. */
+export const WINDOW_MS_MAX = 20;
+/** Bids kept per call; later ones are counted and dropped. Origin: guess. */
+export const BIDS_MAX = 64;
+/** Bids named in an award and so in the contract record, for `why`. */
+export const BIDS_EXPLAINED_MAX = 16;
+/** How long an award waits for the winner's claim, ms. Origin: guess; far above a round trip. */
+export const CLAIM_TIMEOUT_MS = 2_000;
+/** A bid's validity when it names none, ms. */
+export const BID_VALID_MS = 2_000;
+/** Attempts per task when the spec names none. Origin: faults page S14. */
+export const ATTEMPTS_DEFAULT = 3;
+export const ATTEMPTS_MAX = 20;
+/** First pause after a failed attempt, ms; doubled each time up to the maximum. */
+export const BACKOFF_MS = 200;
+export const BACKOFF_MS_MAX = 30_000;
+/** Deadline of a task that names none, ms from submission. Origin: guess. */
+export const DEADLINE_MS_DEFAULT = 10 * 60_000;
+/** Furthest deadline, ms from submission: 30 days. */
+export const DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
+/** Finished tasks stay readable this long, ms. Origin: architecture section 8. */
+export const RETAIN_MS_DEFAULT = 3_600_000;
+/** Lease of a contract, ms. Origin: above one R3 election (12 s), faults page S6. */
+export const LEASE_MS = 15_000;
+/** Beat of a busy contractor to each initiator it works for, ms. Origin: section 4. */
+export const BEAT_MS = 500;
+/** Silence after which an initiator gives a contract to somebody else, ms, widened by the
+ * observer's own lag. Origin: faults page F2, doubled until supervision is measured. */
+export const SILENCE_MS = 5_000;
+/** ack_wait of the supervision consumers, ms. Origin: architecture section 4. */
+export const ACK_WAIT_MS = 5_000;
+/** An agent's card lives this long without renewal, s. */
+export const CARD_TTL_S = 30;
+/** Renewal of cards, ms: a third of their life. */
+export const CARD_RENEW_MS = 10_000;
+/** A waiting task is called again after this pause at first, ms, and at most at the second. */
+export const RECALL_MS = 250;
+export const RECALL_MS_MAX = 2_000;
+/** How long a freed agent collects offers before it rejoins its groups, ms. */
+export const OFFER_WINDOW_MS = 3;
+/** How long a freed agent keeps the slot for an offer that it took, ms. */
+export const OFFER_HOLD_MS = 250;
+/** Age at which a waiting task has gained one whole level of priority, ms. */
+export const AGING_MS = 10_000;
+/** Tasks that one initiator holds at a time. Origin: guess; about 4 KB each. */
+export const OPEN_TASKS_MAX = 20_000;
+/** Clock difference tolerated between a signer and a verifier, ms. Origin: faults page 4.2. */
+export const CLOCK_SKEW_MS = 30_000;
+/** Nonces remembered per peer for the window 2 x CLOCK_SKEW_MS. Origin: guess, 4 MB. */
+export const NONCES_MAX = 65_536;
+/** Principals whose keys are cached. */
+export const KEYS_MAX = 20_000;
+/** Priority: 0 (whenever) to 9 (drop everything); 5 when the spec names none. */
+export const PRIORITY_DEFAULT = 5;
+export const PRIORITY_MAX = 9;

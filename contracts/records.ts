@@ -1,0 +1,77 @@
+// Bodies of the records under a task, besides the spec. JSON, since people read them.
+import { z } from "zod";
+import { AddressSchema, CapabilityNameSchema, TaskIdSchema } from "./ids.ts";
+import { FailureSchema } from "./failure.ts";
+import { BidSchema } from "./contract-net.ts";
+import { ReferenceSchema } from "./spec.ts";
+
+/** The winner's claim. From here this epoch owns the task. */
+export const ContractSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("contract"),
+  task: TaskIdSchema,
+  epoch: z.int().min(1),
+  attempt: z.int().min(1),
+  capability: CapabilityNameSchema,
+  contractor: AddressSchema,
+  initiator: AddressSchema,
+  bid: BidSchema.omit({ v: true, kind: true }).partial().optional(),
+  leaseMs: z.number(),
+  /** The signed award, base64url: exact bytes of the terms, and the initiator's signature. */
+  award: z.object({ terms: z.string(), sig: z.string() }),
+  prev: z.string().max(64),
+  at: z.number(),
+});
+export type Contract = z.infer<typeof ContractSchema>;
+
+export const TERMINAL_STATES = ["completed", "failed", "canceled", "expired", "rejected"] as const;
+export type TerminalState = (typeof TERMINAL_STATES)[number];
+
+/** States that a task passes through; the last five absorb. */
+export type TaskState =
+  | "submitted" | "negotiating" | "waiting" | "running" | "input_required" | TerminalState;
+
+/** The one terminal record; nothing follows it. */
+export const OutcomeSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("outcome"),
+  task: TaskIdSchema,
+  /** Epoch of the contract that produced it; 0 when no contract was ever made. */
+  epoch: z.int().min(0),
+  state: z.enum(TERMINAL_STATES),
+  output: z.unknown().optional(),
+  outputRef: ReferenceSchema.optional(),
+  failure: FailureSchema.optional(),
+  attempts: z.int().min(0),
+  /** Work's begin and end on the author's clock, ms since the epoch. */
+  startedAt: z.number().optional(),
+  endedAt: z.number(),
+  cost: z.number().nonnegative().optional(),
+  retainMs: z.number().nonnegative().optional(),
+  prev: z.string().max(64),
+});
+export type Outcome = z.infer<typeof OutcomeSchema>;
+
+/** One attempt failed; the task may go on. */
+export const FailureRecordSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("failure"),
+  task: TaskIdSchema,
+  epoch: z.int().min(1),
+  attempt: z.int().min(1),
+  failure: FailureSchema,
+  startedAt: z.number().optional(),
+  endedAt: z.number(),
+  prev: z.string().max(64),
+});
+export type FailureRecord = z.infer<typeof FailureRecordSchema>;
+
+export const CancelRecordSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("cancel"),
+  task: TaskIdSchema,
+  reason: z.string().max(1024),
+  at: z.number(),
+  prev: z.string().max(64),
+});
+export type CancelRecord = z.infer<typeof CancelRecordSchema>;

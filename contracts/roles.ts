@@ -1,0 +1,192 @@
+// Roles and what the server lets each of them do. Templates: `{{name()}}` is the principal's name
+// in its user JWT, `{{tag(cap)}}` one entry per capability that the JWT grants.
+// The inbox prefix is the principal's own (`_INBOX.<name>`), so nobody reads another's replies.
+import {
+  AGENTS_BUCKET, AGENTS_STREAM, ARTEFACTS_BUCKET, AUDIT_STREAM, JANITOR_CONSUMER, KEYS_STREAM,
+  patterns, supervisionConsumer, TASKS_BUCKET, TASKS_STREAM, URGENCY, type RecordKind,
+} from "./subjects.ts";
+
+export const ROLES = [
+  "contractor", "initiator", "submitter", "observer", "admin", "agent",
+] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface Permissions {
+  publish: string[];
+  /** Wins over `publish`. */
+  denyPublish?: string[];
+  subscribe: string[];
+  /** Replies to requests that reached the client: count and time, ms. */
+  responses?: { max: number; ttlMs: number };
+}
+
+const ME = "{{name()}}";
+const CAP = "{{tag(cap)}}";
+
+/** Which kinds of record a role may author. */
+export const AUTHORS: Readonly<Record<RecordKind, readonly Role[]>> = {
+  spec: ["submitter", "contractor", "agent", "admin"],
+  contract: ["contractor", "agent"],
+  checkpoint: ["contractor", "agent"],
+  question: ["contractor", "agent"],
+  answer: ["submitter", "contractor", "agent", "admin"],
+  failure: ["contractor", "agent"],
+  result: ["contractor", "agent"],
+  cancel: ["submitter", "contractor", "agent", "admin"],
+  outcome: ["contractor", "initiator", "agent"],
+};
+
+function author(kind: RecordKind, owner: string): string {
+  return `$KV.${TASKS_BUCKET}.${owner}.*.${kind}.*.*.*.${ME}.*`;
+}
+
+const everyone: Permissions = {
+  publish: [`mesh.reg.${ME}.*`, `mesh.key.${ME}.*`, "mesh.who.*.*", "mesh.live.*.*"],
+  subscribe: [`_INBOX.${ME}.>`, `mesh.who.${ME}.*`, `mesh.msg.${ME}.>`],
+  responses: { max: 10_000, ttlMs: 300_000 },
+};
+
+/**
+ * Artefacts are written once under a random id and read one by one. The id keeps no secret: a
+ * client may put `*` in its place and gets the newest artefact.
+ */
+const artefacts = [
+  `$O.${ARTEFACTS_BUCKET}.C.*`,
+  `$O.${ARTEFACTS_BUCKET}.M.*`,
+  `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.$O.${ARTEFACTS_BUCKET}.C.*`,
+];
+
+const contractor: Permissions = {
+  publish: [
+    ...(["contract", "checkpoint", "question", "failure", "result", "outcome", "spec", "cancel",
+      "answer"] as const).map((kind) => author(kind, "*")),
+    // A bid names its author last; the bare reply subject is granted only so that the server
+    // keeps no note of every call's reply subject (it can but say "nobody here").
+    `mesh.bid.*.*.*.${ME}.*`,
+    "mesh.bid.*.*.*",
+    `mesh.beat.*.*.${ME}.*`,
+    `mesh.msg.*.*.${ME}.*`,
+    `mesh.idle.${CAP}.${ME}.*`,
+    `mesh.look.${ME}.*`,
+    ...artefacts,
+  ],
+  subscribe: [
+    `mesh.cfp.${CAP}.>`,
+    `mesh.award.${ME}.>`,
+    `mesh.offer.${ME}.>`,
+    `mesh.live.${ME}.*`,
+    `mesh.rec.*.${ME}.>`,
+    `mesh.rec.${ME}.>`,
+    "$SRV.PING", "$SRV.INFO", "$SRV.STATS",
+    "$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>",
+  ],
+};
+
+const initiator: Permissions = {
+  publish: [
+    author("outcome", "*"),
+    `mesh.cfp.*.*.${ME}.*`,
+    `mesh.award.*.*.${ME}.*`,
+    `mesh.offer.*.*.${ME}.*`,
+    `mesh.msg.*.*.${ME}.*`,
+    ...URGENCY.flatMap((u) => {
+      const c = `${TASKS_STREAM}.${supervisionConsumer(u)}`;
+      return [
+        `$JS.API.CONSUMER.INFO.${c}`, `$JS.API.CONSUMER.MSG.NEXT.${c}`,
+        `$JS.ACK.${c}.>`, `$JS.ACK.*.*.${c}.>`,
+      ];
+    }),
+    // Adoption reads all records of one task; cards tell who could bid.
+    `$JS.API.DIRECT.GET.${TASKS_STREAM}`,
+    `$JS.API.DIRECT.GET.${AGENTS_STREAM}`,
+    `$JS.API.DIRECT.GET.${KEYS_STREAM}.>`,
+  ],
+  subscribe: [
+    `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`, "mesh.idle.*.*.*", "mesh.card.>",
+    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, "mesh.look.*.*",
+    "mesh.submit.*", "mesh.call.*", patterns.disconnects,
+  ],
+};
+
+const submitter: Permissions = {
+  publish: [
+    author("spec", ME), author("cancel", ME), author("answer", ME),
+    "mesh.submit.*", "mesh.call.*", `mesh.look.${ME}.*`,
+    // A live call is a call for proposals of the caller's own.
+    `mesh.cfp.*.*.${ME}.*`, `mesh.award.*.*.${ME}.*`, `mesh.msg.*.*.${ME}.*`,
+    ...artefacts,
+  ],
+  subscribe: [
+    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`,
+  ],
+};
+
+// An observer makes consumers of its own for reading. The durable ones are the mesh's: with
+// CREATE it could re-point one, with DELETE end it, with MSG.NEXT take specs out of it. The bare
+// subject CONSUMER.CREATE.<stream> names its consumer in the body, so it is not granted at all;
+// nats.js uses it when `filter_subjects` is an array, so observers filter by one string.
+const durables = [...URGENCY.map(supervisionConsumer), JANITOR_CONSUMER].map(
+  (name) => `${TASKS_STREAM}.${name}`);
+
+const observer: Permissions = {
+  denyPublish: durables.flatMap((c) => [
+    `$JS.API.CONSUMER.CREATE.${c}`, `$JS.API.CONSUMER.CREATE.${c}.>`,
+    `$JS.API.CONSUMER.DELETE.${c}`, `$JS.API.CONSUMER.MSG.NEXT.${c}`,
+  ]),
+  publish: [
+    "$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>",
+    "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
+    ...[TASKS_STREAM, AGENTS_STREAM, KEYS_STREAM, AUDIT_STREAM].flatMap((s) => [
+      `$JS.API.STREAM.INFO.${s}`, `$JS.API.STREAM.MSG.GET.${s}`,
+      `$JS.API.DIRECT.GET.${s}`, `$JS.API.DIRECT.GET.${s}.>`,
+      `$JS.API.CONSUMER.CREATE.${s}.>`,
+      `$JS.API.CONSUMER.INFO.${s}.*`, `$JS.API.CONSUMER.DELETE.${s}.*`,
+      `$JS.API.CONSUMER.MSG.NEXT.${s}.*`, `$JS.FC.${s}.>`, `$JS.FC.*.*.${s}.>`,
+    ]),
+    `$JS.API.STREAM.INFO.OBJ_${ARTEFACTS_BUCKET}`,
+    `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.>`,
+    "$SYS.REQ.USER.INFO",
+  ],
+  subscribe: ["mesh.>", "_INBOX.>", `$KV.${TASKS_BUCKET}.>`, `$KV.${AGENTS_BUCKET}.>`],
+};
+
+const admin: Permissions = { publish: [">"], subscribe: [">"] };
+
+function deniesOf(subjects: string[]): { denyPublish?: string[] } {
+  return subjects.length > 0 ? { denyPublish: [...new Set(subjects)] } : {};
+}
+
+function union(...parts: Permissions[]): Permissions {
+  const responses = parts.find((p) => p.responses !== undefined)?.responses;
+  return {
+    publish: [...new Set(parts.flatMap((p) => p.publish))],
+    ...deniesOf(parts.flatMap((p) => p.denyPublish ?? [])),
+    subscribe: [...new Set(parts.flatMap((p) => p.subscribe))],
+    ...(responses ? { responses } : {}),
+  };
+}
+
+/** The permission template of each role, as its scoped signing key carries it. */
+export const ROLE_PERMISSIONS: Readonly<Record<Role, Permissions>> = {
+  contractor: union(everyone, contractor),
+  initiator: union(everyone, initiator),
+  submitter: union(everyone, submitter),
+  observer: union(everyone, observer),
+  agent: union(everyone, contractor, initiator, submitter),
+  admin,
+};
+
+/** Writes the templates out for one principal, as static NKey users need them. */
+export function expandPermissions(role: Role, name: string, capabilities: string[]): Permissions {
+  const p = ROLE_PERMISSIONS[role];
+  const expand = (list: string[]) => [...new Set(list.flatMap((s) => {
+    const named = s.replaceAll(ME, name);
+    return named.includes(CAP) ? capabilities.map((c) => named.replaceAll(CAP, c)) : [named];
+  }))];
+  return {
+    publish: expand(p.publish),
+    ...deniesOf(expand(p.denyPublish ?? [])),
+    subscribe: expand(p.subscribe),
+    ...(p.responses ? { responses: p.responses } : {}),
+  };
+}

@@ -1,0 +1,290 @@
+// The one place where a subject or a bucket key is built or parsed.
+//
+// Grammar: verb, then whom it is for, then who sends; every token is [A-Za-z0-9_-]{1,64}
+// (architecture section 1). Tokens are checked where they enter the program (ids.ts), so that
+// building is plain concatenation on the hot path; parsing checks only shape, since the server
+// guarantees that tokens hold no separators.
+
+export const TASKS_BUCKET = "mesh_tasks";
+export const AGENTS_BUCKET = "mesh_agents";
+export const ARTEFACTS_BUCKET = "mesh_artifacts";
+export const TASKS_STREAM = `KV_${TASKS_BUCKET}`;
+export const AGENTS_STREAM = `KV_${AGENTS_BUCKET}`;
+export const REGISTRY_STREAM = "mesh_registry";
+/** Cards kept for as long as records of their agents may have to be proven. */
+export const KEYS_STREAM = "mesh_keys";
+export const AUDIT_STREAM = "mesh_audit";
+
+export const RECORD_KINDS = [
+  "spec", "contract", "checkpoint", "question", "answer", "failure", "result", "cancel", "outcome",
+] as const;
+export type RecordKind = (typeof RECORD_KINDS)[number];
+
+export const RUNGS = ["s2", "s8", "all"] as const;
+export type CallRung = (typeof RUNGS)[number];
+
+/** A record's place: `<owner>.<task>.<kind>.<n>.<toP>.<toA>.<fromP>.<fromA>`. */
+export interface RecordKey {
+  owner: string;
+  task: string;
+  kind: RecordKind;
+  /** The epoch, or `<epoch>-<i>` for kinds that repeat within one. */
+  n: string;
+  toPrincipal: string;
+  toAgent: string;
+  fromPrincipal: string;
+  fromAgent: string;
+}
+
+const KEY_PREFIX = `$KV.${TASKS_BUCKET}.`;
+
+export function recordKey(k: RecordKey): string {
+  return `${k.owner}.${k.task}.${k.kind}.${k.n}.${k.toPrincipal}.${k.toAgent}.` +
+    `${k.fromPrincipal}.${k.fromAgent}`;
+}
+
+export function recordSubject(k: RecordKey): string {
+  return KEY_PREFIX + recordKey(k);
+}
+
+/** The guard of every write: nobody wrote under this task since the revision that I know. */
+export function taskGuard(owner: string, task: string): string {
+  return `${KEY_PREFIX}${owner}.${task}.>`;
+}
+
+function isKind(text: string): text is RecordKind {
+  return (RECORD_KINDS as readonly string[]).includes(text);
+}
+
+/** Parses `$KV.mesh_tasks.<key>`; undefined when it is none. */
+export function parseRecordSubject(subject: string): RecordKey | undefined {
+  return subject.startsWith(KEY_PREFIX) ? parseRecordKey(subject.slice(KEY_PREFIX.length)) : undefined;
+}
+
+export function parseRecordKey(key: string): RecordKey | undefined {
+  const t = key.split(".");
+  if (t.length !== 8 || !isKind(t[2] as string)) return undefined;
+  return {
+    owner: t[0] as string, task: t[1] as string, kind: t[2] as RecordKind, n: t[3] as string,
+    toPrincipal: t[4] as string, toAgent: t[5] as string,
+    fromPrincipal: t[6] as string, fromAgent: t[7] as string,
+  };
+}
+
+/** The epoch in a key's `n` token; -1 when there is none. */
+export function epochOf(n: string): number {
+  const dash = n.indexOf("-");
+  const epoch = Number(dash < 0 ? n : n.slice(0, dash));
+  return Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : -1;
+}
+
+/** A record as the server announces it after storing (republish). */
+export interface RecordNotice {
+  owner: string;
+  toPrincipal: string;
+  toAgent: string;
+  kind: RecordKind;
+  fromPrincipal: string;
+  fromAgent: string;
+  task: string;
+}
+
+export function parseRecordNotice(subject: string): RecordNotice | undefined {
+  const t = subject.split(".");
+  if (t.length !== 9 || t[0] !== "mesh" || t[1] !== "rec" || !isKind(t[5] as string)) return undefined;
+  return {
+    owner: t[2] as string, toPrincipal: t[3] as string, toAgent: t[4] as string,
+    kind: t[5] as RecordKind, fromPrincipal: t[6] as string, fromAgent: t[7] as string,
+    task: t[8] as string,
+  };
+}
+
+/** Does the notice agree with the key that the server stored (`Nats-Subject`)? */
+export function noticeAgrees(n: RecordNotice, k: RecordKey): boolean {
+  return n.owner === k.owner && n.task === k.task && n.kind === k.kind &&
+    n.toPrincipal === k.toPrincipal && n.toAgent === k.toAgent &&
+    n.fromPrincipal === k.fromPrincipal && n.fromAgent === k.fromAgent;
+}
+
+/** Sender and addressee of a directed message, whatever its verb. */
+export interface Directed {
+  toPrincipal: string;
+  toAgent: string;
+  fromPrincipal: string;
+  fromAgent: string;
+}
+
+export type DirectedVerb = "award" | "offer" | "beat" | "msg";
+
+export function directedSubject(verb: DirectedVerb, to: string, from: string): string {
+  return `mesh.${verb}.${to}.${from}`;
+}
+
+export function parseDirected(verb: DirectedVerb, subject: string): Directed | undefined {
+  const t = subject.split(".");
+  if (t.length !== 6 || t[0] !== "mesh" || t[1] !== verb) return undefined;
+  return {
+    toPrincipal: t[2] as string, toAgent: t[3] as string,
+    fromPrincipal: t[4] as string, fromAgent: t[5] as string,
+  };
+}
+
+export function cfpSubject(capability: string, rung: CallRung, from: string): string {
+  return `mesh.cfp.${capability}.${rung}.${from}`;
+}
+
+export interface CfpSubject {
+  capability: string;
+  rung: string;
+  fromPrincipal: string;
+  fromAgent: string;
+}
+
+export function parseCfpSubject(subject: string): CfpSubject | undefined {
+  const t = subject.split(".");
+  if (t.length !== 6 || t[0] !== "mesh" || t[1] !== "cfp") return undefined;
+  return {
+    capability: t[2] as string, rung: t[3] as string,
+    fromPrincipal: t[4] as string, fromAgent: t[5] as string,
+  };
+}
+
+/** Reply subject of a call: where the server's no-responders answer arrives. */
+export function bidReplySubject(initiator: string, cfp: string): string {
+  return `mesh.bid.${initiator}.${cfp}`;
+}
+
+export function bidSubject(initiator: string, cfp: string, from: string): string {
+  return `mesh.bid.${initiator}.${cfp}.${from}`;
+}
+
+export interface BidSubject {
+  toPrincipal: string;
+  toAgent: string;
+  cfp: string;
+  /** Absent on the bare reply subject (no responders). */
+  from?: { principal: string; agent: string };
+}
+
+export function parseBidSubject(subject: string): BidSubject | undefined {
+  const t = subject.split(".");
+  if ((t.length !== 5 && t.length !== 7) || t[0] !== "mesh" || t[1] !== "bid") return undefined;
+  const out: BidSubject = {
+    toPrincipal: t[2] as string, toAgent: t[3] as string, cfp: t[4] as string,
+  };
+  if (t.length === 7) out.from = { principal: t[5] as string, agent: t[6] as string };
+  return out;
+}
+
+export function idleSubject(capability: string, from: string): string {
+  return `mesh.idle.${capability}.${from}`;
+}
+
+export function parseIdleSubject(
+  subject: string,
+): { capability: string; principal: string; agent: string } | undefined {
+  const t = subject.split(".");
+  if (t.length !== 5 || t[0] !== "mesh" || t[1] !== "idle") return undefined;
+  return { capability: t[2] as string, principal: t[3] as string, agent: t[4] as string };
+}
+
+export function registrationSubject(principal: string, agent: string): string {
+  return `mesh.reg.${principal}.${agent}`;
+}
+
+/** The same card without an end, so that records of agents that are gone can be proven. */
+export function keySubject(principal: string, agent: string): string {
+  return `mesh.key.${principal}.${agent}`;
+}
+
+export function parseCardSubject(
+  subject: string,
+): { principal: string; agent: string } | undefined {
+  const t = subject.split(".");
+  if (t.length !== 4 || t[0] !== "mesh" || (t[1] !== "card" && t[1] !== "reg")) return undefined;
+  return { principal: t[2] as string, agent: t[3] as string };
+}
+
+/** Key of a card in the bucket `mesh_agents`. */
+export function cardKey(principal: string, agent: string): string {
+  return `${principal}.${agent}`;
+}
+
+export function whoSubject(principal: string, agent: string): string {
+  return `mesh.who.${principal}.${agent}`;
+}
+
+export function liveSubject(principal: string, agent: string): string {
+  return `mesh.live.${principal}.${agent}`;
+}
+
+/** "Show me the records of this task of mine": answered by any initiator. */
+export function lookSubject(owner: string, task: string): string {
+  return `mesh.look.${owner}.${task}`;
+}
+
+export function doorSubject(door: "submit" | "call", capability: string): string {
+  return `mesh.${door}.${capability}`;
+}
+
+/** Last token of `mesh.submit.<capability>` and `mesh.call.<capability>`. */
+export function parseDoorSubject(subject: string): string | undefined {
+  const t = subject.split(".");
+  return t.length === 3 && t[0] === "mesh" ? t[2] : undefined;
+}
+
+/** Subscription patterns; `principal` subscribes only to what is its own. */
+export const patterns = {
+  bids: (principal: string) => `mesh.bid.${principal}.>`,
+  awards: (principal: string) => `mesh.award.${principal}.>`,
+  offers: (principal: string) => `mesh.offer.${principal}.>`,
+  beats: (principal: string) => `mesh.beat.${principal}.>`,
+  messages: (principal: string) => `mesh.msg.${principal}.>`,
+  recordsToMe: (principal: string) => `mesh.rec.*.${principal}.>`,
+  recordsOfMine: (principal: string) => `mesh.rec.${principal}.>`,
+  recordsAll: "mesh.rec.>",
+  who: (principal: string) => `mesh.who.${principal}.*`,
+  live: (principal: string) => `mesh.live.${principal}.*`,
+  look: "mesh.look.*.*",
+  cards: "mesh.card.>",
+  cfp: (capability: string, rung: CallRung) => `mesh.cfp.${capability}.${rung}.*.*`,
+  idle: (capability: string) => `mesh.idle.${capability}.*.*`,
+  door: (door: "submit" | "call") => `mesh.${door}.*`,
+  specs: (urgency: number) => `${KEY_PREFIX}*.*.spec.0-${urgency}.>`,
+  outcomes: `${KEY_PREFIX}*.*.outcome.>`,
+  /** The server's notices about this account's connections, imported from the system account. */
+  connects: "mesh.sys.connect",
+  disconnects: "mesh.sys.disconnect",
+} as const;
+
+/** Streams' side of the grammar: republish and transforms. */
+export const streamSubjects = {
+  tasks: `${KEY_PREFIX}>`,
+  recordRepublish: {
+    src: `${KEY_PREFIX}*.*.*.*.*.*.*.*`,
+    dest: "mesh.rec.{{wildcard(1)}}.{{wildcard(5)}}.{{wildcard(6)}}.{{wildcard(3)}}." +
+      "{{wildcard(7)}}.{{wildcard(8)}}.{{wildcard(2)}}",
+  },
+  registrations: "mesh.reg.>",
+  keys: "mesh.key.>",
+  cardsIngest: { src: "mesh.reg.>", dest: `$KV.${AGENTS_BUCKET}.>` },
+  cardRepublish: { src: `$KV.${AGENTS_BUCKET}.>`, dest: "mesh.card.>" },
+  /** Few subjects, so that a long history costs the server little memory. */
+  audit: {
+    src: `${KEY_PREFIX}*.*.*.*.*.*.*.*`,
+    dest: "mesh.audit.{{partition(16,1,2)}}.{{wildcard(3)}}",
+  },
+} as const;
+
+/** Urgency classes, most urgent first; each has a supervision consumer of its own. */
+export const URGENCY = [0, 1, 2] as const;
+
+export function supervisionConsumer(urgency: number): string {
+  return `initiators-${urgency}`;
+}
+export const JANITOR_CONSUMER = "janitor";
+
+/** `n` of a spec: epoch 0 and the urgency class, each class with a consumer of its own. */
+export function specN(urgency: number): string {
+  return `0-${urgency}`;
+}

@@ -1,0 +1,121 @@
+// What an initiator remembers of one task, what can happen to it, and what it wants done.
+import type {
+  Address, Bid, CallRung, Failure, RefusalReason, Spec, TerminalState,
+} from "../../contracts/index.ts";
+import type { Answers } from "./answers.ts";
+import type { Calibration } from "./calibration.ts";
+import type { Policy, ScoredBid } from "./policy.ts";
+import type { TaskView } from "./task-view.ts";
+
+export type Phase =
+  | "calling" | "awarding" | "running" | "waiting" | "backoff" | "ending" | "closed";
+
+export type Rung = CallRung | "directed";
+
+export interface InitiatorTask {
+  readonly id: string;
+  readonly owner: string;
+  readonly submitter: Address;
+  readonly spec: Spec;
+  readonly live: boolean;
+  rev: number;
+  head: string;
+  epoch: number;
+  phase: Phase;
+  cfp: string;
+  rung: Rung;
+  openedAt: number;
+  lastAnswerAt: number;
+  answers: number;
+  refusals: number;
+  expected: number;
+  extensions: number;
+  bids: ScoredBid[];
+  order: ScoredBid[];
+  next: number;
+  /** Rounds of calls since the last contract, and pauses taken while waiting. */
+  rounds: number;
+  recalls: number;
+  contractor: Address | undefined;
+  awarded: ScoredBid | undefined;
+  /** The draw that decided among near-equal bids, in [0, 1). */
+  draw: number;
+  lastSeenAt: number;
+  waitingSince: number;
+  failure: Failure | undefined;
+  avoid: Address | undefined;
+  /** Did any agent at all answer a call of this task? Decides the words of an expiry. */
+  heard: boolean;
+  /** When this task wants to be stepped with `due`; Infinity: never. */
+  dueAt: number;
+}
+
+export type Event =
+  | { on: "begin" }
+  | { on: "adopt"; view: TaskView }
+  | { on: "bid"; cfp: string; from: Address; bid: Bid }
+  | {
+      on: "refusal"; cfp: string; from: Address; award: boolean; reason: RefusalReason;
+      freeInMs: number | undefined;
+    }
+  | { on: "nobody"; cfp: string }
+  | { on: "due" }
+  | { on: "contract"; rev: number; head: string; epoch: number; from: Address }
+  | { on: "failure"; rev: number; head: string; epoch: number; failure: Failure }
+  | { on: "outcome"; rev: number }
+  | { on: "cancel"; rev: number; head: string; reason: string }
+  | { on: "seen"; from: Address }
+  | { on: "lost"; epoch: number; why: string }
+  /** The outcome that this initiator wrote: stored, or somebody else was quicker. */
+  | { on: "ended"; ok: boolean };
+
+export type Effect =
+  | { do: "call"; rung: CallRung }
+  | { do: "award"; to: Address; bid: ScoredBid | undefined; order: ScoredBid[] }
+  | { do: "wait"; on: boolean }
+  | { do: "probe"; contractor: Address }
+  | { do: "withdraw"; contractor: Address; reason: string }
+  | { do: "end"; state: TerminalState; failure: Failure | undefined }
+  | { do: "reread" }
+  | { do: "close" };
+
+/** What is known of who could answer a call. */
+export interface Field {
+  /** Agents that offer the capability and meet the requirements. */
+  agents: number;
+  /** Agents that offer the capability at all. */
+  offering: number;
+  /** Queue groups with a member: of eight, and of two. */
+  groups8: number;
+  groups2: number;
+}
+
+export interface Context {
+  now: number;
+  /** Wall clock at `now`: deadlines are absolute. */
+  wall: number;
+  draw: () => number;
+  newCfp: () => string;
+  field: (t: InitiatorTask) => Field;
+  policy: (name: string) => Policy | undefined;
+  answers: Answers;
+  calibration: Calibration;
+  /** Tasks of this length and below are worth only two bids, ms. */
+  shortTaskMs: number;
+  silenceMs: number;
+  /** Is somebody already waiting for this capability? Then newcomers queue behind him. */
+  queueing: (capability: string) => boolean;
+  out: Effect[];
+}
+
+export function newTask(
+  spec: Spec, submitter: Address, live: boolean, rev: number, head: string,
+): InitiatorTask {
+  return {
+    id: spec.task, owner: spec.owner, submitter, spec, live, rev, head, epoch: 0,
+    phase: "calling", cfp: "", rung: "s8", openedAt: 0, lastAnswerAt: 0, answers: 0, refusals: 0,
+    expected: 0, extensions: 0, bids: [], order: [], next: 0, rounds: 0, recalls: 0,
+    contractor: undefined, awarded: undefined, draw: 0, lastSeenAt: 0, waitingSince: 0,
+    failure: undefined, avoid: undefined, heard: false, dueAt: Number.POSITIVE_INFINITY,
+  };
+}

@@ -1,0 +1,437 @@
+// Initiator: supervises one task from its spec to its outcome.
+// Follows FIPA SC00029 for the acts and Smith 1980 for awards, directed awards and node-available.
+//
+// Phases:  calling -> awarding -> running -> closed
+//          calling | awarding -> waiting -> awarding        (nobody free; an idle agent bids)
+//          running -> backoff -> calling                    (an attempt failed)
+//          any -> ending -> closed                          (this initiator writes the outcome)
+//
+// Invariants
+//   I1  An award names the task's revision as this initiator knows it; only a claim that meets it
+//       is stored, so a late or second award can do no harm.
+//   I2  Epoch of an award = epoch of the last contract + 1. Attempts and epochs count alike.
+//   I3  A closed task emits no effect.
+//   I4  A task that nobody takes waits; it ends only by outcome, deadline, cancel or attempts.
+import {
+  BIDS_MAX, CLAIM_TIMEOUT_MS, RECALL_MS, RECALL_MS_MAX, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS,
+  WINDOW_MS_MAX, failure as failureOf,
+  type Address, type Bid, type CallRung, type Failure, type TerminalState,
+} from "../../contracts/index.ts";
+import { rank, type ScoredBid } from "./policy.ts";
+import type { Context, Event, Field, InitiatorTask, Rung } from "./initiator-task.ts";
+import type { TaskView } from "./task-view.ts";
+
+/** At or below this many able agents a call goes to all of them. Guess. */
+const FEW = 6;
+/** Above this many agents, a sample with nobody free means that all are taken. Guess. */
+const MANY = 16;
+const ROUNDS_MAX = 3;
+const EXTENSIONS_MAX = 4;
+
+/** One event, all effects. Never throws on anything that came from outside. */
+export function step(t: InitiatorTask, e: Event, c: Context): void {
+  if (t.phase === "closed") return;
+  switch (e.on) {
+    case "begin": return begin(t, c);
+    case "adopt": return adopt(t, e.view, c);
+    case "bid": return onBid(t, e.cfp, e.from, e.bid, c);
+    case "refusal": return onRefusal(t, e, c);
+    case "nobody": return onNobody(t, e.cfp, c);
+    case "due": return onDue(t, c);
+    case "contract": return onContract(t, e, c);
+    case "failure": return onFailure(t, e, c);
+    case "outcome": return close(t, c);
+    case "cancel": return onCancel(t, e, c);
+    case "seen":
+      if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.now;
+      return;
+    case "lost": return onLost(t, e, c);
+    case "ended":
+      if (e.ok) return close(t, c);
+      c.out.push({ do: "reread" });
+      return;
+  }
+}
+
+/** When must this task be stepped again? The phase's own moment, or the deadline. */
+function arm(t: InitiatorTask, at: number, c: Context): void {
+  const left = t.spec.deadline - c.wall;
+  t.dueAt = Math.min(at, c.now + Math.max(0, left));
+}
+
+function begin(t: InitiatorTask, c: Context): void {
+  if (c.policy(t.spec.award?.policy ?? "balanced") === undefined) {
+    return end(t, "rejected", failureOf("E_POLICY",
+      `no award policy "${t.spec.award?.policy}"; known here: fastest, cheapest, balanced, ` +
+      "deadline, hybrid, and those given to the initiator"), c);
+  }
+  if (t.spec.deadline <= c.wall) return expire(t, c);
+  if (t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  if (c.queueing(t.spec.capability)) {
+    t.cfp = c.newCfp();
+    return wait(t, c);
+  }
+  call(t, chooseRung(t, c), c);
+}
+
+function direct(t: InitiatorTask, to: Address, c: Context): void {
+  t.cfp = c.newCfp();
+  t.rung = "directed";
+  t.phase = "awarding";
+  t.order = [];
+  t.next = 0;
+  t.awarded = undefined;
+  arm(t, c.now + CLAIM_TIMEOUT_MS, c);
+  c.out.push({ do: "award", to, bid: undefined, order: [] });
+}
+
+function chooseRung(t: InitiatorTask, c: Context): CallRung {
+  const field = c.field(t);
+  if (field.agents <= FEW) return "all";
+  // Special agents among many: a sample would mostly miss them.
+  if (t.spec.requires !== undefined && field.agents * 2 < field.offering) return "all";
+  const short = t.spec.hints?.durationMs;
+  return short !== undefined && short <= c.shortTaskMs ? "s2" : "s8";
+}
+
+function most(rung: Rung, field: Field): number {
+  if (rung === "s8") return Math.max(1, Math.min(SAMPLE_GROUPS, field.groups8));
+  if (rung === "s2") return Math.max(1, Math.min(SMALL_SAMPLE_GROUPS, field.groups2));
+  return Math.max(1, Math.min(BIDS_MAX, field.offering));
+}
+
+function call(t: InitiatorTask, rung: CallRung, c: Context): void {
+  const limit = most(rung, c.field(t));
+  t.phase = "calling";
+  t.cfp = c.newCfp();
+  t.rung = rung;
+  t.openedAt = c.now;
+  t.lastAnswerAt = c.now;
+  t.answers = 0;
+  t.refusals = 0;
+  t.extensions = 0;
+  t.bids = [];
+  t.order = [];
+  t.next = 0;
+  t.rounds++;
+  t.expected = c.answers.expected(t.spec.capability, rung, limit);
+  arm(t, c.now + windowMs(t, c), c);
+  c.out.push({ do: "call", rung });
+}
+
+/** The bound of a window: four usual round trips, between 2 and 20 ms; 20 before the first. */
+function windowMs(t: InitiatorTask, c: Context): number {
+  const usual = c.answers.roundTripMs(t.spec.capability, t.rung);
+  if (usual === undefined) return WINDOW_MS_MAX;
+  return Math.min(WINDOW_MS_MAX, Math.max(2, usual * 4));
+}
+
+function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Context): void {
+  if (cfp !== t.cfp || t.bids.length >= BIDS_MAX) return;
+  t.heard = true;
+  if (t.spec.exclude?.includes(from)) return;
+  const believed = c.calibration.believe(
+    from, t.spec.capability, bid.durationMs, bid.confidence);
+  const scored: ScoredBid = { from, bid, believed, at: c.now, score: 0 };
+  if (t.phase === "waiting") {
+    t.bids = [scored];
+    return choose(t, c);
+  }
+  if (t.phase === "awarding") {
+    // Too late for the choice, in time to be the next best.
+    c.answers.late(t.spec.capability, t.rung, most(t.rung, c.field(t)));
+    if (t.rung !== "directed") t.order.push(scored);
+    return;
+  }
+  if (t.phase !== "calling") return;
+  t.answers++;
+  t.lastAnswerAt = c.now;
+  t.bids.push(scored);
+  if (t.answers >= t.expected) closeWindow(t, c);
+}
+
+function onRefusal(
+  t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context,
+): void {
+  if (e.cfp !== t.cfp) return;
+  t.heard = true;
+  if (e.award) {
+    // A live award counts as taken until it is refused: nothing is stored that could tell.
+    if (t.phase !== "awarding" && !(t.live && t.phase === "running")) return;
+    if (t.awarded !== undefined && t.awarded.from !== e.from) return;
+    t.refusals++;
+    if (t.rung === "directed") return refusedDirect(t, e, c);
+    return awardNext(t, c);
+  }
+  if (t.phase !== "calling") return;
+  t.answers++;
+  t.refusals++;
+  t.lastAnswerAt = c.now;
+  if (t.answers >= t.expected) closeWindow(t, c);
+}
+
+function refusedDirect(
+  t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context,
+): void {
+  if (t.spec.only !== true) return call(t, chooseRung(t, c), c);
+  if (e.reason === "ineligible") {
+    return end(t, "rejected", failureOf("E_NO_BID",
+      `${t.spec.to} is not able to take this task (${e.reason}) and nobody else may`), c);
+  }
+  wait(t, c);
+}
+
+function onNobody(t: InitiatorTask, cfp: string, c: Context): void {
+  if (cfp !== t.cfp || t.phase !== "calling" || t.answers > 0) return;
+  widen(t, c);
+}
+
+/** A call without bids: ask all, where that is cheap or needed; else wait for a free slot. */
+function widen(t: InitiatorTask, c: Context): void {
+  if (t.rung !== "all") {
+    const field = c.field(t);
+    if (field.agents <= MANY || t.spec.requires !== undefined) return call(t, "all", c);
+  }
+  wait(t, c);
+}
+
+function closeWindow(t: InitiatorTask, c: Context): void {
+  const { capability } = t.spec;
+  const took = t.lastAnswerAt - t.openedAt;
+  if (t.answers >= t.expected) c.answers.met(capability, t.rung, t.answers, took);
+  else c.answers.missed(capability, t.rung, t.answers, took);
+  choose(t, c);
+}
+
+/** Ranks the bids in hand and awards the first. */
+function choose(t: InitiatorTask, c: Context): void {
+  const policy = c.policy(t.spec.award?.policy ?? "balanced");
+  if (policy === undefined) return begin(t, c);
+  t.draw = c.draw();
+  t.order = rank(t.bids, policy, {
+    leftMs: t.spec.deadline - c.wall,
+    budget: t.spec.budget,
+    weights: t.spec.award?.weights,
+  }, t.draw);
+  if (t.order.length === 0 && t.bids.length > 0) {
+    t.failure = failureOf("E_BUDGET",
+      `${t.bids.length} bids, none within the budget of ${t.spec.budget}`);
+  }
+  if (t.avoid !== undefined && t.order.length > 1 && t.order[0]!.from === t.avoid) {
+    t.order.push(t.order.shift()!);
+  }
+  t.next = 0;
+  t.phase = "awarding";
+  awardNext(t, c);
+}
+
+function awardNext(t: InitiatorTask, c: Context): void {
+  while (t.next < t.order.length) {
+    const bid = t.order[t.next++]!;
+    if (c.now - bid.at > bid.bid.validMs) continue;
+    t.awarded = bid;
+    arm(t, c.now + CLAIM_TIMEOUT_MS, c);
+    c.out.push({ do: "award", to: bid.from, bid, order: t.order });
+    if (t.live) running(t, bid.from, c);
+    return;
+  }
+  t.awarded = undefined;
+  if (t.bids.length === 0) return widen(t, c);
+  if (t.rounds < ROUNDS_MAX && t.order.length > 0) return call(t, chooseRung(t, c), c);
+  wait(t, c);
+}
+
+function running(t: InitiatorTask, contractor: Address, c: Context): void {
+  t.phase = "running";
+  t.contractor = contractor;
+  t.lastSeenAt = c.now;
+  arm(t, c.now + c.silenceMs, c);
+}
+
+function wait(t: InitiatorTask, c: Context): void {
+  const first = t.waitingSince === 0;
+  if (first) t.waitingSince = c.now;
+  t.phase = "waiting";
+  t.rounds = 0;
+  t.bids = [];
+  t.order = [];
+  const pause = Math.min(RECALL_MS_MAX, RECALL_MS * 2 ** Math.min(t.recalls, 4));
+  t.recalls++;
+  arm(t, c.now + pause * (1 + c.draw() / 4), c);
+  c.out.push({ do: "wait", on: true });
+}
+
+function leaveWaiting(t: InitiatorTask, c: Context): void {
+  if (t.waitingSince === 0) return;
+  t.waitingSince = 0;
+  t.recalls = 0;
+  c.out.push({ do: "wait", on: false });
+}
+
+function onDue(t: InitiatorTask, c: Context): void {
+  if (c.wall >= t.spec.deadline && t.phase !== "ending") return expire(t, c);
+  switch (t.phase) {
+    case "calling":
+      if (t.answers === 0 && t.extensions < EXTENSIONS_MAX) {
+        t.extensions++;
+        return arm(t, c.now + WINDOW_MS_MAX * 2 ** t.extensions, c);
+      }
+      return closeWindow(t, c);
+    case "awarding":
+      if (t.rung === "directed" && t.spec.only !== true) return call(t, chooseRung(t, c), c);
+      if (t.rung === "directed") return direct(t, t.spec.to as Address, c);
+      return awardNext(t, c);
+    case "waiting":
+      if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
+      return call(t, recallRung(t, c), c);
+    case "backoff":
+      return call(t, chooseRung(t, c), c);
+    case "running":
+      return watch(t, c);
+    default:
+      t.dueAt = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Recalls of waiting tasks are rare and must reach whoever joined since. */
+function recallRung(t: InitiatorTask, c: Context): CallRung {
+  const field = c.field(t);
+  return field.agents <= MANY ? "all" : chooseRung(t, c);
+}
+
+function watch(t: InitiatorTask, c: Context): void {
+  const quiet = c.now - t.lastSeenAt;
+  if (quiet >= c.silenceMs && t.contractor !== undefined) {
+    c.out.push({ do: "probe", contractor: t.contractor });
+  }
+  arm(t, c.now + c.silenceMs / 2, c);
+}
+
+function onContract(
+  t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: Context,
+): void {
+  if (e.rev <= t.rev) return;
+  t.rev = e.rev;
+  t.head = e.head;
+  t.epoch = e.epoch;
+  leaveWaiting(t, c);
+  if (t.awarded?.from !== e.from) t.awarded = t.order.find((b) => b.from === e.from);
+  running(t, e.from, c);
+}
+
+function onFailure(
+  t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Context,
+): void {
+  if (t.live ? e.epoch !== t.epoch + 1 : e.rev <= t.rev) return;
+  if (t.live) t.epoch = e.epoch;
+  t.rev = e.rev;
+  t.head = e.head;
+  t.failure = e.failure;
+  if (t.awarded !== undefined) {
+    c.calibration.learn(t.awarded.from, t.spec.capability, t.awarded.bid.durationMs,
+      undefined, false);
+  }
+  nextAttempt(t, e.failure, c);
+}
+
+function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
+  const attempts = t.spec.retry?.attempts ?? 3;
+  if (!why.retry) return end(t, "failed", why, c);
+  if (t.epoch >= attempts) {
+    return end(t, "failed", {
+      ...why, retry: false,
+      message: attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
+    }, c);
+  }
+  const base = t.spec.retry?.backoffMs ?? 200;
+  const pause = base * 2 ** Math.max(0, t.epoch - 1);
+  t.avoid = t.contractor;
+  t.contractor = undefined;
+  t.awarded = undefined;
+  t.rounds = 0;
+  t.phase = "backoff";
+  arm(t, c.now + pause * (0.75 + c.draw() / 2), c);
+}
+
+function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context): void {
+  if (t.phase !== "running") return;
+  if (t.live) t.epoch++;
+  else if (e.epoch !== t.epoch) return;
+  if (t.contractor !== undefined) {
+    c.out.push({ do: "withdraw", contractor: t.contractor, reason: e.why });
+    c.calibration.learn(t.contractor, t.spec.capability, 0, undefined, false);
+  }
+  t.failure = failureOf("E_LOST", e.why);
+  nextAttempt(t, t.failure, c);
+}
+
+function onCancel(t: InitiatorTask, e: Extract<Event, { on: "cancel" }>, c: Context): void {
+  if (e.rev <= t.rev && !t.live) return;
+  t.rev = e.rev;
+  t.head = e.head;
+  if (t.contractor !== undefined) {
+    c.out.push({ do: "withdraw", contractor: t.contractor, reason: e.reason });
+  }
+  end(t, "canceled", failureOf("E_CANCELED", e.reason || undefined), c);
+}
+
+function expire(t: InitiatorTask, c: Context): void {
+  if (t.phase === "running" && t.contractor !== undefined) {
+    c.out.push({ do: "withdraw", contractor: t.contractor, reason: "the deadline has passed" });
+  }
+  end(t, "expired", expiry(t, c), c);
+}
+
+function expiry(t: InitiatorTask, c: Context): Failure {
+  if (t.phase === "running") return failureOf("E_DEADLINE");
+  if (t.failure !== undefined) {
+    return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
+  }
+  if (!t.heard && c.field(t).agents === 0) {
+    return failureOf("E_NO_CAPABILITY",
+      `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`);
+  }
+  return failureOf("E_NO_BID",
+    `no agent had a free slot for "${t.spec.capability}" before the deadline`);
+}
+
+function end(
+  t: InitiatorTask, state: TerminalState, failure: Failure | undefined, c: Context,
+): void {
+  leaveWaiting(t, c);
+  t.phase = "ending";
+  t.dueAt = Number.POSITIVE_INFINITY;
+  c.out.push({ do: "end", state, failure });
+}
+
+function close(t: InitiatorTask, c: Context): void {
+  leaveWaiting(t, c);
+  t.phase = "closed";
+  t.dueAt = Number.POSITIVE_INFINITY;
+  c.out.push({ do: "close" });
+}
+
+/** Carries on from what the records say, at any point of a task's life. */
+function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
+  t.rev = view.rev;
+  t.head = view.head;
+  t.epoch = view.epoch;
+  t.contractor = view.contract?.contractor;
+  if (view.outcome !== undefined) return close(t, c);
+  if (view.cancel !== undefined) {
+    if (t.contractor !== undefined) {
+      c.out.push({ do: "withdraw", contractor: t.contractor, reason: view.cancel.reason });
+    }
+    return end(t, "canceled", failureOf("E_CANCELED", view.cancel.reason || undefined), c);
+  }
+  if (view.contractOpen && t.contractor !== undefined) {
+    running(t, t.contractor, c);
+    c.out.push({ do: "probe", contractor: t.contractor });
+    return;
+  }
+  if (view.failure !== undefined) {
+    t.failure = view.failure.failure;
+    return nextAttempt(t, view.failure.failure, c);
+  }
+  begin(t, c);
+}

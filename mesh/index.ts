@@ -1,0 +1,109 @@
+// The mesh as a library: opens a peer on NATS. The one place where runtime and adapters meet.
+import pino from "pino";
+import { ParleyError, type Role } from "../contracts/index.ts";
+import { createPrng } from "./core/prng.ts";
+import type { Policy } from "./core/policy.ts";
+import { NatsArtefacts } from "./nats/artefacts.ts";
+import { NatsCards } from "./nats/cards.ts";
+import { connectNats, type ConnectOptions } from "./nats/connect.ts";
+import { NatsLedger } from "./nats/ledger.ts";
+import { NatsSupervision } from "./nats/supervision.ts";
+import { systemClock, systemRandom } from "./nats/system.ts";
+import { NatsTransport } from "./nats/transport.ts";
+import type { Log, Signer, Trust } from "./ports/index.ts";
+import { Peer } from "./runtime/peer.ts";
+
+export interface OpenOptions extends ConnectOptions {
+  /** The authenticated name on the server. */
+  principal: string;
+  /** This peer's own agent name under that principal. */
+  agent: string;
+  role: Role;
+  signer?: Signer;
+  jwt?: string;
+  /** Absent: signatures are neither made nor checked. Only for benches and closed set-ups. */
+  trust?: Trust;
+  /** Which of the role's rights to use; all of them when absent. */
+  use?: Partial<Peer["options"]["roles"]>;
+  policies?: Readonly<Record<string, Policy>>;
+  log?: Log;
+  /** Seeds draws among near-equal bids; never used for nonces or ids. */
+  seed?: string | number;
+  version?: string;
+  silenceMs?: number;
+  shortTaskMs?: number;
+  cardTtlS?: number;
+}
+
+export interface OpenPeer {
+  peer: Peer;
+  transport: NatsTransport;
+  ledger: NatsLedger;
+  close(graceMs?: number): Promise<void>;
+}
+
+function rolesOf(role: Role): Peer["options"]["roles"] {
+  const agent = role === "agent" || role === "admin";
+  return {
+    contractor: agent || role === "contractor",
+    initiator: agent || role === "initiator",
+    submitter: agent || role === "submitter",
+    intake: agent || role === "initiator",
+  };
+}
+
+/** Connects, subscribes and announces. Throws ParleyError E_CONNECTION or E_PERMISSION. */
+export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
+  const log = o.log ?? defaultLog();
+  const connection = await connectNats(o);
+  const transport = new NatsTransport(connection);
+  const prng = createPrng(o.seed ?? crypto.randomUUID());
+  const random = systemRandom(() => prng.next());
+  const ledger = new NatsLedger(transport, systemClock, o.principal);
+  const roles = { ...rolesOf(o.role), ...o.use };
+  transport.onError((error) => log.warn({ error: error.message }, "the server refused something"));
+  const peer = new Peer({
+    transport, ledger, clock: systemClock, random, log,
+    artefacts: new NatsArtefacts(transport, random),
+    cards: new NatsCards(transport, systemClock, o.principal),
+    ...(roles.initiator
+      ? { supervision: new NatsSupervision(transport, systemClock, o.principal) }
+      : {}),
+  }, {
+    principal: o.principal, agent: o.agent, roles,
+    ...pick(o, ["signer", "jwt", "trust", "policies", "version", "silenceMs", "shortTaskMs",
+      "cardTtlS"]),
+  });
+  try {
+    await peer.start();
+  } catch (error) {
+    await transport.close().catch(() => undefined);
+    throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
+  }
+  return {
+    peer, transport, ledger,
+    async close(graceMs?: number) {
+      await peer.stop(graceMs);
+      ledger.stop();
+      await transport.close();
+    },
+  };
+}
+
+function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
+  const out: Partial<Pick<T, K>> = {};
+  for (const name of names) if (from[name] !== undefined) out[name] = from[name];
+  return out as Pick<T, K>;
+}
+
+/** JSON lines on standard error; seeds and tokens are never logged. */
+export function defaultLog(level = process.env.PARLEY_LOG ?? "warn"): Log {
+  return pino({ level, redact: ["seed", "jwt", "creds", "*.seed", "*.jwt"] },
+    pino.destination({ dest: 2, sync: false })) as unknown as Log;
+}
+
+export { Peer } from "./runtime/peer.ts";
+export type { AgentDefinition, BidTerms, Run, RunResult, Service } from "./runtime/hosted-agent.ts";
+export type { TaskOptions } from "./runtime/submitters.ts";
+export type { TaskEvent, Tracker } from "./runtime/tracker.ts";
+export type { Policy, ScoredBid, TaskFacts } from "./core/policy.ts";

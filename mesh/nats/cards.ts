@@ -1,0 +1,100 @@
+// The card store on NATS: presence through the ingest stream (with TTL), keys for good.
+import {
+  AGENTS_BUCKET, AGENTS_STREAM, KEYS_STREAM, keySubject, registrationSubject,
+} from "../../contracts/index.ts";
+import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
+import { createInbox } from "@nats-io/nats-core";
+import type { NatsTransport } from "./transport.ts";
+
+const EMPTY = new Uint8Array(0);
+const SIGNATURE_HEADER = "Mesh-Sig";
+
+export class NatsCards implements CardStore {
+  readonly #transport: NatsTransport;
+  readonly #clock: Clock;
+  readonly #principal: string | undefined;
+  /** Seals under which each key was written: unchanged cards are not written again. */
+  #kept = new Map<string, string>();
+
+  constructor(transport: NatsTransport, clock: Clock, principal?: string) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#principal = principal;
+    transport.onState((state) => {
+      if (state === "up") this.#kept.clear();
+    });
+  }
+
+  announce(
+    principal: string, agent: string, body: Uint8Array, seal: string, ttlS: number,
+  ): void {
+    this.#transport.publish(registrationSubject(principal, agent), body, {
+      headers: { "Nats-TTL": `${ttlS}s`, [SIGNATURE_HEADER]: seal },
+    });
+    const name = `${principal}.${agent}`;
+    if (this.#kept.get(name) === seal) return;
+    this.#kept.set(name, seal);
+    this.#transport.publish(keySubject(principal, agent), body, {
+      headers: { [SIGNATURE_HEADER]: seal },
+    });
+  }
+
+  leave(principal: string, agent: string): void {
+    this.#transport.publish(registrationSubject(principal, agent), EMPTY, {
+      headers: { "KV-Operation": "DEL", "Nats-TTL": "60s" },
+    });
+  }
+
+  /** Pages by last subject, since one multi-get answers at most 1,024 subjects. */
+  async snapshot(): Promise<StoredCardEntry[]> {
+    const entries: StoredCardEntry[] = [];
+    let from = 1;
+    for (;;) {
+      const page = await this.#page(from);
+      for (const m of page) {
+        const t = (m.header("Nats-Subject") ?? "").split(".");
+        from = Math.max(from, Number(m.header("Nats-Sequence")) + 1);
+        if (t.length !== 4 || m.data.length === 0 || m.header("KV-Operation") !== undefined) {
+          continue;
+        }
+        entries.push({
+          principal: t[2] as string, agent: t[3] as string, body: m.data,
+          seal: m.header(SIGNATURE_HEADER),
+        });
+      }
+      if (page.length < PAGE) return entries;
+    }
+  }
+
+  #page(from: number): Promise<Incoming[]> {
+    return new Promise((resolve, reject) => {
+      const inbox = createInbox(
+        this.#principal === undefined ? undefined : `_INBOX.${this.#principal}`);
+      const found: Incoming[] = [];
+      const timer = this.#clock.after(10_000, () => {
+        sub.unsubscribe();
+        reject(new Error("the registry did not answer in time"));
+      });
+      const sub = this.#transport.subscribe(inbox, (m) => {
+        if (m.status === 0) return void found.push(m);
+        timer.cancel();
+        sub.unsubscribe();
+        if (m.status === 503 || m.status >= 500) return reject(new Error("no registry"));
+        resolve(found);
+      });
+      this.#transport.publish(`$JS.API.DIRECT.GET.${AGENTS_STREAM}`, Buffer.from(JSON.stringify({
+        seq: from, batch: PAGE, next_by_subj: `$KV.${AGENTS_BUCKET}.>`,
+      })), { reply: inbox });
+    });
+  }
+
+  async get(principal: string, agent: string): Promise<StoredCardEntry | undefined> {
+    const m = await this.#transport.request(
+      `$JS.API.DIRECT.GET.${KEYS_STREAM}.${keySubject(principal, agent)}`, EMPTY,
+      { timeoutMs: 2_000 });
+    if (m.status !== 0 || m.data.length === 0) return undefined;
+    return { principal, agent, body: m.data, seal: m.header(SIGNATURE_HEADER) };
+  }
+}
+
+const PAGE = 500;

@@ -1,0 +1,160 @@
+// The supervision port on JetStream: specs through one durable pull consumer per urgency class.
+// Whoever pulls a spec is its initiator until he acknowledges it or falls silent for `ack_wait`.
+import { createInbox } from "@nats-io/nats-core";
+import {
+  TASKS_STREAM, URGENCY, parseRecordSubject, supervisionConsumer,
+} from "../../contracts/index.ts";
+import type { Clock, Incoming, SpecDelivery, Subscription, Supervision } from "../ports/index.ts";
+import type { NatsTransport } from "./transport.ts";
+
+/** Specs asked for at a time and class. */
+const BATCH = 64;
+/** A pull lives this long at the server, ms; a lost one is repeated after it. */
+const EXPIRES_MS = 10_000;
+const GRACE_MS = 2_000;
+
+const ACK = new TextEncoder().encode("+ACK");
+const WORKING = new TextEncoder().encode("+WPI");
+
+interface Pull {
+  urgency: number;
+  inbox: string;
+  outstanding: number;
+  renewAt: number;
+}
+
+export class NatsSupervision implements Supervision {
+  readonly #transport: NatsTransport;
+  readonly #clock: Clock;
+  readonly #inbox: string;
+  #pulls: Pull[] = [];
+  #subs: Subscription[] = [];
+  #handler: ((spec: SpecDelivery) => void) | undefined;
+  #room: () => number = () => 0;
+  #tick: { cancel(): void } | undefined;
+
+  constructor(transport: NatsTransport, clock: Clock, principal?: string) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+  }
+
+  async start(handler: (spec: SpecDelivery) => void, room: () => number): Promise<void> {
+    this.#handler = handler;
+    this.#room = room;
+    for (const urgency of URGENCY) {
+      const pull: Pull = { urgency, inbox: `${this.#inbox}.${urgency}`, outstanding: 0, renewAt: 0 };
+      this.#pulls.push(pull);
+      this.#subs.push(this.#transport.subscribe(pull.inbox, (m) => this.#onMessage(pull, m)));
+    }
+    this.#transport.onState((state) => {
+      if (state !== "up") return;
+      for (const pull of this.#pulls) pull.outstanding = 0;
+      this.#fill();
+    });
+    this.#fill();
+    const turn = () => {
+      this.#fill();
+      this.#tick = this.#clock.after(500, turn);
+    };
+    this.#tick = this.#clock.after(500, turn);
+  }
+
+  async stop(): Promise<void> {
+    this.#tick?.cancel();
+    this.#handler = undefined;
+    // Deliveries still on their way are handed back at once, so keep listening for a moment.
+    for (const sub of this.#subs) this.#clock.after(100, () => sub.unsubscribe());
+    this.#pulls = [];
+  }
+
+  #fill(): void {
+    if (this.#handler === undefined) return;
+    for (const pull of this.#pulls) {
+      if (pull.outstanding > 0 && this.#clock.now() > pull.renewAt) pull.outstanding = 0;
+      if (pull.outstanding <= BATCH / 2) this.#pull(pull);
+    }
+  }
+
+  #pull(pull: Pull): void {
+    const batch = Math.min(BATCH, this.#room()) - pull.outstanding;
+    if (batch <= 0) return;
+    pull.outstanding += batch;
+    pull.renewAt = this.#clock.now() + EXPIRES_MS + GRACE_MS;
+    const body = JSON.stringify({ batch, expires: EXPIRES_MS * 1e6 });
+    this.#transport.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(pull.urgency)}`,
+      Buffer.from(body), { reply: pull.inbox });
+  }
+
+  #onMessage(pull: Pull, m: Incoming): void {
+    const ackSubject = m.reply;
+    if (ackSubject === undefined || !ackSubject.startsWith("$JS.ACK.")) {
+      return this.#onStatus(pull, m);
+    }
+    pull.outstanding = Math.max(0, pull.outstanding - 1);
+    if (this.#handler === undefined) {
+      this.#transport.publish(ackSubject, Buffer.from('-NAK {"delay":0}'));
+      return;
+    }
+    const key = parseRecordSubject(m.subject);
+    if (key === undefined) return this.#transport.publish(ackSubject, ACK);
+    this.#handler(new Delivery(this.#transport, m, ackSubject, key));
+    if (pull.outstanding <= BATCH / 2) this.#pull(pull);
+  }
+
+  /** 404 nothing there, 408 the pull expired, 409 the consumer or leader changed. */
+  #onStatus(pull: Pull, m: Incoming): void {
+    if (m.status === 100) return;
+    const left = Number(m.header("Nats-Pending-Messages") ?? pull.outstanding);
+    pull.outstanding = Math.max(0, pull.outstanding - left);
+    if (m.status === 503) pull.outstanding = 0;
+  }
+}
+
+class Delivery implements SpecDelivery {
+  readonly #transport: NatsTransport;
+  readonly #message: Incoming;
+  readonly #ackSubject: string;
+  readonly key: SpecDelivery["key"];
+  readonly rev: number;
+  readonly deliveries: number;
+  readonly storedAt: number;
+
+  constructor(
+    transport: NatsTransport, message: Incoming, ackSubject: string, key: SpecDelivery["key"],
+  ) {
+    this.#transport = transport;
+    this.#message = message;
+    this.#ackSubject = ackSubject;
+    this.key = key;
+    // $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>, or
+    // with <domain>.<account> before the stream in the newer form: count from the end.
+    const t = ackSubject.split(".");
+    const at = t.length > 9 ? 6 : 4;
+    this.deliveries = Number(t[at]);
+    this.rev = Number(t[at + 1]);
+    this.storedAt = Number(t[at + 3]) / 1e6;
+  }
+
+  get body(): Uint8Array {
+    return this.#message.data;
+  }
+
+  header(name: string): string | undefined {
+    return this.#message.header(name);
+  }
+
+  ack(): void {
+    this.#transport.publish(this.#ackSubject, ACK);
+  }
+
+  working(): void {
+    this.#transport.publish(this.#ackSubject, WORKING);
+  }
+
+  release(afterMs: number): void {
+    const delay = Math.round(Math.max(0, afterMs) * 1e6);
+    this.#transport.publish(this.#ackSubject, Buffer.from(`-NAK {"delay":${delay}}`));
+  }
+}

@@ -1,0 +1,203 @@
+// The transport port on NATS.
+import {
+  headers as newHeaders, type Msg, type MsgHdrs, type NatsConnection, type Subscription as Sub,
+} from "@nats-io/nats-core";
+import { ParleyError } from "../../contracts/index.ts";
+import type {
+  ConnectionState, Incoming, PublishOptions, Subscription, Transport,
+} from "../ports/index.ts";
+
+class NatsMessage implements Incoming {
+  readonly #m: Msg;
+  #headers: MsgHdrs | undefined;
+
+  constructor(m: Msg) {
+    this.#m = m;
+  }
+
+  get subject(): string {
+    return this.#m.subject;
+  }
+
+  get data(): Uint8Array {
+    return this.#m.data;
+  }
+
+  get reply(): string | undefined {
+    const reply = this.#m.reply;
+    return reply === undefined || reply === "" ? undefined : reply;
+  }
+
+  get hasHeaders(): boolean {
+    this.#headers ??= this.#m.headers;
+    return this.#headers !== undefined;
+  }
+
+  get status(): number {
+    return this.hasHeaders ? (this.#headers?.code ?? 0) : 0;
+  }
+
+  header(name: string): string | undefined {
+    if (!this.hasHeaders) return undefined;
+    const value = this.#headers?.get(name);
+    return value === "" ? undefined : value;
+  }
+}
+
+export function toHeaders(values: Readonly<Record<string, string>>): MsgHdrs {
+  const h = newHeaders();
+  for (const name of Object.keys(values)) h.append(name, values[name] as string);
+  return h;
+}
+
+export class NatsTransport implements Transport {
+  readonly connection: NatsConnection;
+  #state: ConnectionState = "up";
+  #stateHandlers: ((state: ConnectionState) => void)[] = [];
+  #errorHandlers: ((error: Error) => void)[] = [];
+  /** Messages not sent because the connection was down. */
+  dropped = 0;
+  sent = 0;
+  received = 0;
+
+  constructor(connection: NatsConnection) {
+    this.connection = connection;
+    void this.#follow();
+    void connection.closed().then(() => this.#become("closed"));
+  }
+
+  get payloadMax(): number {
+    return this.connection.info?.max_payload ?? 1024 * 1024;
+  }
+
+  async #follow(): Promise<void> {
+    for await (const s of this.connection.status()) {
+      switch (s.type) {
+        case "disconnect":
+        case "staleConnection":
+          this.#become("down");
+          break;
+        case "reconnect":
+          this.#become("up");
+          break;
+        case "error":
+          for (const handler of this.#errorHandlers) handler(s.error);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  #become(state: ConnectionState): void {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    for (const handler of this.#stateHandlers) handler(state);
+  }
+
+  state(): ConnectionState {
+    return this.#state;
+  }
+
+  onState(handler: (state: ConnectionState) => void): void {
+    this.#stateHandlers.push(handler);
+  }
+
+  onError(handler: (error: Error) => void): void {
+    this.#errorHandlers.push(handler);
+  }
+
+  publish(subject: string, data: Uint8Array, options?: PublishOptions): void {
+    if (this.#state !== "up") {
+      this.dropped++;
+      return;
+    }
+    this.sent++;
+    if (options === undefined) return this.connection.publish(subject, data);
+    this.connection.publish(subject, data, {
+      ...(options.reply === undefined ? {} : { reply: options.reply }),
+      ...(options.headers === undefined ? {} : { headers: toHeaders(options.headers) }),
+    });
+  }
+
+  subscribe(
+    pattern: string, handler: (message: Incoming) => void, options?: { queue?: string },
+  ): Subscription {
+    const sub: Sub = this.connection.subscribe(pattern, {
+      callback: (error, m) => {
+        if (error !== null) {
+          for (const h of this.#errorHandlers) h(error);
+          return;
+        }
+        this.received++;
+        handler(new NatsMessage(m));
+      },
+      ...(options?.queue === undefined ? {} : { queue: options.queue }),
+    });
+    return { unsubscribe: () => sub.unsubscribe() };
+  }
+
+  async request(
+    subject: string, data: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Incoming> {
+    options.signal?.throwIfAborted();
+    this.sent++;
+    try {
+      const answer = this.connection.request(subject, data, { timeout: options.timeoutMs });
+      return new NatsMessage(await abortable(answer, options.signal));
+    } catch (error) {
+      throw asParleyError(error, subject);
+    }
+  }
+
+  async requestMany(
+    subject: string, data: Uint8Array, options: { timeoutMs: number; stallMs: number },
+  ): Promise<Incoming[]> {
+    const found: Incoming[] = [];
+    try {
+      const answers = await this.connection.requestMany(subject, data, {
+        strategy: "stall", maxWait: options.timeoutMs, stall: options.stallMs,
+      });
+      for await (const m of answers) found.push(new NatsMessage(m));
+    } catch (error) {
+      const mapped = asParleyError(error, subject);
+      if (mapped.code !== "E_NO_CAPABILITY") throw mapped;
+    }
+    return found;
+  }
+
+  async flush(): Promise<void> {
+    await this.connection.flush();
+  }
+
+  async close(): Promise<void> {
+    if (!this.connection.isClosed()) await this.connection.drain();
+  }
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** The client's errors in our words. */
+export function asParleyError(error: unknown, subject: string): ParleyError {
+  if (error instanceof ParleyError) return error;
+  const e = error as { name?: string; message?: string; cause?: { name?: string } };
+  const names = `${e.name ?? ""} ${e.cause?.name ?? ""} ${e.message ?? ""}`;
+  if (/NoResponders|no responders/i.test(names)) {
+    return new ParleyError("E_NO_CAPABILITY", `nobody answers on ${subject}`, { cause: error });
+  }
+  if (/Permission/i.test(names)) {
+    return new ParleyError("E_PERMISSION",
+      `this identity may not use ${subject}; see: parley identity ls`, { cause: error });
+  }
+  if (/Timeout/i.test(names)) {
+    return new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`, { cause: error });
+  }
+  return new ParleyError("E_CONNECTION", e.message ?? String(error), { cause: error });
+}

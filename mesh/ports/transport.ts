@@ -1,0 +1,52 @@
+// What the mesh asks of a message transport. NATS and the simulator implement it.
+
+export interface Incoming {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string | undefined;
+  /** 503: nobody is there to answer. 0: an ordinary message. */
+  readonly status: number;
+  readonly hasHeaders: boolean;
+  header(name: string): string | undefined;
+}
+
+export interface Subscription {
+  unsubscribe(): void;
+}
+
+export interface PublishOptions {
+  reply?: string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+export type ConnectionState = "up" | "down" | "closed";
+
+export interface Transport {
+  /** Largest payload that the server takes, bytes. */
+  readonly payloadMax: number;
+  /** Fire and forget. While the connection is down the message is dropped and counted. */
+  publish(subject: string, data: Uint8Array, options?: PublishOptions): void;
+  subscribe(
+    pattern: string,
+    handler: (message: Incoming) => void,
+    options?: { queue?: string },
+  ): Subscription;
+  /** One answer or a ParleyError: E_TIMEOUT, E_NO_CAPABILITY (no responders), E_PERMISSION. */
+  request(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Incoming>;
+  /** All answers until `timeoutMs`, a silence of `stallMs`, or an empty message. */
+  requestMany(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; stallMs: number },
+  ): Promise<Incoming[]>;
+  state(): ConnectionState;
+  onState(handler: (state: ConnectionState) => void): void;
+  /** Asynchronous refusals of the server (permissions), for logs and counters. */
+  onError(handler: (error: Error) => void): void;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,26 @@
+// Authority shrinks: a sub-task acts for somebody else's owner only under its parent's contract,
+// and never beyond the parent's deadline and budget (architecture section 7).
+import type { RecordKey, Spec } from "../../contracts/index.ts";
+import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import type { Records } from "./records.ts";
+
+/** Undefined when the parent's contract covers the sub-task; else what is wrong, in words. */
+export async function checkParent(
+  records: Records, key: RecordKey, record: ReadRecord,
+): Promise<string | undefined> {
+  const spec = record.body as Spec;
+  const parent = spec.parent;
+  if (parent === undefined) return `${record.from} is not ${key.owner} and names no parent`;
+  if (parent.contractor !== record.from) return "the parent's contractor is somebody else";
+  const view = foldTask(await records.read(key.owner, parent.task));
+  if (view.contract === undefined || !view.contractOpen) return "the parent has no open contract";
+  if (view.contract.contractor !== record.from) return "the parent's contract is another's";
+  if (view.epoch !== parent.epoch) return `the parent is in epoch ${view.epoch} by now`;
+  if (view.spec === undefined) return "the parent has no spec";
+  if (spec.deadline > view.spec.deadline) return "the deadline is later than the parent's";
+  const budget = view.spec.budget;
+  if (budget !== undefined && (spec.budget === undefined || spec.budget > budget)) {
+    return "the budget is larger than the parent's";
+  }
+  return undefined;
+}

@@ -1,0 +1,77 @@
+// Awards: an initiator's signed choice, bound to one task, revision, contractor and moment.
+import {
+  AwardMessageSchema, AwardTermsSchema, CLOCK_SKEW_MS, CONTROL_BYTES_MAX, RECORD_BYTES_MAX,
+  SpecSchema, directedSubject, type AwardTerms, type FailureCode, type Role, type Spec,
+} from "../../contracts/index.ts";
+import type { Signer } from "../ports/index.ts";
+import { decode, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import type { AgentKey, Identities } from "./identities.ts";
+import { complaint } from "./inbound.ts";
+import { digest, preimage, SIGNATURE_BYTES } from "./signing.ts";
+
+const AWARD_LIMITS = {
+  bytesMax: RECORD_BYTES_MAX + 4 * CONTROL_BYTES_MAX, depthMax: 32, keysMax: 1_000,
+};
+const NONE = new Uint8Array(0);
+
+/** Roles whose award counts. A submitter may award only live calls of its own. */
+const AWARDERS: readonly Role[] = ["initiator", "agent", "admin"];
+
+export interface OpenAward {
+  terms: AwardTerms;
+  /** Exact bytes and signature, as the contract record embeds them. */
+  termsBytes: Uint8Array;
+  signature: Uint8Array;
+  spec: Spec;
+}
+
+function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
+  const subject = directedSubject("award", terms.contractor, terms.initiator);
+  return preimage(subject, terms.rev, terms.at, terms.nonce, bytes);
+}
+
+export function sealAward(
+  terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined,
+): Uint8Array {
+  const bytes = encodeMsgpack(terms);
+  const sig = signer?.sign(awardText(terms, bytes)) ?? NONE;
+  return encodeMsgpack({ v: 1, kind: "award", terms: bytes, sig, spec });
+}
+
+/** Everything that can be checked without asking anybody. */
+export function openAward(
+  data: Uint8Array, from: string, to: string, wallNow: number,
+): OpenAward | FailureCode {
+  const outer = decode(data, AWARD_LIMITS);
+  if (!outer.ok) return outer.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
+  const message = AwardMessageSchema.safeParse(outer.value);
+  if (!message.success) return complaint(outer.value, message.error);
+  const inner = decode(message.data.terms, AWARD_LIMITS);
+  if (!inner.ok) return "E_NOT_UNDERSTOOD";
+  const parsed = AwardTermsSchema.safeParse(inner.value);
+  if (!parsed.success) return complaint(inner.value, parsed.error);
+  const terms = parsed.data;
+  if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
+  if (Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS) return "E_STALE";
+  if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
+  const spec = decode(message.data.spec, RECORD_LIMITS);
+  if (!spec.ok) return "E_NOT_UNDERSTOOD";
+  const body = SpecSchema.safeParse(spec.value);
+  if (!body.success) return complaint(spec.value, body.error);
+  if (body.data.task !== terms.task || body.data.owner !== terms.owner ||
+    body.data.capability !== terms.capability) return "E_SENDER";
+  return {
+    terms, termsBytes: message.data.terms, signature: message.data.sig, spec: body.data,
+  };
+}
+
+/** Signature and role; to be asked once the sender's key is known. */
+export function proveAward(
+  award: OpenAward, key: AgentKey, identities: Identities,
+): FailureCode | undefined {
+  const own = award.terms.live && award.terms.submitter === award.terms.initiator;
+  if (!AWARDERS.includes(key.role) && !(own && key.role === "submitter")) return "E_ROLE";
+  if (award.signature.length !== SIGNATURE_BYTES) return "E_SIGNATURE";
+  const text = awardText(award.terms, award.termsBytes);
+  return identities.verify(key, text, award.signature) ? undefined : "E_SIGNATURE";
+}

@@ -1,0 +1,51 @@
+// Cards on the wire: sealed by the principal's key, opened with proof of who the principal is.
+import {
+  AgentCardSchema, CARD_BYTES_MAX, registrationSubject, type AgentCard,
+} from "../../contracts/index.ts";
+import type { Principal, Signer, Trust } from "../ports/index.ts";
+import { decode, encodeJson } from "./codec/codec.ts";
+import { parseSeal, preimage, sealText } from "./signing.ts";
+
+const CARD_LIMITS = { bytesMax: CARD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
+
+export interface SealedCard {
+  body: Uint8Array;
+  seal: string;
+}
+
+export interface OpenCard {
+  card: AgentCard;
+  /** Undefined where signing is off. */
+  principal: Principal | undefined;
+}
+
+export function sealCard(card: AgentCard, signer: Signer | undefined): SealedCard {
+  const body = encodeJson(card);
+  const subject = registrationSubject(card.principal, card.agent);
+  const signature = signer?.sign(preimage(subject, 0, card.at, card.instance, body));
+  return { body, seal: sealText(card.at, signature) };
+}
+
+/** Opens a card that arrived under this name; undefined when anything does not fit. */
+export function openCard(
+  principal: string, agent: string, body: Uint8Array, seal: string | undefined,
+  trust: Trust | undefined,
+): OpenCard | undefined {
+  const raw = decode(body, CARD_LIMITS);
+  if (!raw.ok) return undefined;
+  const parsed = AgentCardSchema.safeParse(raw.value);
+  if (!parsed.success) return undefined;
+  const card = parsed.data;
+  if (card.principal !== principal || card.agent !== agent) return undefined;
+  if (trust === undefined) return { card, principal: undefined };
+  const who = trust.principal(principal, card.jwt);
+  const sealed = parseSeal(seal);
+  if (who === undefined || sealed === undefined || sealed.at !== card.at) return undefined;
+  const subject = registrationSubject(principal, agent);
+  const text = preimage(subject, 0, card.at, card.instance, body);
+  if (!trust.verify(who.publicKey, text, sealed.signature)) return undefined;
+  // A capability that the identity was not granted is not announced in its name (A13).
+  const granted = who.capabilities;
+  if (card.capabilities.some((c) => !granted.includes(c.name))) return undefined;
+  return { card, principal: who };
+}

@@ -1,0 +1,451 @@
+// The desk of participants and contractors: answers calls, checks awards, claims, runs, reports.
+//
+// Invariants
+//   C1  A handler of a durable task starts only after its contract record is stored.
+//   C2  An outcome is written under the revision of the own contract, so a contractor that was
+//       replaced cannot commit (S4, S5).
+//   C3  Every taken slot is released exactly once.
+import {
+  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, INLINE_BYTES_MAX, LiveProbeSchema, NONCES_MAX,
+  OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
+  directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
+  type Address, type Cfp, type Contract, type Failure, type FailureRecord, type Offer,
+  type Outcome, type RefusalReason,
+} from "../../contracts/index.ts";
+import { ReplayWindow } from "../core/replay-window.ts";
+import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
+import { openAward, proveAward, type OpenAward } from "./awards.ts";
+import { encodeJson, encodeMsgpack } from "./codec/codec.ts";
+import type { Deps } from "./dependencies.ts";
+import { HostedAgent, type AgentDefinition, type RunResult } from "./hosted-agent.ts";
+
+export interface Running {
+  agent: HostedAgent;
+  award: OpenAward;
+  /** Revision and digest of the own contract record. */
+  rev: number;
+  head: string;
+  abort: AbortController;
+  startedAt: number;
+  startedWall: number;
+  beatTo: Set<Address>;
+  progress: number;
+  /** Over: fenced, canceled or ended; nothing more is written. */
+  over: boolean;
+}
+
+interface Basket {
+  offers: { from: Address; offer: Offer }[];
+}
+
+export class Contractors {
+  readonly #d: Deps;
+  readonly #principal: string;
+  readonly #artefacts: Artefacts;
+  readonly agents = new Map<string, HostedAgent>();
+  #running = new Map<string, Running>();
+  #nonces = new ReplayWindow(2 * CLOCK_SKEW_MS, NONCES_MAX);
+  #baskets = new Map<string, Basket>();
+  #beat: { cancel(): void } | undefined;
+  #idleWaiters: (() => void)[] = [];
+  #lagMs = 0;
+
+  constructor(dependencies: Deps, principal: string, artefacts: Artefacts) {
+    this.#d = dependencies;
+    this.#principal = principal;
+    this.#artefacts = artefacts;
+  }
+
+  start(): void {
+    let due = this.#d.clock.now() + BEAT_MS;
+    const turn = () => {
+      this.#lagMs = Math.max(0, this.#d.clock.now() - due);
+      this.#sendBeats();
+      due = this.#d.clock.now() + BEAT_MS;
+      this.#beat = this.#d.clock.after(BEAT_MS, turn);
+    };
+    this.#beat = this.#d.clock.after(BEAT_MS, turn);
+  }
+
+  host(definition: AgentDefinition, signer: Signer | undefined): HostedAgent {
+    const agent = new HostedAgent(this.#d, this.#principal, definition, signer,
+      (a, capability, rung, m) => this.#onCall(a, capability, rung, m));
+    this.agents.set(definition.name, agent);
+    return agent;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Stops taking work; resolves when what runs has ended, or after `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    for (const agent of this.agents.values()) agent.leave();
+    if (this.#running.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#d.clock.after(graceMs, () => {
+        for (const run of this.#running.values()) {
+          run.abort.abort(new ParleyError("E_DRAINING"));
+        }
+        this.#d.clock.after(500, resolve);
+      });
+      this.#idleWaiters.push(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  stop(): void {
+    this.#beat?.cancel();
+    for (const run of this.#running.values()) {
+      run.over = true;
+      run.abort.abort(new ParleyError("E_DRAINING"));
+    }
+    this.#running.clear();
+  }
+
+  // ---- calls ----------------------------------------------------------------------------------
+
+  #onCall(agent: HostedAgent, capability: string, rung: string, message: Incoming): void {
+    const subject = parseCfpSubject(message.subject);
+    const call = this.#d.inbound.read("cfp", CfpSchema, message);
+    if (subject === undefined || call === undefined) return;
+    agent.stats.calls++;
+    const initiator = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    const delay = rung === "all" ? this.#delay(agent, call) : 0;
+    if (delay < 1) return this.#answer(agent, capability, initiator, call);
+    this.#d.clock.after(delay, () => this.#answer(agent, capability, initiator, call));
+  }
+
+  /** In a crowd bids come in the order of their rank, and refusals after them (storm control). */
+  #delay(agent: HostedAgent, call: Cfp): number {
+    const crowd = call.crowd ?? 0;
+    if (crowd <= 64) return 0;
+    const window = Math.min(call.windowMs, WINDOW_MS_MAX);
+    if (agent.slots.free === 0) return window * (0.8 + this.#d.random.next() * 0.2);
+    const rank = agent.slots.load(this.#d.clock.now());
+    return window * 0.6 * Math.min(1, rank + this.#d.random.next() * 0.2);
+  }
+
+  #answer(agent: HostedAgent, capability: string, initiator: Address, call: Cfp): void {
+    const answer = agent.answer(capability, call);
+    const subject = bidSubject(initiator, call.cfp, agent.address);
+    if (typeof answer === "string") {
+      this.#d.transport.publish(subject,
+        encodeMsgpack({ v: 1, kind: "refusal", reason: answer }));
+      return;
+    }
+    this.#d.transport.publish(subject, encodeMsgpack(answer));
+  }
+
+  // ---- offers (node-available) ----------------------------------------------------------------
+
+  onOffer(message: Incoming): void {
+    const subject = parseDirected("offer", message.subject);
+    const offer = this.#d.inbound.read("offer", OfferSchema, message);
+    if (subject === undefined || offer === undefined) return;
+    const agent = this.agents.get(subject.toAgent);
+    if (agent === undefined) return;
+    const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    const basket = this.#baskets.get(agent.name);
+    if (basket !== undefined) return void basket.offers.push({ from, offer });
+    this.#baskets.set(agent.name, { offers: [{ from, offer }] });
+    this.#d.clock.after(OFFER_WINDOW_MS, () => this.#choose(agent));
+  }
+
+  /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
+  #choose(agent: HostedAgent): void {
+    const basket = this.#baskets.get(agent.name);
+    this.#baskets.delete(agent.name);
+    if (basket === undefined) return;
+    basket.offers.sort((a, b) => b.offer.urgency - a.offer.urgency);
+    let free = agent.slots.free;
+    for (const { from, offer } of basket.offers) {
+      const subject = bidSubject(from, offer.call.cfp, agent.address);
+      const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
+      if (typeof answer !== "string") free--;
+      this.#d.transport.publish(subject, encodeMsgpack(
+        typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer));
+    }
+  }
+
+  // ---- awards ---------------------------------------------------------------------------------
+
+  onAward(message: Incoming): void {
+    if (this.#d.inbound.forgedPath("award", message)) return;
+    const subject = parseDirected("award", message.subject);
+    if (subject === undefined) return void this.#d.inbound.reject("award", "E_KIND");
+    const agent = this.agents.get(subject.toAgent);
+    if (agent === undefined) return void this.#d.inbound.reject("award", "E_NOT_FOUND");
+    const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    const opened = openAward(message.data, from, agent.address, this.#d.clock.wall());
+    if (typeof opened === "string") return void this.#d.inbound.reject("award", opened);
+    if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {
+      return void this.#d.inbound.reject("award", "E_REPLAY");
+    }
+    const { identities } = this.#d;
+    if (!identities.on) return this.#take(agent, opened);
+    identities.resolve(subject.fromPrincipal, subject.fromAgent, (key) => {
+      const fault = key === undefined ? "E_IDENTITY" : proveAward(opened, key, identities);
+      if (fault !== undefined) return void this.#d.inbound.reject("award", fault);
+      this.#take(agent, opened);
+    });
+  }
+
+  #refuse(agent: HostedAgent, award: OpenAward, reason: RefusalReason): void {
+    this.#d.counters.add(`award.refused.${reason}`);
+    this.#d.transport.publish(
+      bidSubject(award.terms.initiator, award.terms.cfp, agent.address),
+      encodeMsgpack({ v: 1, kind: "refusal", reason, award: true }));
+  }
+
+  #take(agent: HostedAgent, award: OpenAward): void {
+    const { terms } = award;
+    if (agent.service(terms.capability) === undefined) {
+      return this.#refuse(agent, award, "ineligible");
+    }
+    if (this.#running.has(terms.task)) return this.#refuse(agent, award, "stale");
+    if (!agent.take()) {
+      return this.#refuse(agent, award, agent.draining ? "draining" : "busy");
+    }
+    const run: Running = {
+      agent, award, rev: 0, head: "", abort: new AbortController(),
+      startedAt: this.#d.clock.now(), startedWall: Math.round(this.#d.clock.wall()),
+      beatTo: new Set([terms.initiator]), progress: 0, over: false,
+    };
+    this.#running.set(terms.task, run);
+    if (terms.live) return this.#start(run);
+    this.#claim(run);
+  }
+
+  #claim(run: Running): void {
+    const { terms, termsBytes, signature } = run.award;
+    const bid = terms.bids.find((b) => b.from === run.agent.address);
+    const contract: Contract = {
+      v: 1, kind: "contract", task: terms.task, epoch: terms.epoch, attempt: terms.attempt,
+      capability: terms.capability, contractor: run.agent.address, initiator: terms.initiator,
+      leaseMs: terms.leaseMs,
+      award: {
+        terms: Buffer.from(termsBytes).toString("base64url"),
+        sig: Buffer.from(signature).toString("base64url"),
+      },
+      prev: terms.prev, at: run.startedWall,
+    };
+    if (bid !== undefined) {
+      const { startMs, durationMs, cost, confidence, load } = bid;
+      contract.bid = { startMs, durationMs, cost, confidence, load };
+    }
+    this.#write(run, "contract", terms.initiator, contract, terms.rev, (result, head) => {
+      if (result.ok) {
+        run.rev = result.rev;
+        run.head = head;
+        return this.#start(run);
+      }
+      this.#d.counters.add(`claim.${result.fault}`);
+      this.#finish(run);
+      this.#refuse(run.agent, run.award, result.fault === "conflict" ? "stale" : "unverified");
+    });
+  }
+
+  #write(
+    run: Running, kind: "contract" | "outcome" | "failure", to: Address, value: object,
+    fence: number, done: Parameters<Deps["records"]["write"]>[4],
+  ): void {
+    const { terms } = run.award;
+    const [toPrincipal, toAgent] = to.split(".") as [string, string];
+    this.#d.records.write({
+      owner: terms.owner, task: terms.task, kind, n: String(terms.epoch), toPrincipal, toAgent,
+      fromPrincipal: this.#principal, fromAgent: run.agent.name,
+    }, value, fence, run.agent.signer, done);
+  }
+
+  // ---- running --------------------------------------------------------------------------------
+
+  #start(run: Running): void {
+    if (run.over) return this.#finish(run);
+    run.startedAt = this.#d.clock.now();
+    run.startedWall = Math.round(this.#d.clock.wall());
+    run.agent.stats.contracts++;
+    const { spec, terms } = run.award;
+    const service = run.agent.service(terms.capability);
+    if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
+    service.run({
+      spec, epoch: terms.epoch, attempt: terms.attempt, submitter: terms.submitter,
+      signal: run.abort.signal, live: terms.live,
+      progress: (report) => this.#progress(run, report),
+    }).then(
+      (result) => this.#deliver(run, result),
+      (error: unknown) => this.#fail(run, asFailure(error)),
+    );
+  }
+
+  #progress(run: Running, report: { done?: number; note?: string; partial?: unknown }): void {
+    if (run.over) return;
+    const { terms } = run.award;
+    this.#d.transport.publish(directedSubject("msg", terms.submitter, run.agent.address),
+      encodeMsgpack({
+        v: 1, kind: "progress", task: terms.task, epoch: terms.epoch, n: run.progress++, ...report,
+      }));
+  }
+
+  #deliver(run: Running, result: RunResult): void {
+    const worked = this.#d.clock.now() - run.startedAt;
+    run.agent.learn(run.award.spec, worked);
+    run.agent.release();
+    const outcome = this.#outcome(run, "completed");
+    if (result.cost !== undefined) outcome.cost = result.cost;
+    if (result.output === undefined) return this.#commit(run, outcome, worked);
+    let bytes: Uint8Array;
+    try {
+      bytes = encodeJson(result.output);
+    } catch (error) {
+      return this.#settle(run, failureOf("E_OUTPUT", `the result is not JSON: ${String(error)}`));
+    }
+    if (bytes.length <= INLINE_BYTES_MAX) {
+      outcome.output = result.output;
+      return this.#commit(run, outcome, worked);
+    }
+    this.#artefacts.put(bytes).then(
+      (ref) => {
+        outcome.outputRef = ref;
+        this.#commit(run, outcome, worked);
+      },
+      (error: unknown) =>
+        this.#settle(run, failureOf("E_ARTEFACT", `the result could not be stored: ${error}`)),
+    );
+  }
+
+  #outcome(run: Running, state: "completed" | "failed"): Outcome {
+    const { terms, spec } = run.award;
+    return {
+      v: 1, kind: "outcome", task: terms.task, epoch: terms.epoch, state,
+      attempts: terms.attempt, startedAt: run.startedWall,
+      endedAt: Math.round(this.#d.clock.wall()),
+      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT, prev: run.head,
+    };
+  }
+
+  #commit(run: Running, outcome: Outcome, workedMs: number): void {
+    const { terms } = run.award;
+    if (run.over) return this.#forget(run);
+    if (terms.live) {
+      this.#forget(run);
+      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+        encodeMsgpack({
+          v: 1, kind: "live", task: terms.task, epoch: terms.epoch,
+          outcome: encodeJson(outcome), workedMs,
+        }));
+      return;
+    }
+    this.#write(run, "outcome", terms.submitter, outcome, run.rev, (result) => {
+      this.#forget(run);
+      if (!result.ok) {
+        this.#d.counters.add(`commit.${result.fault}`);
+        return;
+      }
+      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+        encodeMsgpack({
+          v: 1, kind: "done", task: terms.task, epoch: terms.epoch, rev: result.rev,
+          state: outcome.state, workedMs,
+        }));
+    });
+  }
+
+  #fail(run: Running, failure: Failure): void {
+    run.agent.release();
+    this.#settle(run, failure);
+  }
+
+  /** The attempt failed: the initiator decides whether there is another. */
+  #settle(run: Running, failure: Failure): void {
+    const { terms } = run.award;
+    run.agent.stats.failures++;
+    run.agent.stats.lastError = failure.message;
+    if (run.over) return this.#forget(run);
+    if (terms.live) {
+      this.#forget(run);
+      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+        encodeMsgpack({
+          v: 1, kind: "live", task: terms.task, epoch: terms.epoch, failure,
+        }));
+      return;
+    }
+    const record: FailureRecord = {
+      v: 1, kind: "failure", task: terms.task, epoch: terms.epoch, attempt: terms.attempt,
+      failure, startedAt: run.startedWall, endedAt: Math.round(this.#d.clock.wall()),
+      prev: run.head,
+    };
+    this.#write(run, "failure", terms.initiator, record, run.rev, (result) => {
+      this.#forget(run);
+      if (!result.ok) this.#d.counters.add(`commit.${result.fault}`);
+    });
+  }
+
+  /** Ends a run that never started: slot back, nothing written. */
+  #finish(run: Running): void {
+    run.agent.release();
+    this.#forget(run);
+  }
+
+  #forget(run: Running): void {
+    run.over = true;
+    const { task } = run.award.terms;
+    if (this.#running.get(task) === run) this.#running.delete(task);
+    if (this.#running.size === 0) {
+      for (const wake of this.#idleWaiters.splice(0)) wake();
+    }
+  }
+
+  // ---- notices --------------------------------------------------------------------------------
+
+  /** The initiator withdrew the contract: canceled, expired, or given to somebody else. */
+  onCancel(task: string, epoch: number, from: Address, reason: string): void {
+    const run = this.#running.get(task);
+    if (run === undefined || run.award.terms.epoch !== epoch) return;
+    if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
+    run.over = true;
+    run.abort.abort(new ParleyError("E_CANCELED", reason));
+  }
+
+  onProbe(message: Incoming): void {
+    const probe = this.#d.inbound.read("live", LiveProbeSchema, message);
+    if (probe === undefined || message.reply === undefined) return;
+    const run = this.#running.get(probe.task);
+    const here = run !== undefined && run.award.terms.epoch === probe.epoch && !run.over;
+    if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
+    this.#d.transport.publish(message.reply, Uint8Array.of(here ? 1 : 0));
+  }
+
+  #sendBeats(): void {
+    const due = this.#d.clock.now() - BEAT_MS;
+    const beats = new Map<string, { agent: HostedAgent; to: Address; tasks: [string, number][] }>();
+    for (const run of this.#running.values()) {
+      if (run.startedAt > due || run.over) continue;
+      for (const to of run.beatTo) {
+        const key = `${run.agent.name} ${to}`;
+        const beat = beats.get(key) ?? { agent: run.agent, to, tasks: [] };
+        if (beat.tasks.length < 1_000) beat.tasks.push([run.award.terms.task,
+          run.award.terms.epoch]);
+        beats.set(key, beat);
+      }
+    }
+    for (const { agent, to, tasks } of beats.values()) {
+      this.#d.transport.publish(directedSubject("beat", to, agent.address),
+        encodeMsgpack({ v: 1, kind: "beat", tasks, lagMs: Math.round(this.#lagMs) }));
+    }
+  }
+}
+
+/** What a handler threw, as a failure: it may say itself whether a retry helps. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof ParleyError) {
+    return { code: error.code, message: error.message.slice(0, 4096), retry: error.retry };
+  }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const terminal = (error as { retry?: unknown } | null)?.retry === false;
+  return {
+    code: terminal ? "E_TERMINAL" : "E_HANDLER", message: message.slice(0, 4096),
+    retry: !terminal,
+  };
+}

@@ -1,0 +1,20 @@
+// What the parts of one peer share.
+import type { Clock, Ledger, Log, Random, Transport } from "../ports/index.ts";
+import type { Counters } from "./counters.ts";
+import type { Identities } from "./identities.ts";
+import type { Inbound } from "./inbound.ts";
+import type { Records } from "./records.ts";
+import type { Registry } from "./registry.ts";
+
+export interface Deps {
+  transport: Transport;
+  ledger: Ledger;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  counters: Counters;
+  inbound: Inbound;
+  identities: Identities;
+  records: Records;
+  registry: Registry;
+}

@@ -1,0 +1,216 @@
+// One agent hosted by this peer: its card, its slots, its seats in the queue groups, its bids.
+import {
+  BID_VALID_MS, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, idleSubject, patterns,
+  type Address, type AgentCard, type Attributes, type Bid, type Capability, type Cfp,
+  type RefusalReason, type Spec,
+} from "../../contracts/index.ts";
+import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
+import { Slots, UsualDuration } from "../core/slots.ts";
+import type { Incoming, Signer, Subscription } from "../ports/index.ts";
+import { encodeMsgpack } from "./codec/codec.ts";
+import type { Deps } from "./dependencies.ts";
+
+/** What a participant says of itself in a bid; the rest of the bid is filled in. */
+export type BidTerms = Pick<Bid, "startMs" | "durationMs" | "cost" | "confidence">;
+
+/** What a handler gets. */
+export interface Run {
+  readonly spec: Spec;
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly submitter: Address;
+  readonly signal: AbortSignal;
+  readonly live: boolean;
+  progress(report: { done?: number; note?: string; partial?: unknown }): void;
+}
+
+export interface RunResult {
+  output: unknown;
+  cost?: number;
+}
+
+/** One capability that an agent serves. */
+export interface Service {
+  capability: Capability;
+  /** The agent's own bid; undefined: no bid. The default is given as a start. */
+  bid?: (call: Cfp, usual: BidTerms) => BidTerms | undefined;
+  run(run: Run): Promise<RunResult>;
+}
+
+export interface AgentDefinition {
+  name: string;
+  slots: number;
+  services: Service[];
+  description?: string;
+  attributes?: Attributes;
+  /** The agent's own key; the principal's when absent. */
+  signer?: Signer;
+}
+
+export class HostedAgent {
+  readonly address: Address;
+  readonly name: string;
+  readonly slots: Slots;
+  readonly signer: Signer | undefined;
+  readonly definition: AgentDefinition;
+  readonly #d: Deps;
+  #services = new Map<string, Service>();
+  #usual = new Map<string, UsualDuration>();
+  #seats: Subscription[] = [];
+  #open: Subscription[] = [];
+  #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
+  draining = false;
+  stats = { calls: 0, bids: 0, contracts: 0, failures: 0, workedMs: 0, lastError: "" };
+
+  constructor(
+    dependencies: Deps, principal: string, definition: AgentDefinition,
+    signer: Signer | undefined,
+    onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void,
+  ) {
+    this.#d = dependencies;
+    this.definition = definition;
+    this.name = definition.name;
+    this.address = address(principal, definition.name);
+    this.slots = new Slots(definition.slots, dependencies.clock.now());
+    this.signer = definition.signer ?? signer;
+    this.#onCall = onCall;
+    for (const service of definition.services) this.add(service);
+  }
+
+  add(service: Service): void {
+    this.#services.set(service.capability.name, service);
+    this.#usual.set(service.capability.name, new UsualDuration());
+  }
+
+  service(capability: string): Service | undefined {
+    return this.#services.get(capability);
+  }
+
+  capabilities(): Capability[] {
+    return [...this.#services.values()].map((s) => s.capability);
+  }
+
+  /** Takes its seats: the plain subscription to every call, and the queue groups while free. */
+  seat(): void {
+    for (const capability of this.#services.keys()) {
+      this.#open.push(this.#d.transport.subscribe(patterns.cfp(capability, "all"),
+        (m) => this.#onCall(this, capability, "all", m)));
+    }
+    this.#sit();
+  }
+
+  #sit(): void {
+    if (this.#seats.length > 0 || this.draining || this.slots.free === 0) return;
+    const g8 = `g${groupOf(this.address, SAMPLE_GROUPS)}`;
+    const g2 = `h${groupOf(this.address, SMALL_SAMPLE_GROUPS)}`;
+    for (const capability of this.#services.keys()) {
+      this.#seats.push(
+        this.#d.transport.subscribe(patterns.cfp(capability, "s8"),
+          (m) => this.#onCall(this, capability, "s8", m), { queue: g8 }),
+        this.#d.transport.subscribe(patterns.cfp(capability, "s2"),
+          (m) => this.#onCall(this, capability, "s2", m), { queue: g2 }));
+    }
+  }
+
+  #stand(): void {
+    for (const seat of this.#seats) seat.unsubscribe();
+    this.#seats = [];
+  }
+
+  /** Takes a slot for a contract; at capacity the agent leaves its groups. */
+  take(): boolean {
+    if (this.draining || !this.slots.take(this.#d.clock.now())) return false;
+    if (this.slots.free === 0) this.#stand();
+    return true;
+  }
+
+  /** Frees a slot; an agent that was at capacity sits down again and asks for waiting work. */
+  release(): void {
+    const full = this.slots.free === 0;
+    this.slots.release(this.#d.clock.now());
+    if (this.draining || !full) return;
+    this.#sit();
+    this.askForWork();
+  }
+
+  /** Node-available (Smith 1980): heard only by initiators that have tasks waiting. */
+  askForWork(): void {
+    if (this.draining || this.slots.free === 0) return;
+    for (const capability of this.#services.keys()) {
+      this.#d.transport.publish(idleSubject(capability, this.address),
+        encodeMsgpack({ v: 1, kind: "idle", slots: this.slots.free }));
+    }
+  }
+
+  leave(): void {
+    this.draining = true;
+    this.#stand();
+    for (const sub of this.#open) sub.unsubscribe();
+    this.#open = [];
+  }
+
+  /** Bid, or the reason for none. */
+  answer(capability: string, call: Cfp): Bid | RefusalReason {
+    const service = this.#services.get(capability);
+    if (service === undefined || call.exclude?.includes(this.address)) return "ineligible";
+    if (this.draining) return "draining";
+    const c = service.capability;
+    if (!versionMeets(call.version, c.version)) return "ineligible";
+    if (call.requires !== undefined &&
+      !meets(call.requires, attributesOf(this.definition.attributes, c))) return "ineligible";
+    if (this.slots.free === 0) return "busy";
+    return this.#bid(service, call);
+  }
+
+  #bid(service: Service, call: Cfp): Bid | RefusalReason {
+    const c = service.capability;
+    const size = call.hints?.size ?? 1;
+    const usual = this.#usual.get(c.name)?.estimateMs(size);
+    const durationMs = usual ?? call.hints?.durationMs ?? c.durationMs ?? 0;
+    const own: BidTerms = { startMs: 0, durationMs, cost: c.cost ?? 0, confidence: 0.99 };
+    const terms = service.bid === undefined ? own : this.#ownBid(service, call, own);
+    if (terms === undefined) return "low_value";
+    if (call.costMax !== undefined && terms.cost > call.costMax) return "over_budget";
+    this.stats.bids++;
+    return {
+      v: 1, kind: "bid", ...terms,
+      load: this.slots.load(this.#d.clock.now()), slots: this.slots.free,
+      validMs: BID_VALID_MS,
+    };
+  }
+
+  /** An author's function may throw or answer nonsense; that costs him the bid, nobody else. */
+  #ownBid(service: Service, call: Cfp, own: BidTerms): BidTerms | undefined {
+    try {
+      const terms = service.bid?.(call, own);
+      if (terms === undefined) return undefined;
+      const { startMs, durationMs, cost, confidence } = { ...own, ...terms };
+      const sound = [startMs, durationMs, cost, confidence].every((n) => n >= 0 && n < 1e15);
+      if (sound && confidence <= 1) return { startMs, durationMs, cost, confidence };
+      this.#d.log.warn({ agent: this.address, terms }, "the bid function gave no usable bid");
+    } catch (error) {
+      this.#d.log.warn({ agent: this.address, error: String(error) }, "the bid function threw");
+    }
+    this.#d.counters.add("bid.own.unusable");
+    return undefined;
+  }
+
+  /** Learns how long a task really took. */
+  learn(spec: Spec, workedMs: number): void {
+    this.stats.workedMs += workedMs;
+    this.#usual.get(spec.capability)?.learn(workedMs, spec.hints?.size ?? 1);
+  }
+
+  card(principal: string, publicKey: string, jwt: string | undefined, instance: string): AgentCard {
+    const { definition } = this;
+    return {
+      v: 1, kind: "card", principal, agent: this.name, publicKey,
+      capabilities: this.capabilities(), slots: definition.slots, instance,
+      at: Math.round(this.#d.clock.wall()),
+      ...(jwt === undefined ? {} : { jwt }),
+      ...(definition.description === undefined ? {} : { description: definition.description }),
+      ...(definition.attributes === undefined ? {} : { attributes: definition.attributes }),
+    };
+  }
+}
+

@@ -1,0 +1,505 @@
+// The desk of an initiator: many tasks, one table. Feeds events to the pure machine and carries
+// out its effects.
+import {
+  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, DEADLINE_MS_MAX, IdleSchema, LEASE_MS,
+  OFFER_HOLD_MS, OPEN_TASKS_MAX, SILENCE_MS, WINDOW_MS_MAX, bidReplySubject, cfpSubject,
+  directedSubject, liveSubject, parseBidSubject, parseIdleSubject, patterns,
+  type Address, type Answer, type AwardTerms, type Cfp, type Failure, type Outcome,
+  type Spec, type TerminalState,
+} from "../../contracts/index.ts";
+import { Answers } from "../core/answers.ts";
+import { Calibration } from "../core/calibration.ts";
+import { step } from "../core/initiator.ts";
+import {
+  newTask, type Context, type Effect, type Event, type InitiatorTask,
+} from "../core/initiator-task.ts";
+import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
+import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { urgency, WaitingRoom } from "../core/waiting-room.ts";
+import type { Incoming, Signer, SpecDelivery, Subscription } from "../ports/index.ts";
+import { sealAward } from "./awards.ts";
+import { encodeMsgpack } from "./codec/codec.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { Deps } from "./dependencies.ts";
+import type { Policies } from "./policies.ts";
+import { digest } from "./signing.ts";
+
+/** Who wants to know how a live call of this peer goes. */
+export interface LiveObserver {
+  ended(state: TerminalState, failure: Failure | undefined): void;
+}
+
+export interface Entry {
+  t: InitiatorTask;
+  delivery: SpecDelivery | undefined;
+  specBytes: Uint8Array;
+  specDigest: string;
+  observer: LiveObserver | undefined;
+  /** Earliest moment queued in the deadline heap. */
+  queuedAt: number;
+  heldSince: number;
+  offeredUntil: number;
+  probing: boolean;
+}
+
+export interface InitiatorOptions {
+  agent: Address;
+  signer: Signer | undefined;
+  policies: Policies;
+  shortTaskMs?: number;
+  silenceMs?: number;
+  windowMs?: number;
+}
+
+export class Initiators {
+  readonly #d: Deps;
+  readonly #o: InitiatorOptions;
+  readonly calibration = new Calibration();
+  readonly #answers = new Answers();
+  #entries = new Map<string, Entry>();
+  #calls = new Map<string, Entry>();
+  #rooms = new Map<string, { room: WaitingRoom; idle: Subscription }>();
+  #deadlines: Deadlines<Entry>;
+  #out: Effect[] = [];
+  #context: Context;
+  #cfps = 0;
+  #sweep: { cancel(): void } | undefined;
+
+  constructor(dependencies: Deps, options: InitiatorOptions) {
+    this.#d = dependencies;
+    this.#o = options;
+    this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
+    this.#context = {
+      now: 0, wall: 0,
+      draw: () => dependencies.random.next(),
+      newCfp: () => (this.#cfps++).toString(36),
+      field: (t) => dependencies.registry.field(t.spec.capability, t.spec.requires),
+      policy: (name) => options.policies.get(name),
+      answers: this.#answers,
+      calibration: this.calibration,
+      shortTaskMs: options.shortTaskMs ?? 50,
+      silenceMs: options.silenceMs ?? SILENCE_MS,
+      queueing: (capability) => (this.#rooms.get(capability)?.room.size ?? 0) > 0,
+      out: this.#out,
+    };
+  }
+
+  get open(): number {
+    return this.#entries.size;
+  }
+
+  /** How many more specs this peer would take. */
+  room(): number {
+    return Math.max(0, OPEN_TASKS_MAX - this.#entries.size);
+  }
+
+  start(): void {
+    const turn = () => {
+      this.#signalProgress();
+      this.#sweep = this.#d.clock.after(ACK_WAIT_MS / 3, turn);
+    };
+    this.#sweep = this.#d.clock.after(ACK_WAIT_MS / 3, turn);
+  }
+
+  stop(): void {
+    this.#sweep?.cancel();
+    this.#deadlines.stop();
+    for (const { idle } of this.#rooms.values()) idle.unsubscribe();
+    for (const entry of this.#entries.values()) entry.delivery?.release(0);
+    this.#entries.clear();
+    this.#calls.clear();
+  }
+
+  /** A spec from the supervision consumer, proven. */
+  accept(record: ReadRecord, delivery: SpecDelivery): void {
+    const spec = record.body as Spec;
+    const held = this.#entries.get(spec.task);
+    if (held !== undefined) {
+      // Our own silence made the server hand it out again: go on where we are.
+      held.delivery = delivery;
+      return this.#reread(held);
+    }
+    if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
+    const furthest = this.#d.clock.wall() + DEADLINE_MS_MAX;
+    if (spec.deadline > furthest) return this.#turnAway(delivery);
+    const entry = this.#enter(newTask(spec, record.from, false, record.rev, record.digest),
+      delivery.body, delivery, undefined);
+    if (delivery.deliveries > 1) {
+      this.#d.counters.add("initiator.adopted");
+      return this.#reread(entry);
+    }
+    this.#feed(entry, { on: "begin" });
+  }
+
+  #turnAway(delivery: SpecDelivery): void {
+    this.#d.inbound.reject("record.spec", "E_SCHEMA");
+    delivery.ack();
+  }
+
+  /** A live call of this peer's own: nothing is stored. */
+  call(spec: Spec, specBytes: Uint8Array, observer: LiveObserver): void {
+    const entry = this.#enter(newTask(spec, this.#o.agent, true, 0, ""), specBytes, undefined,
+      observer);
+    this.#feed(entry, { on: "begin" });
+  }
+
+  cancelLive(task: string, reason: string): void {
+    const entry = this.#entries.get(task);
+    if (entry?.t.live) this.#feed(entry, { on: "cancel", rev: 0, head: "", reason });
+  }
+
+  #enter(
+    t: InitiatorTask, specBytes: Uint8Array, delivery: SpecDelivery | undefined,
+    observer: LiveObserver | undefined,
+  ): Entry {
+    const entry: Entry = {
+      t, delivery, specBytes, specDigest: digest(specBytes), observer,
+      queuedAt: Number.POSITIVE_INFINITY, heldSince: this.#d.clock.now(), offeredUntil: 0,
+      probing: false,
+    };
+    this.#entries.set(t.id, entry);
+    return entry;
+  }
+
+  /** A record addressed to this initiator, or an outcome that it heard of. */
+  onRecord(record: ReadRecord & { key: { task: string } }): void {
+    const entry = this.#entries.get(record.key.task);
+    if (entry === undefined || entry.t.live) return;
+    const { rev, digest: head, from } = record;
+    switch (record.kind) {
+      case "contract": {
+        const { epoch } = record.body as { epoch: number };
+        this.#d.counters.add("initiator.contracts");
+        return this.#feed(entry, { on: "contract", rev, head, epoch, from });
+      }
+      case "failure": {
+        const { epoch, failure } = record.body as { epoch: number; failure: Failure };
+        return this.#feed(entry, { on: "failure", rev, head, epoch, failure });
+      }
+      case "outcome":
+        this.#learn(entry, record.body as Outcome);
+        return this.#feed(entry, { on: "outcome", rev });
+      case "cancel": {
+        const { reason } = record.body as { reason: string };
+        return this.#feed(entry, { on: "cancel", rev, head, reason });
+      }
+    }
+  }
+
+  /** The contractor says that the outcome is stored; a lost message is made good by the watch. */
+  onDone(task: string, from: Address, rev: number, workedMs: number | undefined): void {
+    const entry = this.#entries.get(task);
+    if (entry === undefined || entry.t.contractor !== from) return;
+    const { awarded } = entry.t;
+    if (awarded !== undefined && workedMs !== undefined) {
+      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs,
+        true);
+    }
+    this.#feed(entry, { on: "outcome", rev });
+  }
+
+  /** A live contractor's last word. */
+  onLiveFailure(task: string, from: Address, epoch: number, failure: Failure): void {
+    const entry = this.#entries.get(task);
+    if (entry?.t.live && entry.t.contractor === from) this.#feed(entry, { on: "failure", rev: 0, head: "", epoch, failure });
+  }
+
+  onLiveOutcome(task: string, from: Address, workedMs: number | undefined): boolean {
+    const entry = this.#entries.get(task);
+    if (entry === undefined || !entry.t.live || entry.t.contractor !== from) return false;
+    const { awarded } = entry.t;
+    if (awarded !== undefined) {
+      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs,
+        true);
+    }
+    this.#feed(entry, { on: "outcome", rev: 0 });
+    return true;
+  }
+
+  onSeen(from: Address, tasks: readonly (readonly [string, number])[]): void {
+    for (const [task, epoch] of tasks) {
+      const entry = this.#entries.get(task);
+      if (entry === undefined) continue;
+      const current = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
+      if (epoch === current) this.#feed(entry, { on: "seen", from });
+    }
+  }
+
+  /** Bids, refusals, and the server's word that nobody is there. */
+  onBid(message: Incoming): void {
+    const subject = parseBidSubject(message.subject);
+    if (subject === undefined) return void this.#d.inbound.reject("bid", "E_KIND");
+    const entry = this.#calls.get(subject.cfp);
+    if (entry === undefined) return this.#d.counters.add("bid.late");
+    if (subject.from === undefined) {
+      if (message.status === 503) this.#feed(entry, { on: "nobody", cfp: subject.cfp });
+      return;
+    }
+    const answer = this.#d.inbound.read<Answer>("bid", AnswerSchema, message);
+    if (answer === undefined) return;
+    const from = `${subject.from.principal}.${subject.from.agent}`;
+    if (answer.kind === "bid") {
+      this.#d.counters.add("bids");
+      entry.offeredUntil = 0;
+      return this.#feed(entry, { on: "bid", cfp: subject.cfp, from, bid: answer });
+    }
+    this.#d.counters.add(`refusals.${answer.reason}`);
+    entry.offeredUntil = 0;
+    this.#feed(entry, {
+      on: "refusal", cfp: subject.cfp, from, award: answer.award === true,
+      reason: answer.reason, freeInMs: answer.freeInMs,
+    });
+  }
+
+  /** A freed agent asks for work: the most urgent waiting tasks are offered. */
+  onIdle(message: Incoming): void {
+    const subject = parseIdleSubject(message.subject);
+    const idle = this.#d.inbound.read("idle", IdleSchema, message);
+    if (subject === undefined || idle === undefined) return;
+    const waiting = this.#rooms.get(subject.capability);
+    if (waiting === undefined) return;
+    const now = this.#d.clock.now();
+    const picked = waiting.room.pick(Math.min(idle.slots, 8), (w) => {
+      const entry = this.#entries.get(w.task);
+      return entry?.t.phase === "waiting" && entry.offeredUntil <= now;
+    });
+    const to = `${subject.principal}.${subject.agent}`;
+    for (const w of picked) {
+      const entry = this.#entries.get(w.task) as Entry;
+      entry.offeredUntil = now + OFFER_HOLD_MS;
+      this.#calls.set(entry.t.cfp, entry);
+      this.#d.counters.add("offers");
+      this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), encodeMsgpack({
+        v: 1, kind: "offer", capability: subject.capability, urgency: urgency(w, now),
+        call: this.#cfp(entry.t),
+      }));
+    }
+  }
+
+  #feed(entry: Entry, event: Event): void {
+    const c = this.#context;
+    c.now = this.#d.clock.now();
+    c.wall = this.#d.clock.wall();
+    const cfpBefore = entry.t.cfp;
+    step(entry.t, event, c);
+    if (entry.t.cfp !== cfpBefore) {
+      this.#calls.delete(cfpBefore);
+      this.#calls.set(entry.t.cfp, entry);
+    }
+    if (this.#out.length > 0) {
+      const effects = this.#out.splice(0);
+      for (const effect of effects) this.#carryOut(entry, effect);
+    }
+    const { dueAt } = entry.t;
+    if (dueAt < entry.queuedAt) {
+      entry.queuedAt = dueAt;
+      this.#deadlines.add(dueAt, entry);
+    }
+  }
+
+  #due(entry: Entry): void {
+    entry.queuedAt = Number.POSITIVE_INFINITY;
+    const { dueAt } = entry.t;
+    if (dueAt === Number.POSITIVE_INFINITY) return;
+    if (dueAt > this.#d.clock.now()) {
+      entry.queuedAt = dueAt;
+      return this.#deadlines.add(dueAt, entry);
+    }
+    this.#feed(entry, { on: "due" });
+  }
+
+  #carryOut(entry: Entry, effect: Effect): void {
+    const { t } = entry;
+    switch (effect.do) {
+      case "call":
+        this.#d.counters.add(`calls.${effect.rung}`);
+        return this.#d.transport.publish(
+          cfpSubject(t.spec.capability, effect.rung, this.#o.agent),
+          encodeMsgpack(this.#cfp(t)),
+          { reply: bidReplySubject(this.#o.agent, t.cfp) });
+      case "award":
+        return this.#award(entry, effect.to, effect.bid, effect.order);
+      case "wait":
+        return this.#wait(entry, effect.on);
+      case "probe":
+        return this.#probe(entry, effect.contractor);
+      case "withdraw":
+        return this.#d.transport.publish(
+          directedSubject("msg", effect.contractor, this.#o.agent),
+          encodeMsgpack({ v: 1, kind: "cancel", task: t.id, epoch: Math.max(t.epoch, 1),
+            reason: effect.reason.slice(0, 1024) }));
+      case "end":
+        return this.#end(entry, effect.state, effect.failure);
+      case "reread":
+        return this.#reread(entry);
+      case "close":
+        return this.#close(entry);
+    }
+  }
+
+  #cfp(t: InitiatorTask): Cfp {
+    const { spec } = t;
+    const cfp: Cfp = {
+      v: 1, kind: "cfp", cfp: t.cfp, task: t.id, priority: spec.priority,
+      windowMs: this.#o.windowMs ?? WINDOW_MS_MAX,
+    };
+    if (spec.version !== undefined) cfp.version = spec.version;
+    if (spec.requires !== undefined) cfp.requires = spec.requires;
+    if (spec.hints !== undefined) cfp.hints = spec.hints;
+    if (spec.budget !== undefined) cfp.costMax = spec.budget;
+    if (spec.exclude !== undefined) cfp.exclude = spec.exclude;
+    cfp.deadline = spec.deadline;
+    if (t.rung === "all") {
+      cfp.crowd = this.#d.registry.field(spec.capability, undefined).offering;
+    }
+    return cfp;
+  }
+
+  #award(
+    entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[],
+  ): void {
+    const { t } = entry;
+    const policy = t.spec.award?.policy ?? "balanced";
+    const terms: AwardTerms = {
+      v: 1, kind: "award", task: t.id, owner: t.owner, submitter: t.submitter,
+      capability: t.spec.capability, epoch: t.epoch + 1, attempt: t.epoch + 1,
+      rev: t.rev, prev: t.head, live: t.live, cfp: t.cfp, spec: entry.specDigest,
+      initiator: this.#o.agent, contractor: to, rung: t.rung,
+      policy: { name: policy, hash: this.#o.policies.hash(policy), seed: t.draw, band: NEAR_EQUAL,
+        ...(t.spec.award?.weights ? { weights: definedOnly(t.spec.award.weights) } : {}) },
+      bids: bid === undefined ? [] : order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
+      refusals: t.refusals, deadline: t.spec.deadline, leaseMs: LEASE_MS,
+      at: Math.round(this.#d.clock.wall()), nonce: this.#d.random.id(),
+    };
+    this.#d.counters.add("awards");
+    this.#d.transport.publish(directedSubject("award", to, this.#o.agent),
+      sealAward(terms, entry.specBytes, this.#o.signer));
+  }
+
+  #wait(entry: Entry, on: boolean): void {
+    const { capability, priority, deadline } = entry.t.spec;
+    let waiting = this.#rooms.get(capability);
+    if (!on) {
+      waiting?.room.leave(entry.t.id);
+      if (waiting?.room.size === 0) {
+        waiting.idle.unsubscribe();
+        this.#rooms.delete(capability);
+      }
+      return;
+    }
+    if (waiting === undefined) {
+      waiting = {
+        room: new WaitingRoom(),
+        idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.onIdle(m)),
+      };
+      this.#rooms.set(capability, waiting);
+    }
+    this.#d.counters.add("waits");
+    if (!waiting.room.has(entry.t.id)) {
+      waiting.room.enter({ task: entry.t.id, priority, since: this.#d.clock.now(), deadline });
+    }
+  }
+
+  #probe(entry: Entry, contractor: Address): void {
+    if (entry.probing) return;
+    entry.probing = true;
+    const [principal, agent] = contractor.split(".") as [string, string];
+    const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
+    this.#d.counters.add("probes");
+    this.#d.transport.request(liveSubject(principal, agent), encodeMsgpack({
+      v: 1, kind: "live", task: entry.t.id, epoch, from: this.#o.agent,
+    }), { timeoutMs: 2_000 }).then(
+      (answer) => answer.data.length === 1 && answer.data[0] === 1,
+      () => undefined,
+    ).then((alive) => {
+      entry.probing = false;
+      if (alive === true) return this.#feed(entry, { on: "seen", from: contractor });
+      // Our own link may be the trouble: a cut revokes nobody while we cannot see.
+      if (alive === undefined && this.#d.transport.state() !== "up") return;
+      const why = alive === false
+        ? `${contractor} no longer works on this task`
+        : `${contractor} does not answer`;
+      if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
+      void this.#readView(entry).then((view) => {
+        if (view === undefined) return;
+        if (view.contractOpen && view.epoch === epoch) {
+          return this.#feed(entry, { on: "lost", epoch, why });
+        }
+        this.#feed(entry, { on: "adopt", view });
+      });
+    });
+  }
+
+  async #readView(entry: Entry) {
+    try {
+      return foldTask(await this.#d.records.read(entry.t.owner, entry.t.id));
+    } catch (error) {
+      this.#d.log.warn({ task: entry.t.id, error: String(error) },
+        "the records of this task cannot be read now; trying again");
+      this.#d.clock.after(1_000, () => {
+        if (this.#entries.get(entry.t.id) === entry) this.#reread(entry);
+      });
+      return undefined;
+    }
+  }
+
+  #reread(entry: Entry): void {
+    void this.#readView(entry).then((view) => {
+      if (view === undefined) return;
+      if (view.spec === undefined) return this.#close(entry);
+      this.#feed(entry, { on: "adopt", view });
+    });
+  }
+
+  #end(entry: Entry, state: TerminalState, failure: Failure | undefined): void {
+    const { t } = entry;
+    this.#d.counters.add(`ended.${state}`);
+    if (t.live) {
+      entry.observer?.ended(state, failure);
+      return this.#feed(entry, { on: "ended", ok: true });
+    }
+    const outcome: Outcome = {
+      v: 1, kind: "outcome", task: t.id, epoch: t.epoch, state, attempts: t.epoch,
+      endedAt: Math.round(this.#d.clock.wall()), prev: t.head,
+    };
+    if (failure !== undefined) outcome.failure = failure;
+    if (t.spec.retainMs !== undefined) outcome.retainMs = t.spec.retainMs;
+    const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
+    const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
+    this.#d.records.write({
+      owner: t.owner, task: t.id, kind: "outcome", n: String(t.epoch),
+      toPrincipal, toAgent, fromPrincipal, fromAgent,
+    }, outcome, t.rev, this.#o.signer, (result) => {
+      if (this.#entries.get(t.id) !== entry) return;
+      this.#feed(entry, { on: "ended", ok: result.ok });
+    });
+  }
+
+  #close(entry: Entry): void {
+    entry.delivery?.ack();
+    this.#calls.delete(entry.t.cfp);
+    if (this.#entries.get(entry.t.id) === entry) this.#entries.delete(entry.t.id);
+  }
+
+  #learn(entry: Entry, outcome: Outcome): void {
+    const { awarded } = entry.t;
+    if (awarded === undefined || outcome.startedAt === undefined) return;
+    this.calibration.learn(awarded.from, entry.t.spec.capability, awarded.bid.durationMs,
+      outcome.endedAt - outcome.startedAt, outcome.state === "completed");
+  }
+
+  #signalProgress(): void {
+    const now = this.#d.clock.now();
+    for (const entry of this.#entries.values()) {
+      if (entry.delivery !== undefined && now - entry.heldSince > ACK_WAIT_MS / 4) {
+        entry.delivery.working();
+      }
+    }
+  }
+}
+
+function definedOnly(weights: Record<string, number | undefined>): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const [name, value] of Object.entries(weights)) if (value !== undefined) out[name] = value;
+  return out;
+}

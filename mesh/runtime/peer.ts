@@ -1,0 +1,345 @@
+// One peer: a connection under one principal, and every role that it plays there.
+//
+// Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
+import {
+  CARD_RENEW_MS, CARD_TTL_S, MessageSchema, BeatSchema, ParleyError, address, parseDirected,
+  patterns, type Address, type AgentCard, type Message,
+} from "../../contracts/index.ts";
+import type {
+  Artefacts, CardStore, Clock, Incoming, Ledger, Log, Random, Signer, SpecDelivery, Subscription,
+  Supervision, Transport, Trust,
+} from "../ports/index.ts";
+import type { Policy } from "../core/policy.ts";
+import { sealCard, type SealedCard } from "./cards.ts";
+import { Contractors } from "./contractors.ts";
+import { Counters } from "./counters.ts";
+import type { Deps } from "./dependencies.ts";
+import { Door } from "./door.ts";
+import { checkParent } from "./authority.ts";
+import type { AgentDefinition, HostedAgent } from "./hosted-agent.ts";
+import { Identities } from "./identities.ts";
+import { Inbound } from "./inbound.ts";
+import { Initiators } from "./initiators.ts";
+import { Micro } from "./micro.ts";
+import { Policies } from "./policies.ts";
+import { Records, type ProvenRecord } from "./records.ts";
+import { Registry } from "./registry.ts";
+import { SIGNATURE_HEADER } from "./signing.ts";
+import { Submitters } from "./submitters.ts";
+
+const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
+
+export interface PeerPorts {
+  transport: Transport;
+  ledger: Ledger;
+  artefacts: Artefacts;
+  cards: CardStore;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  /** Absent: this peer initiates no durable tasks of others. */
+  supervision?: Supervision;
+}
+
+export interface PeerOptions {
+  principal: string;
+  /** This peer's own agent name: the initiator and submitter of its tasks. */
+  agent: string;
+  signer?: Signer;
+  jwt?: string;
+  /** Absent: signatures are neither made nor checked. */
+  trust?: Trust;
+  roles: { contractor: boolean; initiator: boolean; submitter: boolean; intake: boolean };
+  policies?: Readonly<Record<string, Policy>>;
+  version?: string;
+  silenceMs?: number;
+  shortTaskMs?: number;
+  cardTtlS?: number;
+}
+
+export class Peer {
+  readonly address: Address;
+  readonly counters = new Counters();
+  readonly registry: Registry;
+  readonly initiators: Initiators;
+  readonly contractors: Contractors;
+  readonly submitters: Submitters;
+  readonly deps: Deps;
+  readonly options: PeerOptions;
+  readonly #ports: PeerPorts;
+  readonly #door: Door;
+  readonly #micro: Micro;
+  readonly #instance: string;
+  #subs: Subscription[] = [];
+  #cards = new Map<string, SealedCard>();
+  #renewal: { cancel(): void } | undefined;
+  #state: "new" | "running" | "draining" | "stopped" = "new";
+
+  constructor(ports: PeerPorts, options: PeerOptions) {
+    this.#ports = ports;
+    this.options = options;
+    this.address = address(options.principal, options.agent);
+    this.#instance = ports.random.id();
+    const inbound = new Inbound(this.counters);
+    const identities = new Identities(ports.transport, options.trust, this.counters,
+      options.roles.initiator ? (p, a) => ports.cards.get(p, a) : undefined);
+    const records = new Records({
+      ledger: ports.ledger, clock: ports.clock, random: ports.random, identities, inbound,
+      counters: this.counters,
+    });
+    this.registry = new Registry(options.trust, identities, this.counters);
+    this.deps = {
+      transport: ports.transport, ledger: ports.ledger, clock: ports.clock, random: ports.random,
+      log: ports.log, counters: this.counters, inbound, identities, records,
+      registry: this.registry,
+    };
+    this.initiators = new Initiators(this.deps, {
+      agent: this.address, signer: options.signer, policies: new Policies(options.policies),
+      ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
+      ...(options.shortTaskMs === undefined ? {} : { shortTaskMs: options.shortTaskMs }),
+    });
+    this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
+    this.submitters = new Submitters(this.deps, {
+      agent: this.address, principal: options.principal, signer: options.signer,
+    }, ports.artefacts, this.initiators);
+    this.#door = new Door(this.deps, this.submitters);
+    this.#micro = new Micro(this.deps, this.contractors, {
+      version: options.version ?? "0.1.0", startedAt: new Date(ports.clock.wall()),
+    });
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new ParleyError("E_DRAINING", "this peer was started before");
+    this.#state = "running";
+    const { transport } = this.#ports;
+    const { roles, principal } = this.options;
+    this.#announceSelf();
+    this.#listen(patterns.who(principal), (m) => this.#onWho(m));
+    this.#listen(patterns.messages(principal), (m) => this.#onMessage(m));
+    this.#listen(patterns.recordsToMe(principal), (m) => this.#onRecord(m));
+    if (roles.initiator || roles.submitter) {
+      this.#listen(patterns.bids(principal), (m) => this.initiators.onBid(m));
+      this.#listen(patterns.beats(principal), (m) => this.#onBeat(m));
+    }
+    if (roles.contractor) {
+      this.#listen(patterns.awards(principal), (m) => this.contractors.onAward(m));
+      this.#listen(patterns.offers(principal), (m) => this.contractors.onOffer(m));
+      this.#listen(patterns.live(principal), (m) => this.contractors.onProbe(m));
+      this.contractors.start();
+      this.#micro.open();
+    }
+    if (roles.initiator) {
+      this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
+      this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
+      await this.#snapshot();
+    }
+    if (roles.initiator || roles.submitter) this.initiators.start();
+    if (roles.initiator) {
+      await this.#ports.supervision?.start((spec) => this.#onSpec(spec),
+        () => this.initiators.room());
+    }
+    if (roles.intake) this.#door.open();
+    await transport.flush();
+    transport.onState((state) => {
+      if (state === "up" && this.#state === "running") this.#onReconnect();
+    });
+    const renew = () => {
+      this.#renew();
+      this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);
+    };
+    this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);
+  }
+
+  #renewMs(): number {
+    return CARD_RENEW_MS * (0.8 + 0.2 * this.#ports.random.next());
+  }
+
+  #listen(pattern: string, handler: (m: Incoming) => void, queue?: string): void {
+    this.#subs.push(this.#ports.transport.subscribe(pattern, handler,
+      queue === undefined ? {} : { queue }));
+  }
+
+  /** Hosts an agent: it takes its seats and announces its card. */
+  host(definition: AgentDefinition): HostedAgent {
+    const agent = this.contractors.host(definition, this.options.signer);
+    agent.seat();
+    this.announce(agent);
+    agent.askForWork();
+    return agent;
+  }
+
+  /** Publishes an agent's card, after its capabilities changed too. */
+  announce(agent: HostedAgent): void {
+    const { principal, jwt, signer } = this.options;
+    const key = agent.signer?.publicKey ?? signer?.publicKey ?? UNSIGNED_KEY;
+    this.#publish(agent.name, agent.card(principal, key, jwt, this.#instance));
+  }
+
+  #announceSelf(): void {
+    const { principal, agent, jwt, signer } = this.options;
+    this.#publish(agent, {
+      v: 1, kind: "card", principal, agent, publicKey: signer?.publicKey ?? UNSIGNED_KEY,
+      capabilities: [], slots: 0, instance: this.#instance,
+      at: Math.round(this.#ports.clock.wall()), ...(jwt === undefined ? {} : { jwt }),
+    });
+  }
+
+  #publish(agent: string, card: AgentCard): void {
+    const { principal, signer, jwt } = this.options;
+    const sealed = sealCard(card, signer);
+    this.#cards.set(agent, sealed);
+    if (signer !== undefined && this.options.trust !== undefined) {
+      const role = this.options.trust.principal(principal, jwt)?.role;
+      if (role !== undefined) {
+        this.deps.identities.learn(address(principal, agent), { publicKey: card.publicKey, role });
+      }
+    }
+    this.#ports.cards.announce(principal, agent, sealed.body, sealed.seal, this.#ttlS());
+  }
+
+  #ttlS(): number {
+    return this.options.cardTtlS ?? CARD_TTL_S;
+  }
+
+  #renew(): void {
+    for (const [agent, card] of this.#cards) {
+      this.#ports.cards.announce(this.options.principal, agent, card.body, card.seal,
+        this.#ttlS());
+    }
+  }
+
+  #onReconnect(): void {
+    this.deps.counters.add("reconnects");
+    this.submitters.refresh();
+    if (this.options.roles.initiator) void this.#snapshot();
+    for (const agent of this.contractors.agents.values()) agent.askForWork();
+  }
+
+  async #snapshot(): Promise<void> {
+    try {
+      for (const entry of await this.#ports.cards.snapshot()) {
+        this.registry.admit(entry.principal, entry.agent, entry.body, entry.seal);
+      }
+    } catch (error) {
+      this.#ports.log.warn({ error: String(error) }, "the registry could not be read");
+    }
+  }
+
+  #onSpec(delivery: SpecDelivery): void {
+    this.deps.records.onSpec(delivery, (record) => {
+      // A spec that cannot be proven will never be sound: it is counted and not handed on.
+      if (record === undefined) return delivery.ack();
+      if (delivery.key.owner === delivery.key.fromPrincipal) {
+        return this.initiators.accept(record, delivery);
+      }
+      void checkParent(this.deps.records, delivery.key, record).then((fault) => {
+        if (fault === undefined) return this.initiators.accept(record, delivery);
+        this.deps.inbound.reject("record.spec", "E_AUTHORITY");
+        this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
+        delivery.ack();
+      }, () => delivery.release(1_000));
+    });
+  }
+
+  #onRecord(message: Incoming): void {
+    this.deps.records.onNotice(message, (record: ProvenRecord) => {
+      this.initiators.onRecord(record);
+      this.submitters.onRecord(record);
+    });
+  }
+
+  #onMessage(message: Incoming): void {
+    const subject = parseDirected("msg", message.subject);
+    if (subject === undefined) return void this.deps.inbound.reject("msg", "E_KIND");
+    const m = this.deps.inbound.read<Message>("msg", MessageSchema, message, PROGRESS_LIMITS);
+    if (m === undefined) return;
+    const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    switch (m.kind) {
+      case "progress":
+        this.initiators.onSeen(from, [[m.task, m.epoch]]);
+        return this.submitters.onProgress(from, m);
+      case "done":
+        return this.initiators.onDone(m.task, from, m.rev, m.workedMs);
+      case "live":
+        if (m.failure !== undefined) {
+          return this.initiators.onLiveFailure(m.task, from, m.epoch, m.failure);
+        }
+        if (m.outcome !== undefined &&
+          this.initiators.onLiveOutcome(m.task, from, m.workedMs)) {
+          this.submitters.onLiveOutcome(m.task, m.outcome);
+        }
+        return;
+      case "cancel":
+        return this.contractors.onCancel(m.task, m.epoch, from, m.reason);
+      case "fenced":
+        return this.contractors.onCancel(m.task, m.epoch, from, "fenced");
+    }
+  }
+
+  #onBeat(message: Incoming): void {
+    const subject = parseDirected("beat", message.subject);
+    const beat = this.deps.inbound.read("beat", BeatSchema, message);
+    if (subject === undefined || beat === undefined) return;
+    this.initiators.onSeen(`${subject.fromPrincipal}.${subject.fromAgent}`, beat.tasks);
+  }
+
+  #onWho(message: Incoming): void {
+    const agent = message.subject.split(".")[3] ?? "";
+    const card = this.#cards.get(agent);
+    if (card === undefined || message.reply === undefined) return;
+    this.#ports.transport.publish(message.reply, card.body, {
+      headers: { [SIGNATURE_HEADER]: card.seal },
+    });
+  }
+
+  async #onLook(message: Incoming): Promise<void> {
+    const [, , owner, task] = message.subject.split(".");
+    if (message.reply === undefined || owner === undefined || task === undefined) return;
+    try {
+      this.#ports.transport.publish(message.reply, await this.deps.records.pack(owner, task));
+    } catch {
+      this.deps.counters.add("look.failed");
+    }
+  }
+
+  /** Watches every record of this principal's own tasks, for the events of its handles. */
+  watchOwn(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    this.#listen(patterns.recordsOfMine(this.options.principal), (m) => {
+      this.deps.records.onNotice(m, (record) => this.submitters.onRecord(record));
+    });
+  }
+
+  #watching = false;
+
+  /** Leaves the registry, takes no more work, and waits until what runs has ended. */
+  async drain(graceMs = 25_000): Promise<void> {
+    if (this.#state !== "running") return;
+    this.#state = "draining";
+    this.#renewal?.cancel();
+    this.#door.close();
+    await this.#ports.supervision?.stop();
+    for (const agent of this.#cards.keys()) {
+      this.#ports.cards.leave(this.options.principal, agent);
+    }
+    await this.contractors.drain(graceMs);
+    await this.#ports.transport.flush().catch(() => undefined);
+  }
+
+  /** Drains, then lets go of everything; open specs go to other peers at once. */
+  async stop(graceMs?: number): Promise<void> {
+    if (this.#state === "stopped") return;
+    await this.drain(graceMs);
+    this.#state = "stopped";
+    this.initiators.stop();
+    this.submitters.stop();
+    this.contractors.stop();
+    this.#micro.close();
+    for (const sub of this.#subs) sub.unsubscribe();
+    await this.#ports.transport.flush().catch(() => undefined);
+  }
+}
+
+/** Stands in a card where signing is off and there is no key. */
+const UNSIGNED_KEY = `U${"A".repeat(55)}`;

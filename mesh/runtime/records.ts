@@ -1,0 +1,193 @@
+// Records: sealed on the way out, proven on the way in.
+import { z } from "zod";
+import {
+  AUTHORS, CancelRecordSchema, ContractSchema, FailureRecordSchema, OutcomeSchema,
+  RECORD_BYTES_MAX, SpecSchema, noticeAgrees, parseRecordKey, parseRecordNotice,
+  parseRecordSubject, recordKey, recordSubject, type RecordKey, type RecordKind,
+} from "../../contracts/index.ts";
+import type { ReadRecord } from "../core/task-view.ts";
+import type {
+  Clock, Incoming, Ledger, Random, Signer, SpecDelivery, StoredRecord, WriteResult,
+} from "../ports/index.ts";
+import { encodeJson, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import type { Counters } from "./counters.ts";
+import type { AgentKey, Identities } from "./identities.ts";
+import type { Inbound } from "./inbound.ts";
+import {
+  digest, FENCE_HEADER, NONCE_HEADER, parseSeal, preimage, sealText, SIGNATURE_BYTES,
+  SIGNATURE_HEADER,
+} from "./signing.ts";
+
+const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
+  spec: SpecSchema,
+  contract: ContractSchema,
+  failure: FailureRecordSchema,
+  cancel: CancelRecordSchema,
+  outcome: OutcomeSchema,
+};
+
+export interface RecordsDependencies {
+  ledger: Ledger;
+  clock: Clock;
+  random: Random;
+  identities: Identities;
+  inbound: Inbound;
+  counters: Counters;
+}
+
+interface Envelope {
+  key: RecordKey;
+  rev: number;
+  body: Uint8Array;
+  storedAt: number;
+  header(name: string): string | undefined;
+}
+
+export type ProvenRecord = ReadRecord & { key: RecordKey };
+
+const PACK_LIMITS = { bytesMax: 8 * 1024 * 1024, depthMax: 8, keysMax: 20_000 };
+const PackSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("records"),
+  records: z.array(z.object({
+    key: z.string(), rev: z.int(), at: z.number(), body: z.instanceof(Uint8Array),
+    sig: z.string(), nonce: z.string(), fence: z.string(),
+  })).max(2_000),
+});
+
+export class Records {
+  readonly #d: RecordsDependencies;
+
+  constructor(dependencies: RecordsDependencies) {
+    this.#d = dependencies;
+  }
+
+  /**
+   * Writes one record, fenced. `done` gets the result and the record's digest (the next `prev`).
+   */
+  write(
+    key: RecordKey, value: object, fence: number, signer: Signer | undefined,
+    done: (result: WriteResult, head: string) => void,
+  ): void {
+    const d = this.#d;
+    const body = encodeJson(value);
+    if (body.length > RECORD_BYTES_MAX) {
+      done({ ok: false, fault: "refused",
+        detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most` }, "");
+      return;
+    }
+    const at = Math.round(d.clock.wall());
+    const id = d.random.id();
+    const text = preimage(recordSubject(key), fence, at, id, body);
+    const signature = signer === undefined ? undefined : signer.sign(text);
+    const head = digest(text);
+    d.ledger.write({
+      key, body, guard: fence, id,
+      headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
+    }, (result) => done(result, head));
+  }
+
+  /** A record that the server announced (`mesh.rec.>`). `then` is not called when refused. */
+  onNotice(message: Incoming, then: (record: ProvenRecord) => void): void {
+    const notice = parseRecordNotice(message.subject);
+    if (notice === undefined) return void this.#d.inbound.reject("record", "E_KIND");
+    const subject = message.header("Nats-Subject") ?? "";
+    const key = parseRecordSubject(subject);
+    const rev = Number(message.header("Nats-Sequence"));
+    if (key === undefined || !noticeAgrees(notice, key) || !Number.isSafeInteger(rev)) {
+      return void this.#d.inbound.reject("record", "E_FORGED_PATH");
+    }
+    this.#prove({
+      key, rev, body: message.data, storedAt: 0, header: (name) => message.header(name),
+    }, then);
+  }
+
+  /** A spec from the supervision consumer. */
+  onSpec(delivery: SpecDelivery, then: (record: ReadRecord | undefined) => void): void {
+    this.#prove(delivery, then, () => then(undefined));
+  }
+
+  /** All sound records of a task, in order; unsound ones are counted and left out. */
+  async read(owner: string, task: string): Promise<ProvenRecord[]> {
+    const stored = await this.#d.ledger.read(owner, task);
+    const proven: ProvenRecord[] = [];
+    for (const record of stored) {
+      const one = await this.#proveStored(record);
+      if (one !== undefined) proven.push(one);
+    }
+    return proven;
+  }
+
+  /** Packs a task's records so that its owner can prove them elsewhere (`mesh.look`). */
+  async pack(owner: string, task: string): Promise<Uint8Array> {
+    const stored = await this.#d.ledger.read(owner, task);
+    return encodeMsgpack({
+      v: 1, kind: "records",
+      records: stored.map((r) => ({
+        key: recordKey(r.key), rev: r.rev, at: r.storedAt, body: r.body,
+        sig: r.header(SIGNATURE_HEADER) ?? "", nonce: r.header(NONCE_HEADER) ?? "",
+        fence: r.header(FENCE_HEADER) ?? "",
+      })),
+    });
+  }
+
+  /** Opens what `pack` made; whatever is not about this task or not proven is left out. */
+  async open(owner: string, task: string, bytes: Uint8Array): Promise<ProvenRecord[]> {
+    const pack = this.#d.inbound.parse("look", PackSchema, bytes, PACK_LIMITS);
+    const proven: ProvenRecord[] = [];
+    for (const r of pack?.records ?? []) {
+      const key = parseRecordKey(r.key);
+      if (key === undefined || key.owner !== owner || key.task !== task) continue;
+      const headers: Record<string, string> = {
+        [SIGNATURE_HEADER]: r.sig, [NONCE_HEADER]: r.nonce, [FENCE_HEADER]: r.fence,
+      };
+      const one = await this.#proveStored({
+        key, rev: r.rev, storedAt: r.at, body: r.body, header: (name) => headers[name],
+      });
+      if (one !== undefined) proven.push(one);
+    }
+    return proven;
+  }
+
+  #proveStored(record: StoredRecord): Promise<ProvenRecord | undefined> {
+    return new Promise((resolve) => this.#prove(record, resolve, () => resolve(undefined)));
+  }
+
+  #prove(
+    e: Envelope, then: (record: ProvenRecord) => void, otherwise?: () => void,
+  ): void {
+    const { identities, inbound } = this.#d;
+    const refuse = (code: Parameters<Inbound["reject"]>[1]) => {
+      inbound.reject(`record.${e.key.kind}`, code);
+      otherwise?.();
+    };
+    const schema = SCHEMAS[e.key.kind];
+    const body = schema === undefined
+      ? {}
+      : inbound.parse(`record.${e.key.kind}`, schema, e.body, RECORD_LIMITS);
+    if (body === undefined) return otherwise?.();
+    if ((body as { task?: string }).task !== e.key.task && schema !== undefined) {
+      return refuse("E_SENDER");
+    }
+    const seal = parseSeal(e.header(SIGNATURE_HEADER));
+    if (seal === undefined) return refuse("E_SIGNATURE");
+    const fence = Number(e.header(FENCE_HEADER) ?? "-1");
+    const nonce = e.header(NONCE_HEADER) ?? "";
+    const text = preimage(recordSubject(e.key), fence, seal.at, nonce, e.body);
+    const finish = () => then({
+      key: e.key, kind: e.key.kind, rev: e.rev, digest: digest(text), storedAt: e.storedAt,
+      from: `${e.key.fromPrincipal}.${e.key.fromAgent}`,
+      to: `${e.key.toPrincipal}.${e.key.toAgent}`,
+      body: body as ReadRecord["body"],
+    });
+    if (!identities.on) return finish();
+    if (seal.signature.length !== SIGNATURE_BYTES) return refuse("E_SIGNATURE");
+    const check = (agent: AgentKey | undefined) => {
+      if (agent === undefined) return refuse("E_IDENTITY");
+      if (!AUTHORS[e.key.kind].includes(agent.role)) return refuse("E_ROLE");
+      if (!identities.verify(agent, text, seal.signature)) return refuse("E_SIGNATURE");
+      finish();
+    };
+    identities.resolve(e.key.fromPrincipal, e.key.fromAgent, check);
+  }
+}

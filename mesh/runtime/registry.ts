@@ -1,0 +1,172 @@
+// This peer's view of who is here, from the server's announcements of cards (republish) plus a
+// snapshot. It tells how many could answer a call and what they need; it never tells who is free.
+import {
+  SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, parseCardSubject, type AgentCard, type Requirements,
+} from "../../contracts/index.ts";
+import { attributesOf, groupOf, meets } from "../core/match.ts";
+import type { Field } from "../core/initiator-task.ts";
+import type { Incoming, Trust } from "../ports/index.ts";
+import { openCard } from "./cards.ts";
+import type { Counters } from "./counters.ts";
+import type { Identities } from "./identities.ts";
+import { SIGNATURE_HEADER } from "./signing.ts";
+
+interface Seat {
+  card: AgentCard;
+  seal: string;
+}
+
+interface Offering {
+  /** Agents by address, with the capability's index in their card. */
+  agents: Map<string, number>;
+  groups8: Uint32Array;
+  groups2: Uint32Array;
+}
+
+export interface CardChange {
+  change: "joined" | "changed" | "left" | "expired";
+  principal: string;
+  agent: string;
+  card: AgentCard | undefined;
+}
+
+export class Registry {
+  readonly #trust: Trust | undefined;
+  readonly #identities: Identities;
+  readonly #counters: Counters;
+  #seats = new Map<string, Seat>();
+  #offerings = new Map<string, Offering>();
+  #watchers = new Set<(change: CardChange) => void>();
+
+  constructor(trust: Trust | undefined, identities: Identities, counters: Counters) {
+    this.#trust = trust;
+    this.#identities = identities;
+    this.#counters = counters;
+  }
+
+  onChange(watcher: (change: CardChange) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** A notice on `mesh.card.<P>.<A>`: a card, a leave, or an expiry. */
+  onNotice(message: Incoming): void {
+    const who = parseCardSubject(message.subject);
+    if (who === undefined) return;
+    const gone = message.data.length === 0 || message.header("KV-Operation") !== undefined;
+    if (gone) {
+      const expired = message.header("Nats-Marker-Reason") === "MaxAge";
+      return this.remove(who.principal, who.agent, expired ? "expired" : "left");
+    }
+    this.admit(who.principal, who.agent, message.data, message.header(SIGNATURE_HEADER));
+  }
+
+  admit(principal: string, agent: string, body: Uint8Array, seal: string | undefined): void {
+    const name = address(principal, agent);
+    const seat = this.#seats.get(name);
+    // Renewals repeat the very same card: nothing to prove again.
+    if (seat !== undefined && seat.seal === seal && seal !== undefined && seal.length > 20) return;
+    const opened = openCard(principal, agent, body, seal, this.#trust);
+    if (opened === undefined) return this.#counters.add("refused.card");
+    if (seat !== undefined) {
+      if (opened.card.at < seat.card.at) return this.#counters.add("refused.card.older");
+      this.#unseat(name, seat.card);
+    }
+    this.#seats.set(name, { card: opened.card, seal: seal ?? "" });
+    this.#seat(name, opened.card);
+    if (opened.principal !== undefined) {
+      this.#identities.learn(name, {
+        publicKey: opened.card.publicKey, role: opened.principal.role,
+      });
+    }
+    this.#tell({
+      change: seat === undefined ? "joined" : "changed", principal, agent, card: opened.card,
+    });
+  }
+
+  remove(principal: string, agent: string, change: "left" | "expired"): void {
+    const name = address(principal, agent);
+    const seat = this.#seats.get(name);
+    if (seat === undefined) return;
+    this.#seats.delete(name);
+    this.#unseat(name, seat.card);
+    this.#tell({ change, principal, agent, card: seat.card });
+  }
+
+  get size(): number {
+    return this.#seats.size;
+  }
+
+  card(name: string): AgentCard | undefined {
+    return this.#seats.get(name)?.card;
+  }
+
+  cards(): AgentCard[] {
+    return [...this.#seats.values()].map((s) => s.card);
+  }
+
+  /** Agents that offer a capability and meet the requirements. */
+  find(capability: string, requires?: Requirements): AgentCard[] {
+    const offering = this.#offerings.get(capability);
+    if (offering === undefined) return [];
+    const found: AgentCard[] = [];
+    for (const [name, index] of offering.agents) {
+      const card = this.#seats.get(name)?.card;
+      const entry = card?.capabilities[index];
+      if (card === undefined || entry === undefined) continue;
+      if (meets(requires, attributesOf(card.attributes, entry))) found.push(card);
+    }
+    return found;
+  }
+
+  field(capability: string, requires: Requirements | undefined): Field {
+    const o = this.#offerings.get(capability);
+    if (o === undefined) return { agents: 0, offering: 0, groups8: 0, groups2: 0 };
+    const agents = requires === undefined
+      ? o.agents.size
+      : this.find(capability, requires).length;
+    return {
+      agents, offering: o.agents.size, groups8: occupied(o.groups8), groups2: occupied(o.groups2),
+    };
+  }
+
+  capabilities(): Map<string, number> {
+    return new Map([...this.#offerings].map(([name, o]) => [name, o.agents.size]));
+  }
+
+  #seat(name: string, card: AgentCard): void {
+    card.capabilities.forEach((c, index) => {
+      let o = this.#offerings.get(c.name);
+      if (o === undefined) {
+        o = {
+          agents: new Map(), groups8: new Uint32Array(SAMPLE_GROUPS),
+          groups2: new Uint32Array(SMALL_SAMPLE_GROUPS),
+        };
+        this.#offerings.set(c.name, o);
+      }
+      o.agents.set(name, index);
+      o.groups8[groupOf(name, SAMPLE_GROUPS)]!++;
+      o.groups2[groupOf(name, SMALL_SAMPLE_GROUPS)]!++;
+    });
+  }
+
+  #unseat(name: string, card: AgentCard): void {
+    for (const c of card.capabilities) {
+      const o = this.#offerings.get(c.name);
+      if (o === undefined || !o.agents.delete(name)) continue;
+      o.groups8[groupOf(name, SAMPLE_GROUPS)]!--;
+      o.groups2[groupOf(name, SMALL_SAMPLE_GROUPS)]!--;
+      if (o.agents.size === 0) this.#offerings.delete(c.name);
+    }
+  }
+
+  #tell(change: CardChange): void {
+    for (const watcher of this.#watchers) watcher(change);
+  }
+}
+
+function occupied(groups: Uint32Array): number {
+  let n = 0;
+  for (const count of groups) if (count > 0) n++;
+  return n;
+}

@@ -1,0 +1,46 @@
+// What a signature covers: subject, fence, time, nonce and body (architecture section 7).
+//
+// The text that is signed is `parley1 LF subject LF fence LF time LF nonce LF` followed by the
+// body's exact bytes, so nothing needs a canonical form. Its SHA-256 is the record's digest: the
+// link that the next record of the task names as `prev`.
+import { createHash } from "node:crypto";
+
+export const SIGNATURE_HEADER = "Mesh-Sig";
+export const NONCE_HEADER = "Nats-Msg-Id";
+export const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
+
+export interface Sealed {
+  /** Milliseconds since the epoch, on the signer's clock. */
+  at: number;
+  signature: Uint8Array;
+}
+
+export function preimage(
+  subject: string, fence: number, at: number, nonce: string, body: Uint8Array,
+): Buffer {
+  const head = `parley1\n${subject}\n${fence}\n${at}\n${nonce}\n`;
+  const out = Buffer.allocUnsafe(head.length + body.length);
+  out.write(head, 0, "latin1");
+  out.set(body, head.length);
+  return out;
+}
+
+export function digest(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("base64url");
+}
+
+/** `<time>.<signature>`; with signing off the signature part is empty. */
+export function sealText(at: number, signature: Uint8Array | undefined): string {
+  return `${at}.${signature === undefined ? "" : Buffer.from(signature).toString("base64url")}`;
+}
+
+export function parseSeal(text: string | undefined): Sealed | undefined {
+  if (text === undefined) return undefined;
+  const dot = text.indexOf(".");
+  if (dot < 1) return undefined;
+  const at = Number(text.slice(0, dot));
+  if (!Number.isSafeInteger(at) || at < 0) return undefined;
+  return { at, signature: Buffer.from(text.slice(dot + 1), "base64url") };
+}
+
+export const SIGNATURE_BYTES = 64;

@@ -1,0 +1,229 @@
+// The desk of a submitter: writes specs, follows what becomes of them, makes live calls.
+import {
+  DEADLINE_MS_DEFAULT, INLINE_BYTES_MAX, OutcomeSchema, PRIORITY_DEFAULT, ParleyError,
+  failure as failureOf, lookSubject, specN, urgencyOf,
+  type Address, type AwardWish, type CancelRecord, type Failure, type Hints, type Outcome,
+  type Progress, type RecordKey, type Requirements, type Spec, type TaskState,
+} from "../../contracts/index.ts";
+import type { ReadRecord } from "../core/task-view.ts";
+import type { Artefacts, Signer } from "../ports/index.ts";
+import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
+import type { Deps } from "./dependencies.ts";
+import type { Initiators } from "./initiators.ts";
+import { Tracker, type TaskEvent } from "./tracker.ts";
+
+export interface TaskOptions {
+  /** Own task id (a token); makes a repeated submission the same task. */
+  task?: string;
+  version?: string;
+  requires?: Requirements;
+  hints?: Hints;
+  award?: AwardWish;
+  to?: Address;
+  only?: boolean;
+  exclude?: Address[];
+  /** Absolute, ms since the epoch; or `timeoutMs` from now. Default: ten minutes from now. */
+  deadline?: number;
+  timeoutMs?: number;
+  priority?: number;
+  budget?: number;
+  retry?: { attempts?: number; backoffMs?: number };
+  retainMs?: number;
+  traceparent?: string;
+  tracestate?: string;
+  onBehalfOf?: string;
+  /** For sub-tasks: the parent's contract, and whom the whole tree runs for. */
+  parent?: Spec["parent"];
+  owner?: string;
+  signal?: AbortSignal;
+}
+
+export interface SubmitterOptions {
+  agent: Address;
+  principal: string;
+  signer: Signer | undefined;
+}
+
+export class Submitters {
+  readonly #d: Deps;
+  readonly #o: SubmitterOptions;
+  readonly #artefacts: Artefacts;
+  readonly #initiators: Initiators;
+  #trackers = new Map<string, Tracker>();
+
+  constructor(
+    dependencies: Deps, options: SubmitterOptions, artefacts: Artefacts, initiators: Initiators,
+  ) {
+    this.#d = dependencies;
+    this.#o = options;
+    this.#artefacts = artefacts;
+    this.#initiators = initiators;
+  }
+
+  get open(): number {
+    return this.#trackers.size;
+  }
+
+  /** Resolves once the spec is stored: from then on the task is the mesh's to finish. */
+  async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+    const spec = await this.#spec(capability, input, options);
+    const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
+      cancel: (reason) => this.#cancel(spec, tracker, reason),
+      look: () => this.look(spec.owner, spec.task),
+      artefacts: this.#artefacts,
+    });
+    this.#trackers.set(spec.task, tracker);
+    try {
+      await this.#store(spec, tracker);
+    } catch (error) {
+      this.#trackers.delete(spec.task);
+      throw error;
+    }
+    this.#d.counters.add("submitted");
+    tracker.onEnd(() => this.#trackers.delete(spec.task));
+    return tracker;
+  }
+
+  #store(spec: Spec, tracker: Tracker): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#d.records.write(this.#specKey(spec), spec, 0, this.#o.signer, (result, head) => {
+        if (result.ok) {
+          tracker.stored(result.rev, head);
+          return resolve();
+        }
+        if (result.fault === "conflict") {
+          // The id is taken. With an id of the caller's own that is the same task again.
+          tracker.stored(result.rev ?? 0, "");
+          tracker.lookSoon();
+          return resolve();
+        }
+        reject(new ParleyError(result.fault === "refused" ? "E_PERMISSION" : "E_STORE",
+          `the task was not accepted: ${result.detail}`));
+      });
+    });
+  }
+
+  #specKey(spec: Spec): RecordKey {
+    const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
+    return {
+      owner: spec.owner, task: spec.task, kind: "spec", n: specN(urgencyOf(spec.priority)),
+      toPrincipal: "_", toAgent: "_", fromPrincipal, fromAgent,
+    };
+  }
+
+  /** A live call: the caller is the initiator, nothing is stored. */
+  async call(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+    const spec = await this.#spec(capability, input, options);
+    const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
+      cancel: async (reason) => this.#initiators.cancelLive(spec.task, reason),
+      look: async () => [],
+      artefacts: this.#artefacts,
+    });
+    this.#trackers.set(spec.task, tracker);
+    tracker.onEnd(() => this.#trackers.delete(spec.task));
+    this.#initiators.call(spec, encodeJson(spec), {
+      ended: (state, failure) => tracker.end(this.#made(spec.task, state, failure)),
+    });
+    return tracker;
+  }
+
+  #made(task: string, state: Outcome["state"], failure: Failure | undefined): Outcome {
+    return {
+      v: 1, kind: "outcome", task, epoch: 0, state, attempts: 0,
+      endedAt: Math.round(this.#d.clock.wall()), prev: "",
+      failure: failure ?? failureOf("E_NO_BID"),
+    };
+  }
+
+  async #spec(capability: string, input: unknown, o: TaskOptions): Promise<Spec> {
+    const now = Math.round(this.#d.clock.wall());
+    const spec: Spec = {
+      v: 1, kind: "spec", task: o.task ?? this.#d.random.id(),
+      owner: o.owner ?? this.#o.principal, capability, input,
+      deadline: o.deadline ?? now + (o.timeoutMs ?? DEADLINE_MS_DEFAULT),
+      priority: o.priority ?? PRIORITY_DEFAULT, at: now,
+    };
+    for (const name of ["version", "requires", "hints", "award", "to", "only", "exclude",
+      "budget", "retainMs", "traceparent", "tracestate", "onBehalfOf", "parent"] as const) {
+      if (o[name] !== undefined) Object.assign(spec, { [name]: o[name] });
+    }
+    if (o.retry !== undefined) {
+      spec.retry = { attempts: o.retry.attempts ?? 3, backoffMs: o.retry.backoffMs ?? 200 };
+    }
+    const bytes = encodeJson(input ?? null);
+    if (bytes.length > INLINE_BYTES_MAX) {
+      spec.inputRef = await this.#artefacts.put(bytes);
+      delete (spec as { input?: unknown }).input;
+    }
+    return spec;
+  }
+
+  /** An outcome addressed to this submitter, or any record of a task that it owns. */
+  onRecord(record: ReadRecord & { key: RecordKey }): void {
+    this.#trackers.get(record.key.task)?.onRecord(record);
+  }
+
+  onProgress(from: Address, progress: Progress): void {
+    this.#trackers.get(progress.task)?.onProgress(from, progress);
+  }
+
+  onLiveOutcome(task: string, bytes: Uint8Array): void {
+    const tracker = this.#trackers.get(task);
+    const outcome = this.#d.inbound.parse("live", OutcomeSchema, bytes, RECORD_LIMITS);
+    if (outcome !== undefined && outcome.task === task) tracker?.end(outcome);
+  }
+
+  /** Cancel: a fenced record. Who lost the race reads the new revision off the refusal. */
+  async #cancel(spec: Spec, tracker: Tracker, reason: string): Promise<void> {
+    const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
+    let rev = tracker.rev;
+    for (let tries = 0; tries < 8; tries++) {
+      const known = await this.look(spec.owner, spec.task).catch(() => []);
+      if (known.some((r) => r.kind === "outcome")) return;
+      const contract = known.findLast((r) => r.kind === "contract");
+      const to = (contract?.body as { initiator?: Address } | undefined)?.initiator ?? "_._";
+      const [toPrincipal, toAgent] = to.split(".") as [string, string];
+      rev = known.at(-1)?.rev ?? rev;
+      const body: CancelRecord = {
+        v: 1, kind: "cancel", task: spec.task, reason: reason.slice(0, 1024),
+        at: Math.round(this.#d.clock.wall()), prev: known.at(-1)?.digest ?? tracker.head,
+      };
+      const result = await new Promise<{ ok: boolean; fault?: string; rev?: number | undefined }>(
+        (resolve) => this.#d.records.write({
+          owner: spec.owner, task: spec.task, kind: "cancel", n: `0-${tries}`,
+          toPrincipal, toAgent, fromPrincipal, fromAgent,
+        }, body, rev, this.#o.signer, resolve));
+      if (result.ok) return;
+      if (result.fault !== "conflict") {
+        throw new ParleyError("E_STORE", "the cancel record was not stored; try again");
+      }
+      rev = result.rev ?? rev;
+    }
+    throw new ParleyError("E_STORE", "the task moves on too fast to be canceled; try again");
+  }
+
+  /** The records of an own task, as any initiator shows them, proven here. */
+  async look(owner: string, task: string): Promise<(ReadRecord & { key: RecordKey })[]> {
+    const own = await this.#d.records.read(owner, task).catch(() => undefined);
+    if (own !== undefined) return own;
+    const answer = await this.#d.transport.request(lookSubject(owner, task), new Uint8Array(0), {
+      timeoutMs: 5_000,
+    });
+    return this.#d.records.open(owner, task, answer.data);
+  }
+
+  /** After a reconnect, notices may have been missed: ask for every open task. */
+  refresh(): void {
+    for (const tracker of this.#trackers.values()) tracker.lookSoon();
+  }
+
+  stop(): void {
+    for (const tracker of this.#trackers.values()) {
+      tracker.abandon(new ParleyError("E_CONNECTION",
+        "this peer was stopped; the task itself goes on, see: parley task get " + tracker.task));
+    }
+    this.#trackers.clear();
+  }
+}
+
+export type { TaskEvent, TaskState };

@@ -1,0 +1,181 @@
+// What a submitter knows of one task: its events as they come, and its end.
+import {
+  ParleyError, type Address, type Outcome, type Progress, type RecordKey, type TaskState,
+} from "../../contracts/index.ts";
+import type { ReadRecord } from "../core/task-view.ts";
+import type { Artefacts, Clock } from "../ports/index.ts";
+
+export type TaskEvent =
+  | { type: "state"; state: TaskState; epoch: number; contractor: Address | undefined; rev: number }
+  | {
+      type: "progress"; from: Address; epoch: number; done: number | undefined;
+      note: string | undefined; partial: unknown;
+    }
+  | { type: "failure"; epoch: number; code: string; message: string };
+
+export interface TrackerHooks {
+  cancel(reason: string): Promise<void>;
+  look(): Promise<(ReadRecord & { key: RecordKey })[]>;
+  artefacts: Artefacts;
+}
+
+/** A submitter that has heard nothing for this long looks for itself, ms. */
+const LOOK_MS = 15_000;
+const EVENTS_MAX = 10_000;
+
+export class Tracker {
+  readonly task: string;
+  readonly owner: string;
+  readonly #clock: Clock;
+  readonly #hooks: TrackerHooks;
+  #outcome: Outcome | undefined;
+  #abandoned: ParleyError | undefined;
+  #enders: (() => void)[] = [];
+  #events: TaskEvent[] = [];
+  #listeners = new Set<() => void>();
+  #timer: { cancel(): void } | undefined;
+  #lastStateRev = 0;
+  rev = 0;
+  head = "";
+  state: TaskState = "submitted";
+
+  constructor(task: string, owner: string, clock: Clock, hooks: TrackerHooks) {
+    this.task = task;
+    this.owner = owner;
+    this.#clock = clock;
+    this.#hooks = hooks;
+  }
+
+  stored(rev: number, head: string): void {
+    this.rev = rev;
+    this.head = head;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(LOOK_MS, () => {
+      this.lookSoon();
+      this.#arm();
+    });
+  }
+
+  /** Reads the task's records in case a notice was missed. */
+  lookSoon(): void {
+    if (this.#outcome !== undefined) return;
+    this.#hooks.look().then((records) => {
+      for (const record of records) this.onRecord(record);
+    }, () => undefined);
+  }
+
+  onRecord(record: ReadRecord): void {
+    if (this.#outcome !== undefined) return;
+    if (record.rev > this.rev) {
+      this.rev = record.rev;
+      this.head = record.digest;
+    }
+    if (record.kind === "outcome") return this.end(record.body as Outcome, record.rev);
+    if (record.kind === "contract") {
+      const { epoch, contractor } = record.body as { epoch: number; contractor: Address };
+      return this.#state("running", epoch, contractor, record.rev);
+    }
+    if (record.kind === "failure") {
+      const f = record.body as { epoch: number; failure: { code: string; message: string } };
+      this.#push({ type: "failure", epoch: f.epoch, code: f.failure.code,
+        message: f.failure.message });
+      return this.#state("negotiating", f.epoch, undefined, record.rev);
+    }
+  }
+
+  #state(state: TaskState, epoch: number, contractor: Address | undefined, rev: number): void {
+    if (this.state === state && rev <= this.#lastStateRev) return;
+    this.#lastStateRev = rev;
+    this.state = state;
+    this.#push({ type: "state", state, epoch, contractor, rev });
+  }
+
+  onProgress(from: Address, p: Progress): void {
+    this.#push({
+      type: "progress", from, epoch: p.epoch, done: p.done, note: p.note, partial: p.partial,
+    });
+  }
+
+  #push(event: TaskEvent): void {
+    if (this.#events.length < EVENTS_MAX) this.#events.push(event);
+    for (const wake of this.#listeners) wake();
+  }
+
+  end(outcome: Outcome, rev = this.rev): void {
+    if (this.#outcome !== undefined) return;
+    this.#outcome = outcome;
+    this.#state(outcome.state, outcome.epoch, undefined, rev);
+    this.#finish();
+  }
+
+  /** The peer stops; the task goes on without this handle. */
+  abandon(error: ParleyError): void {
+    if (this.#outcome !== undefined) return;
+    this.#abandoned = error;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#timer?.cancel();
+    for (const ender of this.#enders.splice(0)) ender();
+    for (const wake of this.#listeners) wake();
+  }
+
+  onEnd(run: () => void): void {
+    if (this.#outcome !== undefined || this.#abandoned !== undefined) run();
+    else this.#enders.push(run);
+  }
+
+  /** The terminal record, whatever its state. */
+  outcome(signal?: AbortSignal): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        signal?.removeEventListener("abort", abort);
+        if (this.#outcome !== undefined) resolve(this.#outcome);
+        else reject(this.#abandoned);
+      };
+      const abort = () => reject(signal?.reason);
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      this.onEnd(settle);
+    });
+  }
+
+  /** The output of a completed task; any other end is thrown as a ParleyError. */
+  async result(signal?: AbortSignal): Promise<unknown> {
+    const outcome = await this.outcome(signal);
+    if (outcome.state !== "completed") {
+      if (outcome.failure !== undefined) throw ParleyError.from(outcome.failure);
+      throw new ParleyError("E_HANDLER", `the task ended as ${outcome.state}`);
+    }
+    if (outcome.outputRef === undefined) return outcome.output;
+    const bytes = await this.#hooks.artefacts.get(outcome.outputRef);
+    return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+  }
+
+  /** Events so far and to come, up to the end. */
+  async *events(): AsyncGenerator<TaskEvent> {
+    let at = 0;
+    for (;;) {
+      while (at < this.#events.length) yield this.#events[at++]!;
+      if (this.#outcome !== undefined || this.#abandoned !== undefined) return;
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#listeners.delete(wake);
+          resolve();
+        };
+        this.#listeners.add(wake);
+      });
+    }
+  }
+
+  async cancel(reason = "canceled by the submitter"): Promise<void> {
+    if (this.#outcome !== undefined) return;
+    await this.#hooks.cancel(reason);
+    await this.outcome();
+  }
+}
