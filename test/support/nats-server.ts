@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Role } from "../../contracts/roles.ts";
 import { credsAuth } from "../../mesh/nats/identity/authenticator.ts";
-import { initHome, mintUser, writeServerConfig, type Home } from "../../mesh/nats/identity/home.ts";
+import { type Home, initHome, mintUser, writeServerConfig } from "../../mesh/nats/identity/home.ts";
 import type { ServerConfig } from "../../mesh/nats/identity/server-config.ts";
-import { startServer, type RunningServer } from "../../mesh/nats/server/run-server.ts";
+import { type RunningServer, startServer } from "../../mesh/nats/server/run-server.ts";
 
 export interface TestMesh {
   readonly home: Home;

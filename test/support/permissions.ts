@@ -1,9 +1,9 @@
 // What does the server say to this client? Asked on the wire, with the plain library.
 import {
   headers,
+  type NatsConnection,
   PermissionViolationError,
   RequestError,
-  type NatsConnection,
 } from "@nats-io/transport-node";
 
 export type Verdict = "permitted" | "refused";

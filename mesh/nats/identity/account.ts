@@ -1,11 +1,11 @@
 // The claims that the server enforces: the operator, the system account, and the mesh account with
 // one scoped signing key per role.
 import type { Account, OperatorLimits, SigningKey } from "@nats-io/jwt";
-import { ROLE_PERMISSIONS, ROLES, type Permissions, type Role } from "../../../contracts/roles.ts";
+import { type Permissions, ROLE_PERMISSIONS, ROLES, type Role } from "../../../contracts/roles.ts";
 import { patterns } from "../../../contracts/subjects.ts";
 
 /** What a verifier must know; public, and safe to hand out (trust.json). */
-export interface TrustFile {
+export interface Trust {
   version: 1;
   /** Name of the mesh. */
   name: string;
@@ -20,7 +20,7 @@ export interface TrustFile {
 }
 
 /** `trustedIssuers` of describeUser. */
-export function roleBySigningKey(trust: TrustFile): Map<string, Role> {
+export function roleBySigningKey(trust: Trust): Map<string, Role> {
   return new Map(ROLES.map((role) => [trust.roles[role], role]));
 }
 
@@ -93,7 +93,7 @@ export function systemAccountClaims(): Partial<Account> {
   };
 }
 
-export function meshAccountClaims(trust: TrustFile): Partial<Account> {
+export function meshAccountClaims(trust: Trust): Partial<Account> {
   return {
     limits: { ...UNLIMITED, ...JETSTREAM },
     signing_keys: ROLES.map((role) => scope(role, trust.roles[role], ROLE_PERMISSIONS[role])),

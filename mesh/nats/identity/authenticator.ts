@@ -3,7 +3,7 @@
 // miss the server's authentication timeout.
 import type { Authenticator } from "@nats-io/nats-core";
 import type { Creds } from "./creds.ts";
-import { keyFromSeed, type KeyPair } from "./keys.ts";
+import { type KeyPair, keyFromSeed } from "./keys.ts";
 
 function signNonce(key: KeyPair, nonce: string | undefined): string {
   return Buffer.from(key.sign(Buffer.from(nonce ?? "", "utf8"))).toString("base64url");

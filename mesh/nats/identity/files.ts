@@ -1,6 +1,8 @@
 // Files of the identity folder: secrets readable by their owner alone, and never half written.
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import type { z } from "zod";
+import { ParleyError } from "../../../contracts/failure.ts";
 
 export const FILE_MODE = 0o600;
 export const DIR_MODE = 0o700;
@@ -45,4 +47,21 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 
 export function isErrno(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === code;
+}
+
+/** Undefined when there is no such file. @throws ParleyError E_IDENTITY when it does not fit. */
+export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new ParleyError("E_IDENTITY", `${path} cannot be read: restore it from a copy`, {
+      cause,
+    });
+  }
+}
+
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -1,41 +1,21 @@
-// The identity folder of a mesh, `.parley/`: its keys, what verifiers must know, the server's part,
-// and who was given credentials.
-//
-//   operator.nk  operator.jwt   who may make accounts
-//   keys/*.nk                   system account, mesh account, one signing key per role
-//   trust.json                  public keys per role, revocations: all that a verifier needs
-//   nats-auth.conf              included by nats-server.conf; no secrets
-//   accounts/                   where the server keeps the accounts that were pushed to it
-//   server.conf                 for the servers that Parley starts itself
-//   system.creds                pushes account changes into a running server
-//   creds/<name>.creds          ordinary credentials, for Parley and the nats CLI
-//   identities/<name>.json      who they were given to; no secrets
-import { readdir, rm } from "node:fs/promises";
+// The folder itself: layout, making, opening, and the files that the server reads.
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { isToken, tokenAdvice } from "../../../contracts/ids.ts";
 import { ROLES, type Role } from "../../../contracts/roles.ts";
-import { meshAccountClaims, systemAccountClaims, type TrustFile } from "./account.ts";
-import { formatCreds, parseCreds, type Creds } from "./creds.ts";
-import { isErrno, makeDir, readIfThere, writeSecret } from "./files.ts";
-import {
-  checkNames,
-  isPrincipalName,
-  mintAccountJwt,
-  mintOperatorJwt,
-  mintSystemUserJwt,
-  mintUserJwt,
-  type Identity,
-} from "./jwt.ts";
-import { generateKey, keyFromSeed, type KeyPair } from "./keys.ts";
-import { includePath, serverConfig, type ServerConfig } from "./server-config.ts";
+import { meshAccountClaims, systemAccountClaims, type Trust } from "./account.ts";
+import { type Creds, formatCreds, parseCreds } from "./creds.ts";
+import { isErrno, json, makeDir, readIfThere, readJson, writeSecret } from "./files.ts";
+import { mintAccountJwt, mintOperatorJwt, mintSystemUserJwt } from "./jwt.ts";
+import { generateKey, type KeyPair, keyFromSeed } from "./keys.ts";
+import { includePath, type ServerConfig, serverConfig } from "./server-config.ts";
 
 export interface Home {
   /** Absolute path of the folder. */
   readonly dir: string;
   /** Rewritten by revokeIdentity. */
-  trust: TrustFile;
+  trust: Trust;
   readonly keys: {
     readonly operator: KeyPair;
     readonly system: KeyPair;
@@ -78,22 +58,6 @@ const TrustSchema = z.object({
   revocations: z.record(z.string(), z.number()),
 });
 
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readIfThere(path);
-  if (text === undefined) return undefined;
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new ParleyError("E_IDENTITY", `${path} cannot be read: restore it from a copy`, {
-      cause,
-    });
-  }
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
 /**
  * Makes a new mesh's identity in `dir`.
  * @throws ParleyError E_IDENTITY when one is there already; nothing is overwritten.
@@ -131,7 +95,7 @@ export async function initHome(dir: string, options: { name: string }): Promise<
   for (const role of ROLES) {
     await writeSecret(files.key(`role-${role}`), `${keys.roles[role].seed}\n`);
   }
-  const trust: TrustFile = {
+  const trust: Trust = {
     version: 1,
     name: options.name,
     operator: operator.publicKey,
@@ -231,7 +195,7 @@ export async function writeServerConfig(
 }
 
 /** What a verifier must know. @throws ParleyError E_IDENTITY, saying what to do. */
-export async function readTrust(dir: string): Promise<TrustFile> {
+export async function readTrust(dir: string): Promise<Trust> {
   const files = homeFiles(resolve(dir));
   const trust = await readJson(files.trust, TrustSchema);
   if (trust !== undefined) return trust;
@@ -277,3 +241,12 @@ export async function openHome(dir: string): Promise<Home> {
   };
 }
 
+/** The credentials that may push account changes. @throws ParleyError E_IDENTITY. */
+export async function systemCreds(home: Home): Promise<Creds> {
+  const path = homeFiles(home.dir).systemCreds;
+  const text = await readIfThere(path);
+  if (text === undefined) {
+    throw new ParleyError("E_IDENTITY", `${path} is missing: restore it from a copy`);
+  }
+  return parseCreds(text);
+}

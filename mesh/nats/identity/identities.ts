@@ -1,4 +1,14 @@
-IMPORTS
+// Who was given credentials: minting, adding, renewing, listing, and noting a revocation.
+import { readdir, rm } from "node:fs/promises";
+import { z } from "zod";
+import { ParleyError } from "../../../contracts/failure.ts";
+import { ROLES, type Role } from "../../../contracts/roles.ts";
+import { type Creds, formatCreds, parseCreds } from "./creds.ts";
+import { isErrno, json, readIfThere, readJson, writeSecret } from "./files.ts";
+import { type Home, homeFiles, readTrust, writeServerAuth } from "./folder.ts";
+import { checkNames, type Identity, isPrincipalName, mintUserJwt } from "./jwt.ts";
+import { generateKey, type KeyPair, keyFromSeed } from "./keys.ts";
+
 const IdentityFileSchema = z.object({
   name: z.string(),
   publicKey: z.string(),
@@ -171,17 +181,8 @@ export async function recordRevocation(home: Home, identity: IssuedIdentity): Pr
     revocations: { ...revocations, [identity.publicKey]: Math.floor(revokedAt / 1000) },
   };
   await writeSecret(files.trust, json(home.trust));
-  await writeSecret(files.identity(identity.name), json({ ...identity, revokedAt }));
   await writeServerAuth(home);
+  // After the rest, so that a revocation that was interrupted is done again.
+  await writeSecret(files.identity(identity.name), json({ ...identity, revokedAt }));
   await rm(files.credsOf(identity.name), { force: true });
-}
-
-/** The credentials that may push account changes. @throws ParleyError E_IDENTITY. */
-export async function systemCreds(home: Home): Promise<Creds> {
-  const path = homeFiles(home.dir).systemCreds;
-  const text = await readIfThere(path);
-  if (text === undefined) {
-    throw new ParleyError("E_IDENTITY", `${path} is missing: restore it from a copy`);
-  }
-  return parseCreds(text);
 }

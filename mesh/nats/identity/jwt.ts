@@ -1,8 +1,9 @@
 // User JWTs: who a principal is, in which role, and with which capabilities. Minted and read with
 // node:crypto; a role is not claimed inside, it follows from the role key that signed.
 // Format: NATS JWT v2 (github.com/nats-io/jwt).
-import { encodeAccount, encodeOperator, encodeUser } from "@nats-io/jwt";
+
 import type { Account, KeyPair as JwtKey, Operator } from "@nats-io/jwt";
+import { encodeAccount, encodeOperator, encodeUser } from "@nats-io/jwt";
 import { z } from "zod";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { isToken, NOBODY, tokenAdvice } from "../../../contracts/ids.ts";

@@ -3,10 +3,10 @@
 import {
   createPrivateKey,
   createPublicKey,
+  type KeyObject,
   randomBytes,
   sign,
   verify,
-  type KeyObject,
 } from "node:crypto";
 import { KEYS_MAX } from "../../../contracts/limits.ts";
 import { decodePublicKey, decodeSeed, encodePublicKey, encodeSeed, type KeyKind } from "./nkey.ts";

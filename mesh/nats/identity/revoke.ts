@@ -2,14 +2,8 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { credsAuth } from "./authenticator.ts";
-import {
-  accountJwt,
-  recordRevocation,
-  requireIdentity,
-  systemCreds,
-  type Home,
-  type IssuedIdentity,
-} from "./home.ts";
+import { accountJwt, type Home, systemCreds } from "./folder.ts";
+import { type IssuedIdentity, recordRevocation, requireIdentity } from "./identities.ts";
 
 /** How long the server may take to answer, ms. */
 const PUSH_TIMEOUT_MS = 5_000;

@@ -3,7 +3,7 @@
 // somebody means writing both files again and reloading the server.
 import { z } from "zod";
 import { ParleyError } from "../../../contracts/failure.ts";
-import { expandPermissions, ROLES, type Permissions, type Role } from "../../../contracts/roles.ts";
+import { expandPermissions, type Permissions, ROLES, type Role } from "../../../contracts/roles.ts";
 import { SYSTEM_EVENTS } from "./account.ts";
 import { readIfThere, writeSecret } from "./files.ts";
 import { checkNames, type Described } from "./jwt.ts";

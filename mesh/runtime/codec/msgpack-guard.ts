@@ -17,9 +17,21 @@ const NO_BYTES = new Uint8Array(0);
 /** High words of +2^53 and -2^53: an int64 is safe strictly between the two. */
 const SAFE_HIGH_END = 0x20_0000;
 
-/** Undefined when a msgpack decoder may be given these bytes, else why not. */
-export function guardMsgpack(bytes: Uint8Array, limits: Limits): Refusal | undefined {
-  if (bytes.length > limits.bytesMax) return tooLarge(bytes, limits);
+/** msgpackr hands strings longer than this, in bytes, to a TextDecoder (see msgpack-reader.ts). */
+const SHORT_STRING_MAX = 64;
+
+export type MsgpackVerdict = {
+  /** Undefined when a msgpack decoder may be given these bytes, else why not. */
+  readonly refusal: Refusal | undefined;
+  /** A string over 64 bytes begins with U+FEFF, which msgpackr may drop. */
+  readonly hasMarkedString: boolean;
+};
+
+/** Any msgpack value may stand at the top; `decode` lets only maps come this far. */
+export function guardMsgpack(bytes: Uint8Array, limits: Limits): MsgpackVerdict {
+  if (bytes.length > limits.bytesMax) {
+    return { refusal: tooLarge(bytes, limits), hasMarkedString: false };
+  }
   return scanner.scan(bytes, limits);
 }
 
@@ -29,19 +41,21 @@ class MsgpackScanner {
   private depth = 0;
   private depthMax = 0;
   private keysLeft = 0;
+  private hasMarkedString = false;
   private refusal: Refusal | undefined = undefined;
   /** Per depth: values still to come, and 1 for a map. Index 0 is not used. */
   private left = new Int32Array(0);
   private maps = new Uint8Array(0);
   private readonly keys = new KeyLedger();
 
-  scan(bytes: Uint8Array, limits: Limits): Refusal | undefined {
+  scan(bytes: Uint8Array, limits: Limits): MsgpackVerdict {
     this.bytes = bytes;
     this.end = bytes.length;
     this.depth = 0;
     this.depthMax = limits.depthMax;
     this.keysLeft = limits.keysMax;
     this.refusal = undefined;
+    this.hasMarkedString = false;
     if (this.left.length <= limits.depthMax) {
       this.left = new Int32Array(limits.depthMax + 1);
       this.maps = new Uint8Array(limits.depthMax + 1);
@@ -50,7 +64,7 @@ class MsgpackScanner {
     this.walk();
     this.keys.finish();
     this.bytes = NO_BYTES;
-    return this.refusal;
+    return { refusal: this.refusal, hasMarkedString: this.hasMarkedString };
   }
 
   private walk(): void {
@@ -193,8 +207,14 @@ class MsgpackScanner {
       return this.refuse("truncated", pos, "a string longer than what remains");
     }
     const end = start + length;
+    if (length > SHORT_STRING_MAX && this.isMark(start)) this.hasMarkedString = true;
     if (isUtf8Range(this.bytes, start, end)) return end;
     return this.refuse("bad_utf8", pos, "a string that is not UTF-8");
+  }
+
+  private isMark(start: number): boolean {
+    const { bytes } = this;
+    return bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf;
   }
 
   private bin(pos: number, after: number, size: number): number {

@@ -1,5 +1,5 @@
+import { fmtCreds, fromSeed, parseCreds as libraryParse } from "@nats-io/jwt";
 import fc from "fast-check";
-import { parseCreds as libraryParse, fmtCreds, fromSeed } from "@nats-io/jwt";
 import { describe, expect, it } from "vitest";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { formatCreds, parseCreds } from "../../../mesh/nats/identity/creds.ts";

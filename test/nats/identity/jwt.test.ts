@@ -1,13 +1,13 @@
-import fc from "fast-check";
 import { decode } from "@nats-io/jwt";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Role } from "../../../contracts/roles.ts";
 import {
   CAPABILITIES_MAX,
-  describeUser,
-  mintUserJwt,
   type DescribeOptions,
+  describeUser,
   type IdentityRefusal,
+  mintUserJwt,
 } from "../../../mesh/nats/identity/jwt.ts";
 import { generateKey, type KeyPair } from "../../../mesh/nats/identity/keys.ts";
 

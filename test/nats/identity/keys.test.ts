@@ -1,13 +1,13 @@
-import fc from "fast-check";
 import { nkeys } from "@nats-io/nats-core";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ParleyError } from "../../../contracts/failure.ts";
 import {
   generateKey,
+  type KeyKind,
   keyFromSeed,
   publicKeyObject,
   verifySignature,
-  type KeyKind,
 } from "../../../mesh/nats/identity/keys.ts";
 import {
   decodeBase32,

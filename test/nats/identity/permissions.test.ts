@@ -6,13 +6,13 @@ import { expandPermissions, ROLES } from "../../../contracts/roles.ts";
 import {
   AGENTS_STREAM,
   ARTEFACTS_BUCKET,
-  recordSubject,
   REGISTRY_STREAM,
+  type RecordKind,
+  recordSubject,
   streamSubjects,
   supervisionConsumer,
   TASKS_STREAM,
   URGENCY,
-  type RecordKind,
 } from "../../../contracts/subjects.ts";
 import { startMesh, type TestMesh } from "../../support/nats-server.ts";
 import { publishVerdict, store, subscribeVerdict } from "../../support/permissions.ts";

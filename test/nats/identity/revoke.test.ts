@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, describe, expect, it } from "vitest";
 import { credsAuth } from "../../../mesh/nats/identity/authenticator.ts";
-import { parseCreds, type Creds } from "../../../mesh/nats/identity/creds.ts";
+import { type Creds, parseCreds } from "../../../mesh/nats/identity/creds.ts";
 import {
   addIdentity,
   mintUser,

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { credsAuth } from "../../../mesh/nats/identity/authenticator.ts";
-import { initHome, systemCreds, type Home } from "../../../mesh/nats/identity/home.ts";
+import { type Home, initHome, systemCreds } from "../../../mesh/nats/identity/home.ts";
 import {
   includePath,
   ROOT_CONFIG,

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { connect, nkeyAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nkeyAuth } from "../../../mesh/nats/identity/authenticator.ts";
 import { generateKey } from "../../../mesh/nats/identity/keys.ts";
@@ -9,13 +9,13 @@ import { serverConfig } from "../../../mesh/nats/identity/server-config.ts";
 import {
   addStaticUser,
   describeKey,
+  type Keyring,
   readKeyring,
+  type StaticUser,
   staticUsersConfig,
   writeKeyring,
-  type Keyring,
-  type StaticUser,
 } from "../../../mesh/nats/identity/static-users.ts";
-import { startServer, type RunningServer } from "../../../mesh/nats/server/run-server.ts";
+import { type RunningServer, startServer } from "../../../mesh/nats/server/run-server.ts";
 import { tempDir } from "../../support/nats-server.ts";
 import { publishVerdict, subscribeVerdict } from "../../support/permissions.ts";
 
