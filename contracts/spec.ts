@@ -9,8 +9,9 @@ import { ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_MS, BACKOFF_MS_MAX, PRIORITY_DE
 /** A number asks for at least (`min`) or at most (`max`); a bare value asks for equality. */
 export const RequirementSchema = z.union([
   AttributeSchema,
-  z.object({ min: z.number().optional(), max: z.number().optional() }),
-  z.object({ in: z.array(AttributeSchema).max(64) }),
+  // Strict, or the first form that fits would drop what the other one asks for.
+  z.strictObject({ in: z.array(AttributeSchema).max(64) }),
+  z.strictObject({ min: z.number().optional(), max: z.number().optional() }),
 ]);
 export const RequirementsSchema = z.record(z.string().min(1).max(64), RequirementSchema);
 export type Requirements = z.infer<typeof RequirementsSchema>;
@@ -44,7 +45,10 @@ export const ReferenceSchema = z.object({
   $ref: z.string().regex(/^mesh_artifacts\/[A-Za-z0-9_-]{1,64}$/),
   bytes: z.int().nonnegative(),
   parts: z.int().min(1),
+  /** Of the content as stored, sealed. */
   sha256: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  /** Key that opens it (AES-256-GCM): who may read the record may read the artefact. */
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
 });
 export type Reference = z.infer<typeof ReferenceSchema>;
 

@@ -2,8 +2,9 @@
 //
 // Grammar: verb, then whom it is for, then who sends; every token is [A-Za-z0-9_-]{1,64}
 // (architecture section 1). Tokens are checked where they enter the program (ids.ts), so that
-// building is plain concatenation on the hot path; parsing checks only shape, since the server
-// guarantees that tokens hold no separators.
+// building is plain concatenation on the hot path. Parsing refuses wildcards inside a token: the
+// server lets clients publish to a subject that holds a literal `*` or `>`, and such a token must
+// never come back as part of a filter (a purge, a read).
 
 export const TASKS_BUCKET = "mesh_tasks";
 export const AGENTS_BUCKET = "mesh_agents";
@@ -22,6 +23,13 @@ export type RecordKind = (typeof RECORD_KINDS)[number];
 
 export const RUNGS = ["s2", "s8", "all"] as const;
 export type CallRung = (typeof RUNGS)[number];
+
+/** The tokens of a literal subject; undefined when their number is wrong or one is a wildcard. */
+function tokens(subject: string, count: number): string[] | undefined {
+  if (subject.includes("*") || subject.includes(">")) return undefined;
+  const t = subject.split(".");
+  return t.length === count ? t : undefined;
+}
 
 /** A record's place: `<owner>.<task>.<kind>.<n>.<toP>.<toA>.<fromP>.<fromA>`. */
 export interface RecordKey {
@@ -62,8 +70,8 @@ export function parseRecordSubject(subject: string): RecordKey | undefined {
 }
 
 export function parseRecordKey(key: string): RecordKey | undefined {
-  const t = key.split(".");
-  if (t.length !== 8 || !isKind(t[2] as string)) return undefined;
+  const t = tokens(key, 8);
+  if (t === undefined || !isKind(t[2] as string)) return undefined;
   return {
     owner: t[0] as string, task: t[1] as string, kind: t[2] as RecordKind, n: t[3] as string,
     toPrincipal: t[4] as string, toAgent: t[5] as string,
@@ -90,8 +98,8 @@ export interface RecordNotice {
 }
 
 export function parseRecordNotice(subject: string): RecordNotice | undefined {
-  const t = subject.split(".");
-  if (t.length !== 9 || t[0] !== "mesh" || t[1] !== "rec" || !isKind(t[5] as string)) return undefined;
+  const t = tokens(subject, 9);
+  if (t?.[0] !== "mesh" || t[1] !== "rec" || !isKind(t[5] as string)) return undefined;
   return {
     owner: t[2] as string, toPrincipal: t[3] as string, toAgent: t[4] as string,
     kind: t[5] as RecordKind, fromPrincipal: t[6] as string, fromAgent: t[7] as string,
@@ -121,8 +129,8 @@ export function directedSubject(verb: DirectedVerb, to: string, from: string): s
 }
 
 export function parseDirected(verb: DirectedVerb, subject: string): Directed | undefined {
-  const t = subject.split(".");
-  if (t.length !== 6 || t[0] !== "mesh" || t[1] !== verb) return undefined;
+  const t = tokens(subject, 6);
+  if (t?.[0] !== "mesh" || t[1] !== verb) return undefined;
   return {
     toPrincipal: t[2] as string, toAgent: t[3] as string,
     fromPrincipal: t[4] as string, fromAgent: t[5] as string,
@@ -141,8 +149,8 @@ export interface CfpSubject {
 }
 
 export function parseCfpSubject(subject: string): CfpSubject | undefined {
-  const t = subject.split(".");
-  if (t.length !== 6 || t[0] !== "mesh" || t[1] !== "cfp") return undefined;
+  const t = tokens(subject, 6);
+  if (t?.[0] !== "mesh" || t[1] !== "cfp") return undefined;
   return {
     capability: t[2] as string, rung: t[3] as string,
     fromPrincipal: t[4] as string, fromAgent: t[5] as string,
@@ -167,8 +175,8 @@ export interface BidSubject {
 }
 
 export function parseBidSubject(subject: string): BidSubject | undefined {
-  const t = subject.split(".");
-  if ((t.length !== 5 && t.length !== 7) || t[0] !== "mesh" || t[1] !== "bid") return undefined;
+  const t = tokens(subject, 7) ?? tokens(subject, 5);
+  if (t?.[0] !== "mesh" || t[1] !== "bid") return undefined;
   const out: BidSubject = {
     toPrincipal: t[2] as string, toAgent: t[3] as string, cfp: t[4] as string,
   };
@@ -183,8 +191,8 @@ export function idleSubject(capability: string, from: string): string {
 export function parseIdleSubject(
   subject: string,
 ): { capability: string; principal: string; agent: string } | undefined {
-  const t = subject.split(".");
-  if (t.length !== 5 || t[0] !== "mesh" || t[1] !== "idle") return undefined;
+  const t = tokens(subject, 5);
+  if (t?.[0] !== "mesh" || t[1] !== "idle") return undefined;
   return { capability: t[2] as string, principal: t[3] as string, agent: t[4] as string };
 }
 
@@ -200,8 +208,8 @@ export function keySubject(principal: string, agent: string): string {
 export function parseCardSubject(
   subject: string,
 ): { principal: string; agent: string } | undefined {
-  const t = subject.split(".");
-  if (t.length !== 4 || t[0] !== "mesh" || (t[1] !== "card" && t[1] !== "reg")) return undefined;
+  const t = tokens(subject, 4);
+  if (t?.[0] !== "mesh" || (t[1] !== "card" && t[1] !== "reg")) return undefined;
   return { principal: t[2] as string, agent: t[3] as string };
 }
 
@@ -218,6 +226,13 @@ export function liveSubject(principal: string, agent: string): string {
   return `mesh.live.${principal}.${agent}`;
 }
 
+/** Owner and task of a look. */
+export function parseLookSubject(subject: string): { owner: string; task: string } | undefined {
+  const t = tokens(subject, 4);
+  if (t?.[0] !== "mesh" || t[1] !== "look") return undefined;
+  return { owner: t[2] as string, task: t[3] as string };
+}
+
 /** "Show me the records of this task of mine": answered by any initiator. */
 export function lookSubject(owner: string, task: string): string {
   return `mesh.look.${owner}.${task}`;
@@ -229,8 +244,8 @@ export function doorSubject(door: "submit" | "call", capability: string): string
 
 /** Last token of `mesh.submit.<capability>` and `mesh.call.<capability>`. */
 export function parseDoorSubject(subject: string): string | undefined {
-  const t = subject.split(".");
-  return t.length === 3 && t[0] === "mesh" ? t[2] : undefined;
+  const t = tokens(subject, 3);
+  return t?.[0] === "mesh" ? t[2] : undefined;
 }
 
 /** Subscription patterns; `principal` subscribes only to what is its own. */

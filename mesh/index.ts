@@ -61,7 +61,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
   const random = systemRandom(() => prng.next());
   const ledger = new NatsLedger(transport, systemClock, o.principal);
   const roles = { ...rolesOf(o.role), ...o.use };
-  transport.onError((error) => log.warn({ error: error.message }, "the server refused something"));
+  transport.onError(refusalLog(log));
   const peer = new Peer({
     transport, ledger, clock: systemClock, random, log,
     artefacts: new NatsArtefacts(transport, random),
@@ -87,6 +87,17 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
       ledger.stop();
       await transport.close();
     },
+  };
+}
+
+/** The same refusal is logged once and then at every power of two, so that it floods nothing. */
+function refusalLog(log: Log): (error: Error) => void {
+  const seen = new Map<string, number>();
+  return (error) => {
+    const times = (seen.get(error.message) ?? 0) + 1;
+    if (seen.size < 1_000 || times > 1) seen.set(error.message, times);
+    if ((times & (times - 1)) !== 0) return;
+    log.warn({ error: error.message, times }, "the server refused something");
   };
 }
 

@@ -6,8 +6,8 @@
 
 interface Estimate {
   answers: number;
-  /** Smoothed time from call to last answer, ms. */
-  roundTripMs: number;
+  /** Smoothed time from call to last answer, ms; undefined while no call was answered. */
+  roundTripMs: number | undefined;
 }
 
 export class Answers {
@@ -31,7 +31,8 @@ export class Answers {
 
   /** A call closed by time with fewer answers than expected. */
   missed(capability: string, rung: string, answers: number, lastAnswerMs: number): void {
-    this.#note(capability, rung, Math.max(1, answers), lastAnswerMs);
+    // A call that nobody answered tells nothing of how long an answer takes.
+    this.#note(capability, rung, Math.max(1, answers), answers > 0 ? lastAnswerMs : undefined);
   }
 
   /** An answer came after its call had closed: the next call waits for one more. */
@@ -40,14 +41,17 @@ export class Answers {
     if (e !== undefined) e.answers = Math.min(most, e.answers + 1);
   }
 
-  #note(capability: string, rung: string, answers: number, tookMs: number): void {
+  #note(capability: string, rung: string, answers: number, tookMs: number | undefined): void {
     const key = `${capability} ${rung}`;
     const e = this.#estimates.get(key);
     if (e === undefined) {
       this.#estimates.set(key, { answers, roundTripMs: tookMs });
     } else {
       e.answers = answers;
-      e.roundTripMs += (tookMs - e.roundTripMs) / 8;
+      if (tookMs === undefined) return;
+      e.roundTripMs = e.roundTripMs === undefined
+        ? tookMs
+        : e.roundTripMs + (tookMs - e.roundTripMs) / 8;
     }
   }
 }

@@ -28,14 +28,15 @@ export interface InitiatorTask {
   lastAnswerAt: number;
   answers: number;
   refusals: number;
+  /** Who answered this call: each counts once. */
+  answered: Address[];
   expected: number;
   extensions: number;
   bids: ScoredBid[];
   order: ScoredBid[];
   next: number;
-  /** Rounds of calls since the last contract, and pauses taken while waiting. */
+  /** Rounds of calls since the last contract. */
   rounds: number;
-  recalls: number;
   contractor: Address | undefined;
   awarded: ScoredBid | undefined;
   /** The draw that decided among near-equal bids, in [0, 1). */
@@ -60,6 +61,8 @@ export type Event =
     }
   | { on: "nobody"; cfp: string }
   | { on: "due" }
+  /** The desk lets this waiting task call again: the most urgent ones only, now and then. */
+  | { on: "recall" }
   | { on: "contract"; rev: number; head: string; epoch: number; from: Address }
   | { on: "failure"; rev: number; head: string; epoch: number; failure: Failure }
   | { on: "outcome"; rev: number }
@@ -74,7 +77,7 @@ export type Effect =
   | { do: "award"; to: Address; bid: ScoredBid | undefined; order: ScoredBid[] }
   | { do: "wait"; on: boolean }
   | { do: "probe"; contractor: Address }
-  | { do: "withdraw"; contractor: Address; reason: string }
+  | { do: "withdraw"; contractor: Address; epoch: number; reason: string }
   | { do: "end"; state: TerminalState; failure: Failure | undefined }
   | { do: "reread" }
   | { do: "close" };
@@ -114,7 +117,7 @@ export function newTask(
   return {
     id: spec.task, owner: spec.owner, submitter, spec, live, rev, head, epoch: 0,
     phase: "calling", cfp: "", rung: "s8", openedAt: 0, lastAnswerAt: 0, answers: 0, refusals: 0,
-    expected: 0, extensions: 0, bids: [], order: [], next: 0, rounds: 0, recalls: 0,
+    answered: [], expected: 0, extensions: 0, bids: [], order: [], next: 0, rounds: 0,
     contractor: undefined, awarded: undefined, draw: 0, lastSeenAt: 0, waitingSince: 0,
     failure: undefined, avoid: undefined, heard: false, dueAt: Number.POSITIVE_INFINITY,
   };

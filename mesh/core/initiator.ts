@@ -13,20 +13,18 @@
 //   I3  A closed task emits no effect.
 //   I4  A task that nobody takes waits; it ends only by outcome, deadline, cancel or attempts.
 import {
-  BIDS_MAX, CLAIM_TIMEOUT_MS, RECALL_MS, RECALL_MS_MAX, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS,
-  WINDOW_MS_MAX, failure as failureOf,
+  BIDS_MAX, CLAIM_TIMEOUT_MS, WINDOW_MS_MAX, failure as failureOf,
   type Address, type Bid, type CallRung, type Failure, type TerminalState,
 } from "../../contracts/index.ts";
+import { chooseRung, expiry, MANY, most, recallRung, windowMs } from "./initiator-choice.ts";
 import { rank, type ScoredBid } from "./policy.ts";
-import type { Context, Event, Field, InitiatorTask, Rung } from "./initiator-task.ts";
+import type { Context, Event, InitiatorTask } from "./initiator-task.ts";
 import type { TaskView } from "./task-view.ts";
 
-/** At or below this many able agents a call goes to all of them. Guess. */
-const FEW = 6;
-/** Above this many agents, a sample with nobody free means that all are taken. Guess. */
-const MANY = 16;
 const ROUNDS_MAX = 3;
 const EXTENSIONS_MAX = 4;
+/** Pause before looking why an outcome was not stored, ms: a refusal must not spin. Guess. */
+const REREAD_MS = 500;
 
 /** One event, all effects. Never throws on anything that came from outside. */
 export function step(t: InitiatorTask, e: Event, c: Context): void {
@@ -38,6 +36,7 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
     case "refusal": return onRefusal(t, e, c);
     case "nobody": return onNobody(t, e.cfp, c);
     case "due": return onDue(t, c);
+    case "recall": return onRecall(t, c);
     case "contract": return onContract(t, e, c);
     case "failure": return onFailure(t, e, c);
     case "outcome": return close(t, c);
@@ -48,7 +47,7 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
     case "lost": return onLost(t, e, c);
     case "ended":
       if (e.ok) return close(t, c);
-      c.out.push({ do: "reread" });
+      t.dueAt = c.now + REREAD_MS;
       return;
   }
 }
@@ -83,21 +82,13 @@ function direct(t: InitiatorTask, to: Address, c: Context): void {
   t.awarded = undefined;
   arm(t, c.now + CLAIM_TIMEOUT_MS, c);
   c.out.push({ do: "award", to, bid: undefined, order: [] });
+  if (t.live) running(t, to, c);
 }
 
-function chooseRung(t: InitiatorTask, c: Context): CallRung {
-  const field = c.field(t);
-  if (field.agents <= FEW) return "all";
-  // Special agents among many: a sample would mostly miss them.
-  if (t.spec.requires !== undefined && field.agents * 2 < field.offering) return "all";
-  const short = t.spec.hints?.durationMs;
-  return short !== undefined && short <= c.shortTaskMs ? "s2" : "s8";
-}
-
-function most(rung: Rung, field: Field): number {
-  if (rung === "s8") return Math.max(1, Math.min(SAMPLE_GROUPS, field.groups8));
-  if (rung === "s2") return Math.max(1, Math.min(SMALL_SAMPLE_GROUPS, field.groups2));
-  return Math.max(1, Math.min(BIDS_MAX, field.offering));
+/** Looks for a contractor afresh: the only one allowed, or whoever answers a call. */
+function seek(t: InitiatorTask, c: Context): void {
+  if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  call(t, chooseRung(t, c), c);
 }
 
 function call(t: InitiatorTask, rung: CallRung, c: Context): void {
@@ -109,6 +100,7 @@ function call(t: InitiatorTask, rung: CallRung, c: Context): void {
   t.lastAnswerAt = c.now;
   t.answers = 0;
   t.refusals = 0;
+  t.answered = [];
   t.extensions = 0;
   t.bids = [];
   t.order = [];
@@ -119,17 +111,10 @@ function call(t: InitiatorTask, rung: CallRung, c: Context): void {
   c.out.push({ do: "call", rung });
 }
 
-/** The bound of a window: four usual round trips, between 2 and 20 ms; 20 before the first. */
-function windowMs(t: InitiatorTask, c: Context): number {
-  const usual = c.answers.roundTripMs(t.spec.capability, t.rung);
-  if (usual === undefined) return WINDOW_MS_MAX;
-  return Math.min(WINDOW_MS_MAX, Math.max(2, usual * 4));
-}
-
 function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Context): void {
   if (cfp !== t.cfp || t.bids.length >= BIDS_MAX) return;
   t.heard = true;
-  if (t.spec.exclude?.includes(from)) return;
+  if (!mayContract(t, from) || t.bids.some((b) => b.from === from)) return;
   const believed = c.calibration.believe(
     from, t.spec.capability, bid.durationMs, bid.confidence);
   const scored: ScoredBid = { from, bid, believed, at: c.now, score: 0 };
@@ -138,16 +123,34 @@ function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Contex
     return choose(t, c);
   }
   if (t.phase === "awarding") {
-    // Too late for the choice, in time to be the next best.
     c.answers.late(t.spec.capability, t.rung, most(t.rung, c.field(t)));
-    if (t.rung !== "directed") t.order.push(scored);
-    return;
+    return late(t, scored, c);
   }
-  if (t.phase !== "calling") return;
-  t.answers++;
-  t.lastAnswerAt = c.now;
+  if (t.phase !== "calling" || !counts(t, from, c)) return;
   t.bids.push(scored);
   if (t.answers >= t.expected) closeWindow(t, c);
+}
+
+/** Too late for the choice, in time to be the next best. */
+function late(t: InitiatorTask, bid: ScoredBid, c: Context): void {
+  if (t.rung === "directed") return;
+  t.bids.push(bid);
+  const tried = t.order.slice(0, t.next);
+  t.order = tried.concat(ranked(t, c).filter((b) => !tried.includes(b)));
+}
+
+function mayContract(t: InitiatorTask, from: Address): boolean {
+  if (t.spec.only === true && t.spec.to !== undefined && from !== t.spec.to) return false;
+  return t.spec.exclude === undefined || !t.spec.exclude.includes(from);
+}
+
+/** Nobody closes a window by answering for others: the first answer of each counts. */
+function counts(t: InitiatorTask, from: Address, c: Context): boolean {
+  if (t.answered.includes(from)) return false;
+  t.answered.push(from);
+  t.answers++;
+  t.lastAnswerAt = c.now;
+  return true;
 }
 
 function onRefusal(
@@ -158,16 +161,24 @@ function onRefusal(
   if (e.award) {
     // A live award counts as taken until it is refused: nothing is stored that could tell.
     if (t.phase !== "awarding" && !(t.live && t.phase === "running")) return;
-    if (t.awarded !== undefined && t.awarded.from !== e.from) return;
+    const awardee = t.rung === "directed" ? t.spec.to : t.awarded?.from;
+    if (e.from !== awardee) return;
     t.refusals++;
+    if (t.live) t.contractor = undefined;
+    if (e.reason === "stale" && !t.live) return doubt(t, c);
     if (t.rung === "directed") return refusedDirect(t, e, c);
     return awardNext(t, c);
   }
-  if (t.phase !== "calling") return;
-  t.answers++;
+  if (t.phase !== "calling" || !counts(t, e.from, c)) return;
   t.refusals++;
-  t.lastAnswerAt = c.now;
   if (t.answers >= t.expected) closeWindow(t, c);
+}
+
+/** The award named a revision that is not the task's: a notice was missed, so look. */
+function doubt(t: InitiatorTask, c: Context): void {
+  t.awarded = undefined;
+  arm(t, c.now + CLAIM_TIMEOUT_MS, c);
+  c.out.push({ do: "reread" });
 }
 
 function refusedDirect(
@@ -205,17 +216,13 @@ function closeWindow(t: InitiatorTask, c: Context): void {
 
 /** Ranks the bids in hand and awards the first. */
 function choose(t: InitiatorTask, c: Context): void {
-  const policy = c.policy(t.spec.award?.policy ?? "balanced");
-  if (policy === undefined) return begin(t, c);
   t.draw = c.draw();
-  t.order = rank(t.bids, policy, {
-    leftMs: t.spec.deadline - c.wall,
-    budget: t.spec.budget,
-    weights: t.spec.award?.weights,
-  }, t.draw);
+  t.order = ranked(t, c);
   if (t.order.length === 0 && t.bids.length > 0) {
-    t.failure = failureOf("E_BUDGET",
-      `${t.bids.length} bids, none within the budget of ${t.spec.budget}`);
+    t.failure = t.spec.budget === undefined
+      ? failureOf("E_NO_BID", `${t.bids.length} bids, none with a usable score`)
+      : failureOf("E_BUDGET",
+        `${t.bids.length} bids, none within the budget of ${t.spec.budget}`);
   }
   if (t.avoid !== undefined && t.order.length > 1 && t.order[0]!.from === t.avoid) {
     t.order.push(t.order.shift()!);
@@ -223,6 +230,16 @@ function choose(t: InitiatorTask, c: Context): void {
   t.next = 0;
   t.phase = "awarding";
   awardNext(t, c);
+}
+
+function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
+  const policy = c.policy(t.spec.award?.policy ?? "balanced");
+  if (policy === undefined) return [];
+  return rank(t.bids, policy, {
+    leftMs: t.spec.deadline - c.wall,
+    budget: t.spec.budget,
+    weights: t.spec.award?.weights,
+  }, t.draw);
 }
 
 function awardNext(t: InitiatorTask, c: Context): void {
@@ -237,7 +254,8 @@ function awardNext(t: InitiatorTask, c: Context): void {
   }
   t.awarded = undefined;
   if (t.bids.length === 0) return widen(t, c);
-  if (t.rounds < ROUNDS_MAX && t.order.length > 0) return call(t, chooseRung(t, c), c);
+  const again = t.rounds < ROUNDS_MAX && t.order.length > 0 && t.waitingSince === 0;
+  if (again) return seek(t, c);
   wait(t, c);
 }
 
@@ -249,22 +267,19 @@ function running(t: InitiatorTask, contractor: Address, c: Context): void {
 }
 
 function wait(t: InitiatorTask, c: Context): void {
-  const first = t.waitingSince === 0;
-  if (first) t.waitingSince = c.now;
+  if (t.waitingSince === 0) t.waitingSince = c.now;
   t.phase = "waiting";
   t.rounds = 0;
   t.bids = [];
   t.order = [];
-  const pause = Math.min(RECALL_MS_MAX, RECALL_MS * 2 ** Math.min(t.recalls, 4));
-  t.recalls++;
-  arm(t, c.now + pause * (1 + c.draw() / 4), c);
+  // No timer of its own but the deadline: a thousand waiting tasks must not call in turn.
+  arm(t, Number.POSITIVE_INFINITY, c);
   c.out.push({ do: "wait", on: true });
 }
 
 function leaveWaiting(t: InitiatorTask, c: Context): void {
   if (t.waitingSince === 0) return;
   t.waitingSince = 0;
-  t.recalls = 0;
   c.out.push({ do: "wait", on: false });
 }
 
@@ -278,25 +293,25 @@ function onDue(t: InitiatorTask, c: Context): void {
       }
       return closeWindow(t, c);
     case "awarding":
-      if (t.rung === "directed" && t.spec.only !== true) return call(t, chooseRung(t, c), c);
-      if (t.rung === "directed") return direct(t, t.spec.to as Address, c);
-      return awardNext(t, c);
-    case "waiting":
-      if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
-      return call(t, recallRung(t, c), c);
+      return t.rung === "directed" ? seek(t, c) : awardNext(t, c);
     case "backoff":
-      return call(t, chooseRung(t, c), c);
+      return seek(t, c);
     case "running":
       return watch(t, c);
+    case "ending":
+      t.dueAt = Number.POSITIVE_INFINITY;
+      c.out.push({ do: "reread" });
+      return;
     default:
       t.dueAt = Number.POSITIVE_INFINITY;
   }
 }
 
-/** Recalls of waiting tasks are rare and must reach whoever joined since. */
-function recallRung(t: InitiatorTask, c: Context): CallRung {
-  const field = c.field(t);
-  return field.agents <= MANY ? "all" : chooseRung(t, c);
+/** A freed agent speaks up by itself; the recall reaches newcomers and mends lost messages. */
+function onRecall(t: InitiatorTask, c: Context): void {
+  if (t.phase !== "waiting") return;
+  if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  call(t, recallRung(t, c), c);
 }
 
 function watch(t: InitiatorTask, c: Context): void {
@@ -323,7 +338,8 @@ function onFailure(
   t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Context,
 ): void {
   if (t.live ? e.epoch !== t.epoch + 1 : e.rev <= t.rev) return;
-  if (t.live) t.epoch = e.epoch;
+  // The notice of its contract may have been missed: the epoch is used up all the same.
+  t.epoch = Math.max(t.epoch, e.epoch);
   t.rev = e.rev;
   t.head = e.head;
   t.failure = e.failure;
@@ -349,16 +365,17 @@ function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   t.contractor = undefined;
   t.awarded = undefined;
   t.rounds = 0;
+  leaveWaiting(t, c);
   t.phase = "backoff";
   arm(t, c.now + pause * (0.75 + c.draw() / 2), c);
 }
 
 function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context): void {
   if (t.phase !== "running") return;
-  if (t.live) t.epoch++;
-  else if (e.epoch !== t.epoch) return;
+  if (e.epoch !== (t.live ? t.epoch + 1 : t.epoch)) return;
+  t.epoch = e.epoch;
   if (t.contractor !== undefined) {
-    c.out.push({ do: "withdraw", contractor: t.contractor, reason: e.why });
+    c.out.push({ do: "withdraw", contractor: t.contractor, epoch: t.epoch, reason: e.why });
     c.calibration.learn(t.contractor, t.spec.capability, 0, undefined, false);
   }
   t.failure = failureOf("E_LOST", e.why);
@@ -369,30 +386,19 @@ function onCancel(t: InitiatorTask, e: Extract<Event, { on: "cancel" }>, c: Cont
   if (e.rev <= t.rev && !t.live) return;
   t.rev = e.rev;
   t.head = e.head;
-  if (t.contractor !== undefined) {
-    c.out.push({ do: "withdraw", contractor: t.contractor, reason: e.reason });
-  }
+  withdraw(t, e.reason, c);
   end(t, "canceled", failureOf("E_CANCELED", e.reason || undefined), c);
 }
 
 function expire(t: InitiatorTask, c: Context): void {
-  if (t.phase === "running" && t.contractor !== undefined) {
-    c.out.push({ do: "withdraw", contractor: t.contractor, reason: "the deadline has passed" });
-  }
+  if (t.phase === "running") withdraw(t, "the deadline has passed", c);
   end(t, "expired", expiry(t, c), c);
 }
 
-function expiry(t: InitiatorTask, c: Context): Failure {
-  if (t.phase === "running") return failureOf("E_DEADLINE");
-  if (t.failure !== undefined) {
-    return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
-  }
-  if (!t.heard && c.field(t).agents === 0) {
-    return failureOf("E_NO_CAPABILITY",
-      `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`);
-  }
-  return failureOf("E_NO_BID",
-    `no agent had a free slot for "${t.spec.capability}" before the deadline`);
+function withdraw(t: InitiatorTask, reason: string, c: Context): void {
+  if (t.contractor === undefined) return;
+  const epoch = t.live ? t.epoch + 1 : t.epoch;
+  c.out.push({ do: "withdraw", contractor: t.contractor, epoch, reason });
 }
 
 function end(
@@ -413,18 +419,19 @@ function close(t: InitiatorTask, c: Context): void {
 
 /** Carries on from what the records say, at any point of a task's life. */
 function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
+  if (view.outcome === undefined && knownBefore(t, view, c)) return;
   t.rev = view.rev;
   t.head = view.head;
   t.epoch = view.epoch;
   t.contractor = view.contract?.contractor;
+  t.awarded = t.order.find((b) => b.from === t.contractor);
   if (view.outcome !== undefined) return close(t, c);
   if (view.cancel !== undefined) {
-    if (t.contractor !== undefined) {
-      c.out.push({ do: "withdraw", contractor: t.contractor, reason: view.cancel.reason });
-    }
+    withdraw(t, view.cancel.reason, c);
     return end(t, "canceled", failureOf("E_CANCELED", view.cancel.reason || undefined), c);
   }
   if (view.contractOpen && t.contractor !== undefined) {
+    leaveWaiting(t, c);
     running(t, t.contractor, c);
     c.out.push({ do: "probe", contractor: t.contractor });
     return;
@@ -434,4 +441,22 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
     return nextAttempt(t, view.failure.failure, c);
   }
   begin(t, c);
+}
+
+/** A read that tells nothing new, or is older than a notice that came meanwhile. */
+function knownBefore(t: InitiatorTask, view: TaskView, c: Context): boolean {
+  const fresh = t.phase === "calling" && t.cfp === "";
+  if (view.rev > t.rev || (fresh && view.rev === t.rev)) return false;
+  if (fresh) {
+    begin(t, c);
+    return true;
+  }
+  if (t.phase === "ending") {
+    if (view.rev === t.rev) return false;
+    t.dueAt = c.now + REREAD_MS;
+    return true;
+  }
+  const doubted = t.phase === "awarding" && t.rung !== "directed" && t.awarded === undefined;
+  if (doubted) awardNext(t, c);
+  return true;
 }

@@ -87,8 +87,9 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contractOpen = false;
       break;
     case "outcome":
-      view.outcome ??= record.body as Outcome;
       view.contractOpen = false;
+      if (view.outcome !== undefined) break;
+      view.outcome = record.body as Outcome;
       view.endedAt = record.storedAt;
       break;
     default:

@@ -20,6 +20,12 @@ export function urgency(w: Waiter, now: number): number {
 }
 
 const DEADLINE_SCALE = 1e-14;
+/** Entries of waiters that left, kept before the heap is rebuilt. */
+const STALE_MAX = 64;
+
+function keyOf(w: Waiter): number {
+  return w.since / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
+}
 
 export class WaitingRoom {
   #heap = new Heap<Waiter>();
@@ -35,12 +41,18 @@ export class WaitingRoom {
 
   enter(w: Waiter): void {
     this.#waiters.set(w.task, w);
-    const key = w.since / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
-    this.#heap.push(key, w);
+    this.#heap.push(keyOf(w), w);
   }
 
   leave(task: string): void {
     this.#waiters.delete(task);
+    if (this.#heap.size > 2 * this.#waiters.size + STALE_MAX) this.#compact();
+  }
+
+  /** Those who left stay in the heap until they come to its top: not for ever. */
+  #compact(): void {
+    this.#heap.clear();
+    for (const w of this.#waiters.values()) this.#heap.push(keyOf(w), w);
   }
 
   /** The most urgent waiters, at most `count`, that `take` accepts. They stay in the room. */

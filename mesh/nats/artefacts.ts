@@ -1,6 +1,9 @@
 // Artefacts: content too large for a record, written once under a random id in the object store's
-// own layout (one object a part, one chunk an object), so that `nats object ls|get` read it too.
-import { createHash } from "node:crypto";
+// own layout (one object a part, one chunk an object), so that `nats object ls` lists it.
+//
+// Whoever may fetch one artefact may fetch any: the server answers a direct get for `*` too. So
+// content is sealed with a key of its own that travels in the reference, inside the record.
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import {
   ARTEFACTS_BUCKET, ARTEFACT_BYTES_MAX, ParleyError, type Reference,
 } from "../../contracts/index.ts";
@@ -11,6 +14,22 @@ import { toHeaders } from "./transport.ts";
 /** One part, bytes: half the server's default max_payload. */
 const PART_BYTES = 512 * 1024;
 const TIMEOUT_MS = 10_000;
+
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+function seal(content: Uint8Array, key: Uint8Array): Buffer {
+  const iv = randomBytes(IV_BYTES);
+  const cipher = createCipheriv("aes-256-gcm", key, iv);
+  return Buffer.concat([iv, cipher.update(content), cipher.final(), cipher.getAuthTag()]);
+}
+
+function unseal(sealed: Uint8Array, key: Uint8Array): Buffer {
+  const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, IV_BYTES));
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const body = sealed.subarray(IV_BYTES, sealed.length - TAG_BYTES);
+  return Buffer.concat([decipher.update(body), decipher.final()]);
+}
 
 function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("base64url");
@@ -25,11 +44,13 @@ export class NatsArtefacts implements Artefacts {
     this.#random = random;
   }
 
-  async put(bytes: Uint8Array): Promise<Reference> {
-    if (bytes.length > ARTEFACT_BYTES_MAX) {
+  async put(content: Uint8Array): Promise<Reference> {
+    if (content.length > ARTEFACT_BYTES_MAX) {
       throw new ParleyError("E_TOO_LARGE",
-        `${bytes.length} bytes; an artefact holds at most ${ARTEFACT_BYTES_MAX}`);
+        `${content.length} bytes; an artefact holds at most ${ARTEFACT_BYTES_MAX}`);
     }
+    const key = randomBytes(32);
+    const bytes = seal(content, key);
     const id = this.#random.id();
     const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
     for (let i = 0; i < parts; i++) {
@@ -37,7 +58,10 @@ export class NatsArtefacts implements Artefacts {
       await this.#store(`$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`, part);
       await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part));
     }
-    return { $ref: `${ARTEFACTS_BUCKET}/${id}`, bytes: bytes.length, parts, sha256: sha256(bytes) };
+    return {
+      $ref: `${ARTEFACTS_BUCKET}/${id}`, bytes: bytes.length, parts, sha256: sha256(bytes),
+      key: key.toString("base64url"),
+    };
   }
 
   async #store(subject: string, data: Uint8Array): Promise<void> {
@@ -52,7 +76,7 @@ export class NatsArtefacts implements Artefacts {
   }
 
   async get(ref: Reference): Promise<Uint8Array> {
-    if (ref.bytes > ARTEFACT_BYTES_MAX) {
+    if (ref.bytes > ARTEFACT_BYTES_MAX + IV_BYTES + TAG_BYTES) {
       throw new ParleyError("E_TOO_LARGE", `an artefact of ${ref.bytes} bytes is not fetched`);
     }
     const id = ref.$ref.slice(ARTEFACTS_BUCKET.length + 1);
@@ -71,7 +95,11 @@ export class NatsArtefacts implements Artefacts {
     if (bytes.length !== ref.bytes || sha256(bytes) !== ref.sha256) {
       throw new ParleyError("E_ARTEFACT", `${ref.$ref} is not what its digest says: refused`);
     }
-    return bytes;
+    try {
+      return unseal(bytes, Buffer.from(ref.key, "base64url"));
+    } catch (cause) {
+      throw new ParleyError("E_ARTEFACT", `${ref.$ref} cannot be opened with its key`, { cause });
+    }
   }
 }
 

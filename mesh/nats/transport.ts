@@ -59,6 +59,10 @@ export class NatsTransport implements Transport {
   dropped = 0;
   sent = 0;
   received = 0;
+  /** Messages of this turn of the event loop: handed to the client together, so that they leave
+   * in one write. Without it every settled promise costs a system call (measured: 16 % of CPU). */
+  #outbox: { subject: string; data: Uint8Array; options: PublishOptions | undefined }[] = [];
+  #scheduled = false;
 
   constructor(connection: NatsConnection) {
     this.connection = connection;
@@ -112,11 +116,30 @@ export class NatsTransport implements Transport {
       this.dropped++;
       return;
     }
+    this.#outbox.push({ subject, data, options });
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#drain);
+  }
+
+  #drain = (): void => {
+    this.#scheduled = false;
+    const outbox = this.#outbox;
+    this.#outbox = [];
+    if (this.connection.isClosed()) {
+      this.dropped += outbox.length;
+      return;
+    }
+    for (const { subject, data, options } of outbox) this.#send(subject, data, options);
+  };
+
+  #send(subject: string, data: Uint8Array, options: PublishOptions | undefined): void {
     this.sent++;
     if (options === undefined) return this.connection.publish(subject, data);
+    const { reply, headers } = options;
     this.connection.publish(subject, data, {
-      ...(options.reply === undefined ? {} : { reply: options.reply }),
-      ...(options.headers === undefined ? {} : { headers: toHeaders(options.headers) }),
+      ...(reply === undefined ? {} : { reply }),
+      ...(headers === undefined ? {} : { headers: toHeaders(headers) }),
     });
   }
 
@@ -141,6 +164,7 @@ export class NatsTransport implements Transport {
     subject: string, data: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<Incoming> {
     options.signal?.throwIfAborted();
+    this.#drain();
     this.sent++;
     try {
       const answer = this.connection.request(subject, data, { timeout: options.timeoutMs });
@@ -154,6 +178,7 @@ export class NatsTransport implements Transport {
     subject: string, data: Uint8Array, options: { timeoutMs: number; stallMs: number },
   ): Promise<Incoming[]> {
     const found: Incoming[] = [];
+    this.#drain();
     try {
       const answers = await this.connection.requestMany(subject, data, {
         strategy: "stall", maxWait: options.timeoutMs, stall: options.stallMs,
@@ -167,10 +192,12 @@ export class NatsTransport implements Transport {
   }
 
   async flush(): Promise<void> {
+    this.#drain();
     await this.connection.flush();
   }
 
   async close(): Promise<void> {
+    this.#drain();
     if (!this.connection.isClosed()) await this.connection.drain();
   }
 }

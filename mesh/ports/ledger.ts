@@ -1,5 +1,5 @@
 // What the mesh asks of the store of task records: fenced writes, and reads that only advise.
-import type { RecordKey } from "../../contracts/index.ts";
+import type { RecordKey, Reference } from "../../contracts/index.ts";
 
 export interface Write {
   key: RecordKey;
@@ -62,8 +62,8 @@ export interface Supervision {
 }
 
 export interface Artefacts {
-  put(bytes: Uint8Array): Promise<{ $ref: string; bytes: number; parts: number; sha256: string }>;
-  get(ref: { $ref: string; bytes: number; parts: number; sha256: string }): Promise<Uint8Array>;
+  put(bytes: Uint8Array): Promise<Reference>;
+  get(ref: Reference): Promise<Uint8Array>;
 }
 
 export interface StoredCardEntry {

@@ -34,6 +34,9 @@ export interface Running {
   over: boolean;
 }
 
+/** A free slot that took an offer and got no award asks again after this, ms. */
+const ASK_AGAIN_MS = 25;
+
 interface Basket {
   offers: { from: Address; offer: Offer }[];
 }
@@ -148,6 +151,7 @@ export class Contractors {
     const agent = this.agents.get(subject.toAgent);
     if (agent === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    agent.lastOfferAt = this.#d.clock.now();
     const basket = this.#baskets.get(agent.name);
     if (basket !== undefined) return void basket.offers.push({ from, offer });
     this.#baskets.set(agent.name, { offers: [{ from, offer }] });
@@ -168,6 +172,12 @@ export class Contractors {
       this.#d.transport.publish(subject, encodeMsgpack(
         typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer));
     }
+    // A slot that none of these filled asks again: an award may have gone elsewhere.
+    this.#d.clock.after(ASK_AGAIN_MS, () => {
+      if (agent.slots.free > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
+        agent.askForWork();
+      }
+    });
   }
 
   // ---- awards ---------------------------------------------------------------------------------

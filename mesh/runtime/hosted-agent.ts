@@ -10,6 +10,9 @@ import type { Incoming, Signer, Subscription } from "../ports/index.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import type { Deps } from "./dependencies.ts";
 
+/** An offer keeps an agent asking for this long, ms. Guess: a few awards' time. */
+const WANTED_MS = 1_000;
+
 /** What a participant says of itself in a bid; the rest of the bid is filled in. */
 export type BidTerms = Pick<Bid, "startMs" | "durationMs" | "cost" | "confidence">;
 
@@ -60,6 +63,8 @@ export class HostedAgent {
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
   draining = false;
+  /** When an initiator last had something waiting for this agent, ms. */
+  lastOfferAt = Number.NEGATIVE_INFINITY;
   stats = { calls: 0, bids: 0, contracts: 0, failures: 0, workedMs: 0, lastError: "" };
 
   constructor(
@@ -128,9 +133,14 @@ export class HostedAgent {
   release(): void {
     const full = this.slots.free === 0;
     this.slots.release(this.#d.clock.now());
-    if (this.draining || !full) return;
-    this.#sit();
-    this.askForWork();
+    if (this.draining) return;
+    if (full) this.#sit();
+    if (full || this.wanted) this.askForWork();
+  }
+
+  /** Did somebody have work waiting a moment ago? Then every free slot is worth announcing. */
+  get wanted(): boolean {
+    return this.#d.clock.now() - this.lastOfferAt < WANTED_MS;
   }
 
   /** Node-available (Smith 1980): heard only by initiators that have tasks waiting. */

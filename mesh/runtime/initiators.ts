@@ -1,9 +1,9 @@
 // The desk of an initiator: many tasks, one table. Feeds events to the pure machine and carries
 // out its effects.
 import {
-  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, DEADLINE_MS_MAX, IdleSchema, LEASE_MS,
-  OFFER_HOLD_MS, OPEN_TASKS_MAX, SILENCE_MS, WINDOW_MS_MAX, bidReplySubject, cfpSubject,
-  directedSubject, liveSubject, parseBidSubject, parseIdleSubject, patterns,
+  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, DEADLINE_MS_MAX, LEASE_MS,
+  OPEN_TASKS_MAX, SILENCE_MS, WINDOW_MS_MAX, bidReplySubject, cfpSubject,
+  directedSubject, liveSubject, parseBidSubject,
   type Address, type Answer, type AwardTerms, type Cfp, type Failure, type Outcome,
   type Spec, type TerminalState,
 } from "../../contracts/index.ts";
@@ -15,14 +15,14 @@ import {
 } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
-import { urgency, WaitingRoom } from "../core/waiting-room.ts";
-import type { Incoming, Signer, SpecDelivery, Subscription } from "../ports/index.ts";
+import type { Incoming, Signer, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
+import { WaitingRooms } from "./waiting-rooms.ts";
 
 /** Who wants to know how a live call of this peer goes. */
 export interface LiveObserver {
@@ -58,7 +58,7 @@ export class Initiators {
   readonly #answers = new Answers();
   #entries = new Map<string, Entry>();
   #calls = new Map<string, Entry>();
-  #rooms = new Map<string, { room: WaitingRoom; idle: Subscription }>();
+  readonly #rooms: WaitingRooms<Entry>;
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
   #context: Context;
@@ -69,6 +69,10 @@ export class Initiators {
     this.#d = dependencies;
     this.#o = options;
     this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
+    this.#rooms = new WaitingRooms(dependencies, {
+      offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
+      recall: (entry) => this.#feed(entry, { on: "recall" }),
+    });
     this.#context = {
       now: 0, wall: 0,
       draw: () => dependencies.random.next(),
@@ -79,7 +83,7 @@ export class Initiators {
       calibration: this.calibration,
       shortTaskMs: options.shortTaskMs ?? 50,
       silenceMs: options.silenceMs ?? SILENCE_MS,
-      queueing: (capability) => (this.#rooms.get(capability)?.room.size ?? 0) > 0,
+      queueing: (capability) => this.#rooms.size(capability) > 0,
       out: this.#out,
     };
   }
@@ -104,7 +108,7 @@ export class Initiators {
   stop(): void {
     this.#sweep?.cancel();
     this.#deadlines.stop();
-    for (const { idle } of this.#rooms.values()) idle.unsubscribe();
+    this.#rooms.stop();
     for (const entry of this.#entries.values()) entry.delivery?.release(0);
     this.#entries.clear();
     this.#calls.clear();
@@ -251,29 +255,12 @@ export class Initiators {
     });
   }
 
-  /** A freed agent asks for work: the most urgent waiting tasks are offered. */
-  onIdle(message: Incoming): void {
-    const subject = parseIdleSubject(message.subject);
-    const idle = this.#d.inbound.read("idle", IdleSchema, message);
-    if (subject === undefined || idle === undefined) return;
-    const waiting = this.#rooms.get(subject.capability);
-    if (waiting === undefined) return;
-    const now = this.#d.clock.now();
-    const picked = waiting.room.pick(Math.min(idle.slots, 8), (w) => {
-      const entry = this.#entries.get(w.task);
-      return entry?.t.phase === "waiting" && entry.offeredUntil <= now;
-    });
-    const to = `${subject.principal}.${subject.agent}`;
-    for (const w of picked) {
-      const entry = this.#entries.get(w.task) as Entry;
-      entry.offeredUntil = now + OFFER_HOLD_MS;
-      this.#calls.set(entry.t.cfp, entry);
-      this.#d.counters.add("offers");
-      this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), encodeMsgpack({
-        v: 1, kind: "offer", capability: subject.capability, urgency: urgency(w, now),
-        call: this.#cfp(entry.t),
-      }));
-    }
+  #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
+    this.#calls.set(entry.t.cfp, entry);
+    this.#d.counters.add("offers");
+    this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), encodeMsgpack({
+      v: 1, kind: "offer", capability, urgency: urgent, call: this.#cfp(entry.t),
+    }));
   }
 
   #feed(entry: Entry, event: Event): void {
@@ -320,13 +307,13 @@ export class Initiators {
       case "award":
         return this.#award(entry, effect.to, effect.bid, effect.order);
       case "wait":
-        return this.#wait(entry, effect.on);
+        return effect.on ? this.#rooms.enter(entry) : this.#rooms.leave(entry);
       case "probe":
         return this.#probe(entry, effect.contractor);
       case "withdraw":
         return this.#d.transport.publish(
           directedSubject("msg", effect.contractor, this.#o.agent),
-          encodeMsgpack({ v: 1, kind: "cancel", task: t.id, epoch: Math.max(t.epoch, 1),
+          encodeMsgpack({ v: 1, kind: "cancel", task: t.id, epoch: effect.epoch,
             reason: effect.reason.slice(0, 1024) }));
       case "end":
         return this.#end(entry, effect.state, effect.failure);
@@ -374,30 +361,6 @@ export class Initiators {
     this.#d.counters.add("awards");
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent),
       sealAward(terms, entry.specBytes, this.#o.signer));
-  }
-
-  #wait(entry: Entry, on: boolean): void {
-    const { capability, priority, deadline } = entry.t.spec;
-    let waiting = this.#rooms.get(capability);
-    if (!on) {
-      waiting?.room.leave(entry.t.id);
-      if (waiting?.room.size === 0) {
-        waiting.idle.unsubscribe();
-        this.#rooms.delete(capability);
-      }
-      return;
-    }
-    if (waiting === undefined) {
-      waiting = {
-        room: new WaitingRoom(),
-        idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.onIdle(m)),
-      };
-      this.#rooms.set(capability, waiting);
-    }
-    this.#d.counters.add("waits");
-    if (!waiting.room.has(entry.t.id)) {
-      waiting.room.enter({ task: entry.t.id, priority, since: this.#d.clock.now(), deadline });
-    }
   }
 
   #probe(entry: Entry, contractor: Address): void {

@@ -3,6 +3,7 @@
 // Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
 import {
   CARD_RENEW_MS, CARD_TTL_S, MessageSchema, BeatSchema, ParleyError, address, parseDirected,
+  parseLookSubject,
   patterns, type Address, type AgentCard, type Message,
 } from "../../contracts/index.ts";
 import type {
@@ -101,6 +102,7 @@ export class Peer {
     this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
     this.submitters = new Submitters(this.deps, {
       agent: this.address, principal: options.principal, signer: options.signer,
+      mayRead: options.roles.initiator,
     }, ports.artefacts, this.initiators);
     this.#door = new Door(this.deps, this.submitters);
     this.#micro = new Micro(this.deps, this.contractors, {
@@ -293,10 +295,11 @@ export class Peer {
   }
 
   async #onLook(message: Incoming): Promise<void> {
-    const [, , owner, task] = message.subject.split(".");
-    if (message.reply === undefined || owner === undefined || task === undefined) return;
+    const asked = parseLookSubject(message.subject);
+    if (message.reply === undefined || asked === undefined) return;
     try {
-      this.#ports.transport.publish(message.reply, await this.deps.records.pack(owner, task));
+      this.#ports.transport.publish(message.reply,
+        await this.deps.records.pack(asked.owner, asked.task));
     } catch {
       this.deps.counters.add("look.failed");
     }

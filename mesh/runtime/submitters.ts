@@ -42,6 +42,8 @@ export interface SubmitterOptions {
   agent: Address;
   principal: string;
   signer: Signer | undefined;
+  /** May this identity read the store itself? Else any initiator is asked. */
+  mayRead: boolean;
 }
 
 export class Submitters {
@@ -204,8 +206,10 @@ export class Submitters {
 
   /** The records of an own task, as any initiator shows them, proven here. */
   async look(owner: string, task: string): Promise<(ReadRecord & { key: RecordKey })[]> {
-    const own = await this.#d.records.read(owner, task).catch(() => undefined);
-    if (own !== undefined) return own;
+    if (this.#o.mayRead) {
+      const own = await this.#d.records.read(owner, task).catch(() => undefined);
+      if (own !== undefined) return own;
+    }
     const answer = await this.#d.transport.request(lookSubject(owner, task), new Uint8Array(0), {
       timeoutMs: 5_000,
     });

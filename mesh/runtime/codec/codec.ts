@@ -15,6 +15,7 @@ import {
   tooLarge,
 } from "./faults.ts";
 import { guardJson } from "./json-guard.ts";
+import { readJson } from "./json-reader.ts";
 import { guardMsgpack } from "./msgpack-guard.ts";
 import { readMsgpack } from "./msgpack-reader.ts";
 
@@ -60,7 +61,7 @@ export function encodeJson(value: unknown, limits: Limits = RECORD_LIMITS): Uint
     throw new EncodeError("bad_type", `cannot be sent: JSON has no form for a ${typeof value}`);
   }
   const bytes = Buffer.from(text);
-  const refusal = guardJson(bytes, limits);
+  const { refusal } = guardJson(bytes, limits);
   if (refusal === undefined) return bytes;
   const place = refusal.code === "too_large" ? "" : " of its JSON";
   throw new EncodeError(refusal.code, `cannot be sent: ${refusal.detail}${place}`);
@@ -120,9 +121,11 @@ export function decodeJsonValue(
 
 function parseJson<Value>(bytes: Uint8Array, limits: Limits): Decoded<Value> {
   try {
-    const refusal = guardJson(bytes, limits);
+    const { refusal, needsReader } = guardJson(bytes, limits);
     if (refusal !== undefined) return refused(refusal);
-    return { ok: true, format: "json", value: JSON.parse(utf8.decode(bytes)) };
+    const text = utf8.decode(bytes);
+    const value = (needsReader ? readJson(text) : JSON.parse(text)) as Value;
+    return { ok: true, format: "json", value };
   } catch {
     return refused({ code: "syntax", detail: "the JSON parser refused what the guard let pass" });
   }
@@ -130,14 +133,12 @@ function parseJson<Value>(bytes: Uint8Array, limits: Limits): Decoded<Value> {
 
 function parseMsgpack(bytes: Uint8Array, limits: Limits): Decoded {
   try {
-    const verdict = guardMsgpack(bytes, limits);
-    if (verdict.refusal !== undefined) return refused(verdict.refusal);
-    if (verdict.hasMarkedString) {
-      return { ok: true, format: "msgpack", value: readMsgpack(bytes) as Record<string, unknown> };
-    }
+    const { refusal, needsReader } = guardMsgpack(bytes, limits);
+    if (refusal !== undefined) return refused(refusal);
     // A view of its own: msgpackr hangs a DataView on the array that it is given.
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return { ok: true, format: "msgpack", value: unpackr.unpack(view) };
+    const value = needsReader ? readMsgpack(view) : unpackr.unpack(view);
+    return { ok: true, format: "msgpack", value: value as Record<string, unknown> };
   } catch {
     return refused({ code: "syntax", detail: "the decoder refused what the guard let pass" });
   }

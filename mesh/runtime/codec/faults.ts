@@ -32,6 +32,14 @@ export type DecodeFault =
 /** Why and where. `detail` never repeats bytes of the input, so it may be logged and sent. */
 export type Refusal = { readonly code: DecodeFault; readonly detail: string };
 
+/** What a guard found out about a document. */
+export type Verdict = {
+  /** Undefined when a decoder may be given the document, else why not. */
+  readonly refusal: Refusal | undefined;
+  /** The usual decoder would not keep this document exactly; the reader beside it does. */
+  readonly needsReader: boolean;
+};
+
 /** All three are inclusive and count the whole document. */
 export type Limits = {
   /** Length of the encoded document, in bytes. */
@@ -48,6 +56,7 @@ export const CONTROL_LIMITS: Limits = { bytesMax: 65_536, depthMax: 32, keysMax:
 /** Stored records, cards, task inputs and results. 1 MiB is nats-server's default max_payload. */
 export const RECORD_LIMITS: Limits = { bytesMax: 1_048_576, depthMax: 32, keysMax: 10_000 };
 
+/** The refusal of a document over `limits.bytesMax`. */
 export function tooLarge(bytes: Uint8Array, limits: Limits): Refusal {
   return {
     code: "too_large",

@@ -1,13 +1,13 @@
 // Reads JSON text once, byte by byte, before JSON.parse may see it.
 //
 // Invariants
-//   J1  What it accepts, JSON.parse accepts (RFC 8259 and nothing else), with the same value.
+//   J1  What it accepts, JSON.parse accepts (RFC 8259 and nothing else).
 //   J2  What it refuses as `syntax`, `truncated` or `trailing`, JSON.parse refuses too.
 //   J3  Stack and memory do not grow with the depth of the text: containers are counted, not
 //       recursed into, and reading stops at the first fault.
 
 import { isUtf8 } from "node:buffer";
-import { type DecodeFault, type Limits, type Refusal, tooLarge } from "./faults.ts";
+import { type DecodeFault, type Limits, type Refusal, tooLarge, type Verdict } from "./faults.ts";
 import { NUMBER_SYNTAX, NUMBER_TRUNCATED, scanNumber } from "./json-number.ts";
 import { KeyLedger } from "./key-ledger.ts";
 
@@ -46,11 +46,13 @@ const SHORT_ESCAPE = new Uint8Array(256);
 for (const letter of '"\\/bfnrt') SHORT_ESCAPE[letter.charCodeAt(0)] = 1;
 
 /**
- * Undefined when JSON.parse may be given this text, else why not. Any JSON value may stand at the
- * top. White space around it is allowed, a byte order mark is not.
+ * Whether JSON.parse may be given this text. Any JSON value may stand at the top. White space
+ * around it is allowed, a byte order mark is not.
  */
-export function guardJson(bytes: Uint8Array, limits: Limits): Refusal | undefined {
-  if (bytes.length > limits.bytesMax) return tooLarge(bytes, limits);
+export function guardJson(bytes: Uint8Array, limits: Limits): Verdict {
+  if (bytes.length > limits.bytesMax) {
+    return { refusal: tooLarge(bytes, limits), needsReader: false };
+  }
   return scanner.scan(bytes, limits);
 }
 
@@ -62,12 +64,13 @@ class JsonScanner {
   private keysLeft = 0;
   private plain = PLAIN_ASCII;
   private escaped = false;
+  private hasEscapedKey = false;
   private refusal: Refusal | undefined = undefined;
   /** Per depth: 1 for an object, 0 for an array. Index 0 is not used. */
   private objects = new Uint8Array(0);
   private readonly keys = new KeyLedger();
 
-  scan(bytes: Uint8Array, limits: Limits): Refusal | undefined {
+  scan(bytes: Uint8Array, limits: Limits): Verdict {
     this.bytes = bytes;
     this.end = bytes.length;
     this.depth = 0;
@@ -75,12 +78,13 @@ class JsonScanner {
     this.keysLeft = limits.keysMax;
     this.plain = PLAIN_ASCII;
     this.refusal = undefined;
+    this.hasEscapedKey = false;
     if (this.objects.length <= limits.depthMax) this.objects = new Uint8Array(limits.depthMax + 1);
     this.keys.begin(bytes, limits.depthMax);
     this.walk();
     this.keys.finish();
     this.bytes = NO_BYTES;
-    return this.refusal;
+    return { refusal: this.refusal, needsReader: this.hasEscapedKey };
   }
 
   private walk(): void {
@@ -161,6 +165,7 @@ class JsonScanner {
     if (this.keysLeft-- === 0) return this.refuse("too_many_keys", start, "one key too many");
     const close = this.string(start + 1);
     if (close < 0) return REFUSED;
+    if (this.escaped) this.hasEscapedKey = true;
     const verdict = this.escaped
       ? this.keys.addText(this.unescape(start, close + 1))
       : this.keys.add(start + 1, close);

@@ -71,7 +71,7 @@ function isExponent(byte: number): boolean {
 function decimal(bytes: Uint8Array, start: number, end: number, max: number): number {
   let value = 0;
   for (let pos = start; pos < end; pos++) {
-    value = value * 10 + (bytes[pos] as number) - ZERO;
+    value = value * 10 + ((bytes[pos] as number) - ZERO);
     if (value > max) return -1;
   }
   return value;

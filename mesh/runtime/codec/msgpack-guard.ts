@@ -7,7 +7,7 @@
 //       bytes is refused where it stands.
 //   M3  Stack and memory do not grow with the depth of the document.
 
-import { type DecodeFault, type Limits, type Refusal, tooLarge } from "./faults.ts";
+import { type DecodeFault, type Limits, type Refusal, tooLarge, type Verdict } from "./faults.ts";
 import { KeyLedger } from "./key-ledger.ts";
 import { isUtf8Range } from "./utf8.ts";
 
@@ -17,20 +17,13 @@ const NO_BYTES = new Uint8Array(0);
 /** High words of +2^53 and -2^53: an int64 is safe strictly between the two. */
 const SAFE_HIGH_END = 0x20_0000;
 
-/** msgpackr hands strings longer than this, in bytes, to a TextDecoder (see msgpack-reader.ts). */
+/** Longer strings, in bytes, may lose a leading U+FEFF in msgpackr: see msgpack-reader.ts. */
 const SHORT_STRING_MAX = 64;
 
-export type MsgpackVerdict = {
-  /** Undefined when a msgpack decoder may be given these bytes, else why not. */
-  readonly refusal: Refusal | undefined;
-  /** A string over 64 bytes begins with U+FEFF, which msgpackr may drop. */
-  readonly hasMarkedString: boolean;
-};
-
 /** Any msgpack value may stand at the top; `decode` lets only maps come this far. */
-export function guardMsgpack(bytes: Uint8Array, limits: Limits): MsgpackVerdict {
+export function guardMsgpack(bytes: Uint8Array, limits: Limits): Verdict {
   if (bytes.length > limits.bytesMax) {
-    return { refusal: tooLarge(bytes, limits), hasMarkedString: false };
+    return { refusal: tooLarge(bytes, limits), needsReader: false };
   }
   return scanner.scan(bytes, limits);
 }
@@ -41,21 +34,21 @@ class MsgpackScanner {
   private depth = 0;
   private depthMax = 0;
   private keysLeft = 0;
-  private hasMarkedString = false;
+  private needsReader = false;
   private refusal: Refusal | undefined = undefined;
   /** Per depth: values still to come, and 1 for a map. Index 0 is not used. */
   private left = new Int32Array(0);
   private maps = new Uint8Array(0);
   private readonly keys = new KeyLedger();
 
-  scan(bytes: Uint8Array, limits: Limits): MsgpackVerdict {
+  scan(bytes: Uint8Array, limits: Limits): Verdict {
     this.bytes = bytes;
     this.end = bytes.length;
     this.depth = 0;
     this.depthMax = limits.depthMax;
     this.keysLeft = limits.keysMax;
     this.refusal = undefined;
-    this.hasMarkedString = false;
+    this.needsReader = false;
     if (this.left.length <= limits.depthMax) {
       this.left = new Int32Array(limits.depthMax + 1);
       this.maps = new Uint8Array(limits.depthMax + 1);
@@ -64,7 +57,7 @@ class MsgpackScanner {
     this.walk();
     this.keys.finish();
     this.bytes = NO_BYTES;
-    return { refusal: this.refusal, hasMarkedString: this.hasMarkedString };
+    return { refusal: this.refusal, needsReader: this.needsReader };
   }
 
   private walk(): void {
@@ -207,7 +200,7 @@ class MsgpackScanner {
       return this.refuse("truncated", pos, "a string longer than what remains");
     }
     const end = start + length;
-    if (length > SHORT_STRING_MAX && this.isMark(start)) this.hasMarkedString = true;
+    if (length > SHORT_STRING_MAX && this.isMark(start)) this.needsReader = true;
     if (isUtf8Range(this.bytes, start, end)) return end;
     return this.refuse("bad_utf8", pos, "a string that is not UTF-8");
   }

@@ -1,0 +1,53 @@
+// What a bench run is made of, the same for the product and for the floor.
+
+export interface Shape {
+  mode: "durable" | "live";
+  agents: number;
+  tasks: number;
+  /** Tasks under way at a time. */
+  inFlight: number;
+  signing: boolean;
+  /** Bids per call: 2 or 8 queue groups are asked. */
+  bids: 2 | 8;
+  /** Tasks not counted at the start: compilers and estimates warm up. */
+  warmUp: number;
+}
+
+export interface Outcome {
+  tasks: number;
+  seconds: number;
+  tasksPerSecond: number;
+  /** Submission to outcome, ms. */
+  latencyMs: { p50: number; p99: number };
+  /** Messages that the clients sent, per task. */
+  messagesPerTask: number;
+  bidsPerTask: number;
+  /** CPU of the client process and of the server, ms per task. */
+  clientCpuMs: number;
+  serverCpuMs: number;
+}
+
+export const INPUT = { prompt: "x".repeat(160), words: 30 };
+
+export function quantile(sorted: readonly number[], share: number): number {
+  if (sorted.length === 0) return 0;
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+/** Runs `one` for tasks 0 to n-1, never more than `inFlight` at a time; latencies in ms. */
+export async function pump(
+  n: number, inFlight: number, one: (i: number) => Promise<void>,
+): Promise<number[]> {
+  const latencies: number[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < n) {
+      const i = next++;
+      const began = performance.now();
+      await one(i);
+      latencies.push(performance.now() - began);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, n) }, lane));
+  return latencies;
+}

@@ -1,0 +1,53 @@
+// What an initiator decides from what it knows: whom to call, how long to listen, what to say.
+import {
+  BIDS_MAX, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, WINDOW_MS_MAX, failure as failureOf,
+  type CallRung, type Failure,
+} from "../../contracts/index.ts";
+import type { Context, Field, InitiatorTask, Rung } from "./initiator-task.ts";
+
+/** At or below this many able agents a call goes to all of them. Guess. */
+const FEW = 6;
+/** Above this many agents, a sample with nobody free means that all are taken. Guess. */
+export const MANY = 16;
+
+export function chooseRung(t: InitiatorTask, c: Context): CallRung {
+  const field = c.field(t);
+  if (field.agents <= FEW) return "all";
+  // Special agents among many: a sample would mostly miss them.
+  if (t.spec.requires !== undefined && field.agents * 2 < field.offering) return "all";
+  const short = t.spec.hints?.durationMs;
+  return short !== undefined && short <= c.shortTaskMs ? "s2" : "s8";
+}
+
+export function most(rung: Rung, field: Field): number {
+  if (rung === "s8") return Math.max(1, Math.min(SAMPLE_GROUPS, field.groups8));
+  if (rung === "s2") return Math.max(1, Math.min(SMALL_SAMPLE_GROUPS, field.groups2));
+  return Math.max(1, Math.min(BIDS_MAX, field.offering));
+}
+
+/** Recalls of waiting tasks are rare and must reach whoever joined since. */
+export function recallRung(t: InitiatorTask, c: Context): CallRung {
+  const field = c.field(t);
+  return field.agents <= MANY ? "all" : chooseRung(t, c);
+}
+
+/** The bound of a window: four usual round trips, between 2 and 20 ms; 20 before the first. */
+export function windowMs(t: InitiatorTask, c: Context): number {
+  const usual = c.answers.roundTripMs(t.spec.capability, t.rung);
+  if (usual === undefined) return WINDOW_MS_MAX;
+  return Math.min(WINDOW_MS_MAX, Math.max(2, usual * 4));
+}
+
+/** Words for a task that found nobody in time. */
+export function expiry(t: InitiatorTask, c: Context): Failure {
+  if (t.phase === "running") return failureOf("E_DEADLINE");
+  if (t.failure !== undefined) {
+    return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
+  }
+  if (!t.heard && c.field(t).agents === 0) {
+    return failureOf("E_NO_CAPABILITY",
+      `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`);
+  }
+  return failureOf("E_NO_BID",
+    `no agent had a free slot for "${t.spec.capability}" before the deadline`);
+}

@@ -1,0 +1,124 @@
+// Waiting tasks of one initiator, by capability, and the two ways out: a freed agent asks for work
+// (node-available), or the most urgent few call again.
+import {
+  IdleSchema, OFFER_HOLD_MS, RECALL_MS, RECALL_MS_MAX, parseIdleSubject, patterns, type Address,
+} from "../../contracts/index.ts";
+import type { InitiatorTask } from "../core/initiator-task.ts";
+import { urgency, WaitingRoom, type Waiter } from "../core/waiting-room.ts";
+import type { Incoming, Subscription } from "../ports/index.ts";
+import type { Deps } from "./dependencies.ts";
+
+export interface WaitingEntry {
+  t: InitiatorTask;
+  /** On offer to somebody until then. */
+  offeredUntil: number;
+}
+
+interface Hooks<E> {
+  offer(entry: E, capability: string, to: Address, urgent: number): void;
+  recall(entry: E): void;
+}
+
+interface Room<E> {
+  room: WaitingRoom;
+  entries: Map<string, E>;
+  idle: Subscription;
+  recall: { cancel(): void };
+  pauseMs: number;
+}
+
+/** Waiting tasks of one capability that may call again at a time. */
+const RECALLED = 2;
+/** Offers to one freed agent at a time. */
+const OFFERS_MAX = 8;
+
+export class WaitingRooms<E extends WaitingEntry> {
+  readonly #d: Deps;
+  readonly #hooks: Hooks<E>;
+  #rooms = new Map<string, Room<E>>();
+
+  constructor(dependencies: Deps, hooks: Hooks<E>) {
+    this.#d = dependencies;
+    this.#hooks = hooks;
+  }
+
+  size(capability: string): number {
+    return this.#rooms.get(capability)?.room.size ?? 0;
+  }
+
+  enter(entry: E): void {
+    const { id, spec } = entry.t;
+    const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
+    if (waiting.room.has(id)) return;
+    this.#d.counters.add("waits");
+    waiting.entries.set(id, entry);
+    waiting.room.enter({
+      task: id, priority: spec.priority, since: this.#d.clock.now(), deadline: spec.deadline,
+    });
+  }
+
+  leave(entry: E): void {
+    const { capability } = entry.t.spec;
+    const waiting = this.#rooms.get(capability);
+    waiting?.room.leave(entry.t.id);
+    waiting?.entries.delete(entry.t.id);
+    if (waiting?.room.size === 0) this.#close(capability);
+  }
+
+  stop(): void {
+    for (const capability of [...this.#rooms.keys()]) this.#close(capability);
+  }
+
+  #open(capability: string): Room<E> {
+    const waiting: Room<E> = {
+      room: new WaitingRoom(), entries: new Map(),
+      idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
+      recall: { cancel: () => undefined },
+      pauseMs: RECALL_MS,
+    };
+    this.#rooms.set(capability, waiting);
+    this.#armRecall(waiting);
+    return waiting;
+  }
+
+  #close(capability: string): void {
+    const waiting = this.#rooms.get(capability);
+    waiting?.recall.cancel();
+    waiting?.idle.unsubscribe();
+    this.#rooms.delete(capability);
+  }
+
+  #armRecall(waiting: Room<E>): void {
+    const jitter = 1 + this.#d.random.next() / 4;
+    waiting.recall = this.#d.clock.after(waiting.pauseMs * jitter, () => {
+      waiting.pauseMs = Math.min(RECALL_MS_MAX, waiting.pauseMs * 2);
+      for (const { entry } of this.#free(waiting, RECALLED)) this.#hooks.recall(entry);
+      this.#armRecall(waiting);
+    });
+  }
+
+  /** The most urgent that wait and are not on offer. */
+  #free(waiting: Room<E>, count: number): { w: Waiter; entry: E }[] {
+    const now = this.#d.clock.now();
+    const picked = waiting.room.pick(count, (w) => {
+      const entry = waiting.entries.get(w.task);
+      return entry?.t.phase === "waiting" && entry.offeredUntil <= now;
+    });
+    return picked.map((w) => ({ w, entry: waiting.entries.get(w.task) as E }));
+  }
+
+  /** A freed agent asks for work: the most urgent waiting tasks are offered. */
+  #onIdle(message: Incoming): void {
+    const subject = parseIdleSubject(message.subject);
+    const idle = this.#d.inbound.read("idle", IdleSchema, message);
+    if (subject === undefined || idle === undefined) return;
+    const waiting = this.#rooms.get(subject.capability);
+    if (waiting === undefined) return;
+    const now = this.#d.clock.now();
+    const to = `${subject.principal}.${subject.agent}`;
+    for (const { w, entry } of this.#free(waiting, Math.min(idle.slots, OFFERS_MAX))) {
+      entry.offeredUntil = now + OFFER_HOLD_MS;
+      this.#hooks.offer(entry, subject.capability, to, urgency(w, now));
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// What is to be played: the agents, and the tasks with the moments at which they are due.
+import { basename } from "node:path";
+import { capacityOf, drawPool, type SimPool } from "../pool.ts";
+import { readAzureCsv } from "../workload/azure-csv.ts";
+import { generate } from "../workload/generate.ts";
+import { type Stretched, stretch } from "../workload/stretch.ts";
+import type { WorkloadTask } from "../workload/task.ts";
+import { type Settings, TASKS_DEFAULT } from "./settings.ts";
+
+export interface Plan {
+  readonly pool: SimPool;
+  readonly tasks: readonly WorkloadTask[];
+  readonly timeScale: number;
+  /** A person's name for the workload. */
+  readonly workload: string;
+  /** First arrival to the end of the last task if none ever waited, on agents of speed 1, ms. */
+  readonly lengthMs: number;
+  /** Deadline of each task from its submission, ms. */
+  readonly timeoutMs: number;
+}
+
+/** What a default run should take from the first arrival to the last end, s. */
+const LENGTH_SECONDS = 30;
+/** Pace that a default run does not exceed, tasks a second. Origin: below half of what the whole
+ * mesh, hosts and server do on two cores. */
+const PACE_MAX = 200;
+/** Least deadline, ms: above two losses of a contractor and their detection. */
+const TIMEOUT_MS_MIN = 60_000;
+
+/** Throws WorkloadError for a workload that cannot be used. */
+export function makePlan(settings: Settings): Plan {
+  const { agents, seed, pool: profile, workload: file, utilisation } = settings;
+  const pool = drawPool({ profile, agents, seed });
+  const drawn = draw(settings);
+  const capacity = capacityOf(pool);
+  const real = stretch(drawn, { capacity, utilisation });
+  const timeScale = settings.timeScale ?? usualScale(real);
+  const { tasks } = stretch(drawn, { capacity, utilisation, timeScale });
+  const lengthMs = lengthOf(tasks);
+  return {
+    pool,
+    tasks,
+    timeScale,
+    workload: file === undefined ? "generated" : basename(file),
+    lengthMs,
+    timeoutMs: Math.max(TIMEOUT_MS_MIN, 2 * lengthMs),
+  };
+}
+
+function draw({ workload, tasks, seed }: Settings): WorkloadTask[] {
+  if (workload === undefined) return generate({ count: tasks ?? TASKS_DEFAULT, seed });
+  return readAzureCsv(workload, tasks === undefined ? {} : { limit: tasks });
+}
+
+/** Never slower than real time, and two digits, so that it can be typed again. */
+function usualScale(real: Stretched): number {
+  const seconds = Math.max(LENGTH_SECONDS, real.tasks.length / PACE_MAX);
+  return Number(Math.min(1, (seconds * 1_000) / lengthOf(real.tasks)).toPrecision(2));
+}
+
+function lengthOf(tasks: readonly WorkloadTask[]): number {
+  return tasks.reduce((end, task) => Math.max(end, task.arriveMs + task.serviceMs), 0);
+}
+
+/** The agents of each host, dealt out in turn so that hosts are alike. */
+export function shares<T>(all: readonly T[], hosts: number): T[][] {
+  return Array.from({ length: hosts }, (_, host) => all.filter((_, at) => at % hosts === host));
+}
