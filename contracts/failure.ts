@@ -1,5 +1,6 @@
 // The one table of failure codes: code, sentence, and whether trying again may help.
 import { z } from "zod";
+import { DEADLINE_MS_MAX } from "./limits.ts";
 
 export const FAILURES = {
   // about the message
@@ -51,6 +52,8 @@ export const FailureSchema = z.object({
   message: z.string().max(4096),
   /** May another attempt help? Decides between the next attempt and the end. */
   retry: z.boolean(),
+  /** Shortest pause before the next attempt, ms, as the handler asked for it. */
+  afterMs: z.number().min(0).max(DEADLINE_MS_MAX).optional(),
   /** Whatever else helps a person; never read by code. */
   detail: z.record(z.string(), z.unknown()).optional(),
 });

@@ -31,18 +31,18 @@ export function formatReport(report: Report): string {
 }
 
 function heading(report: Report): string[] {
-  const { agents, profile, tasks, timeScale, connections, policy, seed, workload } = report;
-  const kind = profile === "mixed" ? "unlike one another" : "all alike";
+  const { agents, pool, tasks, timeScale, connections, policy, seed, workload } = report;
+  const kind = pool === "mixed" ? "unlike one another" : "all alike";
   const pace = timeScale === 1 ? "in real time" : `at ${plain(timeScale)} of real time`;
   return [
     `${whole(agents)} agents (${kind}), ${whole(tasks.submitted)} tasks from ${workload}, ${pace}`,
-    `connections ${connections}, policy ${policy}, seed ${seed}`,
+    `connections ${connections}, policy ${policy}, profile ${report.profile}, seed ${seed}`,
     "",
     whatBecame(report),
   ];
 }
 
-function whatBecame({ tasks }: Report): string {
+function whatBecame({ tasks, interrupted }: Report): string {
   const others = (["failed", "expired", "canceled", "rejected"] as const)
     .filter((state) => tasks[state] > 0)
     .map((state) => `${whole(tasks[state])} ${state}`);
@@ -52,7 +52,12 @@ function whatBecame({ tasks }: Report): string {
     : [`${whole(tasks.completed)} of ${whole(tasks.submitted)} tasks completed`, ...others].join(
         ", ",
       );
-  const lost = tasks.lost === 0 ? "none lost" : `${whole(tasks.lost)} LOST`;
+  const ended = tasks.completed + tasks.failed + tasks.expired + tasks.canceled + tasks.rejected;
+  const lost = interrupted
+    ? `stopped early with ${whole(tasks.submitted - ended)} under way`
+    : tasks.lost === 0
+      ? "none lost"
+      : `${whole(tasks.lost)} LOST`;
   const { duplicated } = tasks;
   const twice = duplicated === 0 ? "none done twice" : `${whole(duplicated)} DONE TWICE`;
   return `${completed}; ${lost}, ${twice}.`;
@@ -123,7 +128,7 @@ function judgement(report: Report): string[] {
         `good is under ${DECISION_P99_MS_GOOD} ms`,
     ),
   ];
-  if (report.profile === "mixed" && report.giniOfBusyTime > p2c.giniOfBusyTime) {
+  if (report.pool === "mixed" && report.giniOfBusyTime > p2c.giniOfBusyTime) {
     rows.push(
       "  note  these agents differ and the computed rules are blind to it; a policy that prefers",
       "        fast or cheap agents gives them more, which raises the Gini and is its purpose",

@@ -32,6 +32,8 @@ export interface TaskRow {
   readonly state: string;
   /** Who held the last contract: name or address. */
   readonly contractor?: string | undefined;
+  /** Terminal records found; more than one counts as duplicated. Default: one. */
+  readonly outcomes?: number | undefined;
 }
 
 /** Counted by the agents of the run. */
@@ -41,6 +43,8 @@ export interface RunCounters {
   readonly bids: number;
   /** By reason. */
   readonly refusals: Readonly<Record<string, number>>;
+  /** Messages that the server took in and gave out, where its monitoring could be asked. */
+  readonly server?: { readonly in: number; readonly out: number } | undefined;
 }
 
 export type Connections = "own" | "shared";
@@ -54,6 +58,10 @@ export interface ReportOptions {
   readonly timeScale: number;
   readonly connections: Connections;
   readonly policy: string;
+  /** Durability of the server: `dev`, `durable-1`, or `external` for one that was there before. */
+  readonly profile: string;
+  /** Stopped before its end: tasks that were under way then are not judged. */
+  readonly interrupted?: boolean | undefined;
   /** Runs per rule of the baseline. Default 3. */
   readonly baselineRuns?: number;
 }
@@ -65,7 +73,7 @@ export interface TaskCounts {
   readonly expired: number;
   readonly canceled: number;
   readonly rejected: number;
-  /** Submitted, and in no terminal state at the end. */
+  /** Submitted, and in no terminal state at the end; not counted when it was interrupted. */
   readonly lost: number;
   /** Executed to a counted end more than once, or reported under one id more than once. */
   readonly duplicated: number;
@@ -73,7 +81,9 @@ export interface TaskCounts {
 
 export interface Report {
   readonly agents: number;
-  readonly profile: PoolProfile;
+  readonly pool: PoolProfile;
+  /** Durability of the server. */
+  readonly profile: string;
   readonly workload: string;
   readonly timeScale: number;
   readonly connections: Connections;
@@ -90,7 +100,11 @@ export interface Report {
   readonly endToEndMs: { readonly p50: number; readonly p99: number };
   /** How much later than planned tasks were submitted, against the most punctual one. */
   readonly submitLagMs: { readonly p50: number; readonly p99: number };
+  /** True when it was stopped before its end; else absent. */
+  readonly interrupted?: true;
   readonly messagesPerDecision: number;
+  /** What the server took in and gave out per decision, where it could be asked. */
+  readonly serverMessagesPerDecision?: { readonly in: number; readonly out: number };
   readonly bidsPerDecision: number;
   readonly refusals: Readonly<Record<string, number>>;
   /** Of each agent's busy time per slot, agents that got nothing included. */

@@ -41,7 +41,8 @@ export function buildReport(
   pool: SimPool,
   options: ReportOptions,
 ): Report {
-  const counts = countTasks(executions, tasks);
+  const { interrupted } = options;
+  const counts = countTasks(executions, tasks, interrupted === true);
   const seconds = spanMs(executions, tasks) / 1_000;
   const load = loadOf(executions, pool);
   const completed = tasks.filter((task) => task.state === "completed");
@@ -54,7 +55,8 @@ export function buildReport(
     decisions.length === 0 ? 0 : count / decisions.length;
   return rounded({
     agents: pool.agents.length,
-    profile: pool.profile,
+    pool: pool.profile,
+    profile: options.profile,
     workload: options.workload,
     timeScale: options.timeScale,
     connections: options.connections,
@@ -66,7 +68,16 @@ export function buildReport(
     decisionMs: { mean: mean(decisions), ...percentiles(decisions) },
     endToEndMs: percentiles(endToEnd),
     submitLagMs: percentiles(lags),
+    ...(interrupted === true ? { interrupted } : {}),
     messagesPerDecision: perDecision(counters.messages),
+    ...(counters.server === undefined
+      ? {}
+      : {
+          serverMessagesPerDecision: {
+            in: perDecision(counters.server.in),
+            out: perDecision(counters.server.out),
+          },
+        }),
     bidsPerDecision: perDecision(counters.bids),
     refusals: { ...counters.refusals },
     giniOfBusyTime: gini(load.busyPerSlotMs),
@@ -80,11 +91,16 @@ export function buildReport(
   });
 }
 
-function countTasks(executions: readonly ExecutionRow[], tasks: readonly TaskRow[]): TaskCounts {
+function countTasks(
+  executions: readonly ExecutionRow[],
+  tasks: readonly TaskRow[],
+  interrupted: boolean,
+): TaskCounts {
   const inState = (state: string): number => tasks.filter((task) => task.state === state).length;
   const ended = sum(TERMINAL_STATES.map(inState));
   const finished = executions.filter((row) => row.completed !== false).map((row) => row.task);
   const twice = new Set([...repeated(finished), ...repeated(tasks.map((task) => task.id))]);
+  for (const { id, outcomes = 1 } of tasks) if (outcomes > 1) twice.add(id);
   return {
     submitted: tasks.length,
     completed: inState("completed"),
@@ -92,7 +108,7 @@ function countTasks(executions: readonly ExecutionRow[], tasks: readonly TaskRow
     expired: inState("expired"),
     canceled: inState("canceled"),
     rejected: inState("rejected"),
-    lost: tasks.length - ended,
+    lost: interrupted ? 0 : tasks.length - ended,
     duplicated: twice.size,
   };
 }

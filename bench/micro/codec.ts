@@ -42,8 +42,14 @@ const record = {
   priority: 5,
   budget: { currency: "EUR", amount: 0.25, spent: 0 },
   labels: ["operator", "batch", "nightly"],
-  requires: [{ name: "gpu", op: ">=", value: 1 }, { name: "region", op: "in", value: ["eu", "us"] }],
-  input: { prompt: `Summarise “this” page: ${"lorem ipsum dolor sit amet ".repeat(12)}`, maxTokens: 256 },
+  requires: [
+    { name: "gpu", op: ">=", value: 1 },
+    { name: "region", op: "in", value: ["eu", "us"] },
+  ],
+  input: {
+    prompt: `Summarise “this” page: ${"lorem ipsum dolor sit amet ".repeat(12)}`,
+    maxTokens: 256,
+  },
 };
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -72,7 +78,9 @@ function nsPerCall(run: () => unknown): number {
 function row(name: string, bytes: number, run: () => unknown): void {
   const ns = nsPerCall(run);
   const per100 = (ns / bytes) * 100;
-  console.log(`  ${name.padEnd(34)}${ns.toFixed(0).padStart(8)} ns${per100.toFixed(0).padStart(7)}`);
+  console.log(
+    `  ${name.padEnd(34)}${ns.toFixed(0).padStart(8)} ns${per100.toFixed(0).padStart(7)}`,
+  );
 }
 
 function compare(name: string, value: object): void {
@@ -100,10 +108,12 @@ function worst(): void {
     const count = Math.floor(room / Buffer.byteLength(unit));
     return Buffer.from(head + unit.repeat(count) + tail);
   };
-  const keys = (escape: (key: string) => string) =>
-    Buffer.from(`{${Array.from({ length: 10_000 }, (_, i) => {
-      return `"${escape(`${i}`.padStart(60, "k"))}":0`;
-    }).join(",")}}`);
+  const keys = (write: (key: string) => string) =>
+    Buffer.from(
+      `{${Array.from({ length: 10_000 }, (_, i) => {
+        return `"${write(`${i}`.padStart(60, "k"))}":0`;
+      }).join(",")}}`,
+    );
   const packed = (head: string, byte: number) =>
     Buffer.concat([Buffer.from(head, "hex"), Buffer.alloc(1_048_000, byte)]);
   const documents: [string, Uint8Array][] = [
@@ -128,13 +138,15 @@ function worst(): void {
     let ok = false;
     for (let i = 0; i < 9; i++) {
       const startedAt = performance.now();
-      const decoded = bytes[0] === 0x7b ? decodeJsonValue(bytes, RECORD_LIMITS)
-        : decode(bytes, RECORD_LIMITS);
+      const decoded =
+        bytes[0] === 0x7b ? decodeJsonValue(bytes, RECORD_LIMITS) : decode(bytes, RECORD_LIMITS);
       times.push(performance.now() - startedAt);
       ok = decoded.ok;
     }
     const median = times.sort((a, b) => a - b)[4] as number;
-    console.log(`  ${name.padEnd(38)}${median.toFixed(1).padStart(7)} ms  ${ok ? "ok" : "refused"}`);
+    console.log(
+      `  ${name.padEnd(38)}${median.toFixed(1).padStart(7)} ms  ${ok ? "ok" : "refused"}`,
+    );
   }
 }
 

@@ -62,11 +62,14 @@ export function usage(message: string, next?: string): CliError {
   return new CliError("E_USAGE", message, next === undefined ? {} : { next });
 }
 
-/** Ctrl-C: nothing is said about it, the status says it. */
+/** A signal ended the command: nothing is said about it, the status says it. */
 export class Interrupted extends Error {
-  constructor() {
-    super("interrupted");
+  readonly exit: number;
+
+  constructor(signal: "SIGINT" | "SIGTERM" | "SIGHUP") {
+    super(`ended by ${signal}`);
     this.name = "Interrupted";
+    this.exit = { SIGINT: EXIT.interrupted, SIGTERM: 143, SIGHUP: 129 }[signal];
   }
 }
 

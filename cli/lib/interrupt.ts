@@ -1,5 +1,5 @@
 // Ctrl-C and SIGTERM: the first asks the command to end in order, the second ends it at once.
-import { EXIT, Interrupted } from "./errors.ts";
+import { Interrupted } from "./errors.ts";
 
 let controller: AbortController | undefined;
 
@@ -10,9 +10,9 @@ export function interruption(): AbortSignal {
   controller = own;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (own.signal.aborted) process.exit(EXIT.interrupted);
-      process.exitCode = signal === "SIGINT" ? EXIT.interrupted : undefined;
-      own.abort(new Interrupted());
+      const reason = new Interrupted(signal);
+      if (own.signal.aborted) process.exit(reason.exit);
+      own.abort(reason);
     });
   }
   return own.signal;

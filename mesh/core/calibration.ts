@@ -3,7 +3,8 @@
 // Each contract gives a pair (claimed, actual) of duration and a success or failure, kept per
 // agent and capability. The initiator scores the calibrated figures, so a liar's next bid is
 // scored by his last deeds. Shrinkage: a newcomer counts as PRIOR contracts of plain honesty, so
-// one bad luck does not brand him; DECAY: old contracts fade, so he can mend his ways.
+// one bad luck does not brand him; DECAY: old contracts fade, so he can mend his ways. The prior
+// fades like any other, or a steady liar would keep a part of his lie for ever.
 import type { Address } from "../../contracts/index.ts";
 
 /** Contracts of honest behaviour that a newcomer is credited with. */
@@ -14,14 +15,14 @@ const DECAY = 0.9;
 const DURATION_MS_MIN = 1;
 /** A claim counts as at most this many times wrong, so one outlier does not drown the rest. */
 const RATIO_MAX = 100;
-/** Failures of a newcomer's prior record, so that a perfect claim is not believed perfectly. */
+/** Failures of a newcomer's prior record: a little doubt until he has shown something. */
 const PRIOR_FAILURES = 0.1;
 
 interface Record {
-  /** Decayed number of contracts with a duration, and sum of log(actual / claimed). */
+  /** Decayed number of contracts with a duration, prior included; sum of log(actual / claimed). */
   weight: number;
   logRatio: number;
-  /** Decayed numbers of contracts ended well, and of all. */
+  /** Decayed numbers of contracts ended well, and of all, prior included. */
   good: number;
   all: number;
 }
@@ -62,9 +63,8 @@ export class Calibration {
   ): Calibrated {
     const r = this.#records.get(`${from} ${capability}`);
     if (r === undefined) return { durationMs: claimedMs, confidence };
-    const ratio = Math.exp(r.logRatio / (r.weight + PRIOR));
-    const success = (r.good + PRIOR - PRIOR_FAILURES) / (r.all + PRIOR);
-    return { durationMs: claimedMs * ratio, confidence: Math.min(confidence, success) };
+    const ratio = Math.exp(r.logRatio / r.weight);
+    return { durationMs: claimedMs * ratio, confidence: Math.min(confidence, r.good / r.all) };
   }
 
   get size(): number {
@@ -76,7 +76,9 @@ export class Calibration {
       const oldest = this.#records.keys().next().value;
       if (oldest !== undefined) this.#records.delete(oldest);
     }
-    const fresh: Record = { weight: 0, logRatio: 0, good: 0, all: 0 };
+    const fresh: Record = {
+      weight: PRIOR, logRatio: 0, good: PRIOR - PRIOR_FAILURES, all: PRIOR,
+    };
     this.#records.set(key, fresh);
     return fresh;
   }

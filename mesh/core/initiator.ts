@@ -13,7 +13,7 @@
 //   I3  A closed task emits no effect.
 //   I4  A task that nobody takes waits; it ends only by outcome, deadline, cancel or attempts.
 import {
-  BIDS_MAX, CLAIM_TIMEOUT_MS, WINDOW_MS_MAX, failure as failureOf,
+  BACKOFF_MS, BACKOFF_MS_MAX, BIDS_MAX, CLAIM_TIMEOUT_MS, WINDOW_MS_MAX, failure as failureOf,
   type Address, type Bid, type CallRung, type Failure, type TerminalState,
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, recallRung, windowMs } from "./initiator-choice.ts";
@@ -21,7 +21,7 @@ import { rank, type ScoredBid } from "./policy.ts";
 import type { Context, Event, InitiatorTask } from "./initiator-task.ts";
 import type { TaskView } from "./task-view.ts";
 
-const ROUNDS_MAX = 3;
+const ROUNDS_MAX = 8;
 const EXTENSIONS_MAX = 4;
 /** Pause before looking why an outcome was not stored, ms: a refusal must not spin. Guess. */
 const REREAD_MS = 500;
@@ -359,15 +359,16 @@ function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
       message: attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
     }, c);
   }
-  const base = t.spec.retry?.backoffMs ?? 200;
-  const pause = base * 2 ** Math.max(0, t.epoch - 1);
+  const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
+  const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, t.epoch - 1));
   t.avoid = t.contractor;
   t.contractor = undefined;
   t.awarded = undefined;
   t.rounds = 0;
   leaveWaiting(t, c);
   t.phase = "backoff";
-  arm(t, c.now + pause * (0.75 + c.draw() / 2), c);
+  // Jitter for what we chose; what the handler asked for is a lower bound.
+  arm(t, c.now + Math.max(usual * (0.75 + c.draw() / 2), why.afterMs ?? 0), c);
 }
 
 function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context): void {

@@ -136,19 +136,21 @@ export function seen(b: ScoredBid): SeenBid {
   };
 }
 
+/** A bid as it was scored, from what an award remembers of it. */
+export function remembered(b: SeenBid): ScoredBid {
+  return {
+    from: b.from,
+    bid: {
+      v: 1, kind: "bid", startMs: b.startMs, durationMs: b.durationMs, cost: b.cost,
+      confidence: b.confidence, load: b.load, slots: 1, validMs: 0,
+    },
+    believed: { durationMs: b.calibratedMs, confidence: b.calibratedConfidence },
+    at: 0,
+    score: 0,
+  };
+}
+
 /** Recomputes a choice from what an award remembers: the same order, or a policy was ignored. */
 export function recompute(bids: readonly SeenBid[], policy: Policy, facts: TaskFacts): number[] {
-  return policy(
-    bids.map((b) => ({
-      from: b.from,
-      bid: {
-        v: 1 as const, kind: "bid" as const, startMs: b.startMs, durationMs: b.durationMs,
-        cost: b.cost, confidence: b.confidence, load: b.load, slots: 1, validMs: 0,
-      },
-      believed: { durationMs: b.calibratedMs, confidence: b.calibratedConfidence },
-      at: 0,
-      score: 0,
-    })),
-    facts,
-  );
+  return policy(bids.map(remembered), facts);
 }

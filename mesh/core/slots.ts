@@ -8,15 +8,25 @@
 const MEMORY_MS = 10 * 60_000;
 
 export class Slots {
-  readonly total: number;
+  #total: number;
   #used = 0;
   #busyMs = 0;
   #spanMs = 0;
   #at: number;
 
   constructor(total: number, now: number) {
-    this.total = total;
+    this.#total = total;
     this.#at = now;
+  }
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** An agent that offers more takes more; never below what is in use (L1). */
+  resize(total: number, now: number): void {
+    this.#advance(now);
+    this.#total = Math.max(total, this.#used);
   }
 
   get used(): number {

@@ -1,7 +1,7 @@
 // Every record of the task bucket, in the order of the server's revisions: for judges, audits and
 // people. Paged direct gets, so it needs no consumer and no more than an observer's rights.
 import { createInbox } from "@nats-io/nats-core";
-import { ParleyError, TASKS_STREAM, parseRecordSubject } from "../../contracts/index.ts";
+import { ParleyError, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
 import type { Incoming, StoredRecord, Transport } from "../ports/index.ts";
 
 export interface DumpOptions {
@@ -101,7 +101,8 @@ function readPage(transport: Transport, from: number, options: DumpOptions): Pro
 
 function refusal(status: number): ParleyError {
   if (status === 503) {
-    const text = "nobody keeps the task records here; is this server provisioned? parley up does it";
+    const text =
+      "nobody keeps the task records here; is this server provisioned? parley up does it";
     return new ParleyError("E_STORE", text);
   }
   return new ParleyError("E_PERMISSION", `the store refused a read (status ${status})`);

@@ -4,7 +4,8 @@ import {
   SpecSchema, directedSubject, type AwardTerms, type FailureCode, type Role, type Spec,
 } from "../../contracts/index.ts";
 import type { Signer } from "../ports/index.ts";
-import { decode, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import { decode, RECORD_LIMITS } from "./codec/codec.ts";
+import { msgpackBytes } from "./codec/own.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import { complaint } from "./inbound.ts";
 import { digest, preimage, SIGNATURE_BYTES } from "./signing.ts";
@@ -33,9 +34,9 @@ function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
 export function sealAward(
   terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined,
 ): Uint8Array {
-  const bytes = encodeMsgpack(terms);
+  const bytes = msgpackBytes(terms);
   const sig = signer?.sign(awardText(terms, bytes)) ?? NONE;
-  return encodeMsgpack({ v: 1, kind: "award", terms: bytes, sig, spec });
+  return msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec });
 }
 
 /** Everything that can be checked without asking anybody. */
@@ -67,7 +68,7 @@ export function openAward(
 
 /** Signature and role; to be asked once the sender's key is known. */
 export function proveAward(
-  award: OpenAward, key: AgentKey, identities: Identities,
+  award: Omit<OpenAward, "spec">, key: AgentKey, identities: Identities,
 ): FailureCode | undefined {
   const own = award.terms.live && award.terms.submitter === award.terms.initiator;
   if (!AWARDERS.includes(key.role) && !(own && key.role === "submitter")) return "E_ROLE";

@@ -6,7 +6,7 @@
 //       replaced cannot commit (S4, S5).
 //   C3  Every taken slot is released exactly once.
 import {
-  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, INLINE_BYTES_MAX, LiveProbeSchema, NONCES_MAX,
+  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, INLINE_BYTES_MAX, LiveProbeSchema, NONCES_MAX,
   OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
   directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
   type Address, type Cfp, type Contract, type Failure, type FailureRecord, type Offer,
@@ -15,7 +15,9 @@ import {
 import { ReplayWindow } from "../core/replay-window.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { openAward, proveAward, type OpenAward } from "./awards.ts";
+import { ARTEFACT_LIMITS, openArtefact } from "./artefact.ts";
 import { encodeJson, encodeMsgpack } from "./codec/codec.ts";
+import { jsonBytes, msgpackBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
 import { HostedAgent, type AgentDefinition, type RunResult } from "./hosted-agent.ts";
 
@@ -136,10 +138,10 @@ export class Contractors {
     const subject = bidSubject(initiator, call.cfp, agent.address);
     if (typeof answer === "string") {
       this.#d.transport.publish(subject,
-        encodeMsgpack({ v: 1, kind: "refusal", reason: answer }));
+        msgpackBytes({ v: 1, kind: "refusal", reason: answer }));
       return;
     }
-    this.#d.transport.publish(subject, encodeMsgpack(answer));
+    this.#d.transport.publish(subject, msgpackBytes(answer));
   }
 
   // ---- offers (node-available) ----------------------------------------------------------------
@@ -169,7 +171,7 @@ export class Contractors {
       const subject = bidSubject(from, offer.call.cfp, agent.address);
       const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
       if (typeof answer !== "string") free--;
-      this.#d.transport.publish(subject, encodeMsgpack(
+      this.#d.transport.publish(subject, msgpackBytes(
         typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer));
     }
     // A slot that none of these filled asks again: an award may have gone elsewhere.
@@ -207,7 +209,7 @@ export class Contractors {
     this.#d.counters.add(`award.refused.${reason}`);
     this.#d.transport.publish(
       bidSubject(award.terms.initiator, award.terms.cfp, agent.address),
-      encodeMsgpack({ v: 1, kind: "refusal", reason, award: true }));
+      msgpackBytes({ v: 1, kind: "refusal", reason, award: true }));
   }
 
   #take(agent: HostedAgent, award: OpenAward): void {
@@ -216,7 +218,7 @@ export class Contractors {
       return this.#refuse(agent, award, "ineligible");
     }
     if (this.#running.has(terms.task)) return this.#refuse(agent, award, "stale");
-    if (!agent.take()) {
+    if (!agent.take(terms.capability)) {
       return this.#refuse(agent, award, agent.draining ? "draining" : "busy");
     }
     const run: Running = {
@@ -259,8 +261,8 @@ export class Contractors {
   }
 
   #write(
-    run: Running, kind: "contract" | "outcome" | "failure", to: Address, value: object,
-    fence: number, done: Parameters<Deps["records"]["write"]>[4],
+    run: Running, kind: "contract" | "outcome" | "failure", to: Address,
+    value: object | Uint8Array, fence: number, done: Parameters<Deps["records"]["write"]>[4],
   ): void {
     const { terms } = run.award;
     const [toPrincipal, toAgent] = to.split(".") as [string, string];
@@ -277,11 +279,22 @@ export class Contractors {
     run.startedAt = this.#d.clock.now();
     run.startedWall = Math.round(this.#d.clock.wall());
     run.agent.stats.contracts++;
+    const { spec } = run.award;
+    if (spec.inputRef === undefined) return this.#work(run, spec.input);
+    this.#artefacts.get(spec.inputRef).then(openArtefact).then(
+      (input) => this.#work(run, input),
+      (error: unknown) =>
+        this.#fail(run, failureOf("E_ARTEFACT", `the input could not be read: ${error}`)),
+    );
+  }
+
+  #work(run: Running, input: unknown): void {
     const { spec, terms } = run.award;
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
     service.run({
-      spec, epoch: terms.epoch, attempt: terms.attempt, submitter: terms.submitter,
+      spec, input, epoch: terms.epoch, attempt: terms.attempt, submitter: terms.submitter,
+      price: terms.bids.find((b) => b.from === run.agent.address)?.cost,
       signal: run.abort.signal, live: terms.live,
       progress: (report) => this.#progress(run, report),
     }).then(
@@ -302,24 +315,21 @@ export class Contractors {
   #deliver(run: Running, result: RunResult): void {
     const worked = this.#d.clock.now() - run.startedAt;
     run.agent.learn(run.award.spec, worked);
-    run.agent.release();
+    run.agent.release(run.award.terms.capability);
     const outcome = this.#outcome(run, "completed");
     if (result.cost !== undefined) outcome.cost = result.cost;
-    if (result.output === undefined) return this.#commit(run, outcome, worked);
+    if (result.output === undefined) return this.#commit(run, outcome, undefined, worked);
     let bytes: Uint8Array;
     try {
-      bytes = encodeJson(result.output);
+      bytes = encodeJson(result.output, ARTEFACT_LIMITS);
     } catch (error) {
       return this.#settle(run, failureOf("E_OUTPUT", `the result is not JSON: ${String(error)}`));
     }
-    if (bytes.length <= INLINE_BYTES_MAX) {
-      outcome.output = result.output;
-      return this.#commit(run, outcome, worked);
-    }
+    if (bytes.length <= INLINE_BYTES_MAX) return this.#commit(run, outcome, bytes, worked);
     this.#artefacts.put(bytes).then(
       (ref) => {
         outcome.outputRef = ref;
-        this.#commit(run, outcome, worked);
+        this.#commit(run, outcome, undefined, worked);
       },
       (error: unknown) =>
         this.#settle(run, failureOf("E_ARTEFACT", `the result could not be stored: ${error}`)),
@@ -336,26 +346,29 @@ export class Contractors {
     };
   }
 
-  #commit(run: Running, outcome: Outcome, workedMs: number): void {
+  #commit(
+    run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number,
+  ): void {
     const { terms } = run.award;
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);
       this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
-        encodeMsgpack({
+        msgpackBytes({
           v: 1, kind: "live", task: terms.task, epoch: terms.epoch,
-          outcome: encodeJson(outcome), workedMs,
+          outcome: outcomeBytes(outcome, output), workedMs,
         }));
       return;
     }
-    this.#write(run, "outcome", terms.submitter, outcome, run.rev, (result) => {
+    const body = outcomeBytes(outcome, output);
+    this.#write(run, "outcome", terms.submitter, body, run.rev, (result) => {
       this.#forget(run);
       if (!result.ok) {
         this.#d.counters.add(`commit.${result.fault}`);
         return;
       }
       this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
-        encodeMsgpack({
+        msgpackBytes({
           v: 1, kind: "done", task: terms.task, epoch: terms.epoch, rev: result.rev,
           state: outcome.state, workedMs,
         }));
@@ -363,7 +376,7 @@ export class Contractors {
   }
 
   #fail(run: Running, failure: Failure): void {
-    run.agent.release();
+    run.agent.release(run.award.terms.capability);
     this.#settle(run, failure);
   }
 
@@ -376,7 +389,7 @@ export class Contractors {
     if (terms.live) {
       this.#forget(run);
       this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
-        encodeMsgpack({
+        msgpackBytes({
           v: 1, kind: "live", task: terms.task, epoch: terms.epoch, failure,
         }));
       return;
@@ -394,7 +407,7 @@ export class Contractors {
 
   /** Ends a run that never started: slot back, nothing written. */
   #finish(run: Running): void {
-    run.agent.release();
+    run.agent.release(run.award.terms.capability);
     this.#forget(run);
   }
 
@@ -421,6 +434,8 @@ export class Contractors {
   onProbe(message: Incoming): void {
     const probe = this.#d.inbound.read("live", LiveProbeSchema, message);
     if (probe === undefined || message.reply === undefined) return;
+    // Another process of this principal may host the agent that is asked for.
+    if (!this.agents.has(message.subject.split(".")[3] ?? "")) return;
     const run = this.#running.get(probe.task);
     const here = run !== undefined && run.award.terms.epoch === probe.epoch && !run.over;
     if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
@@ -442,10 +457,19 @@ export class Contractors {
     }
     for (const { agent, to, tasks } of beats.values()) {
       this.#d.transport.publish(directedSubject("beat", to, agent.address),
-        encodeMsgpack({ v: 1, kind: "beat", tasks, lagMs: Math.round(this.#lagMs) }));
+        msgpackBytes({ v: 1, kind: "beat", tasks, lagMs: Math.round(this.#lagMs) }));
     }
   }
 }
+
+/** The outcome's JSON around the output's own bytes, which are not encoded a second time. */
+function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Array {
+  if (output === undefined) return jsonBytes(outcome);
+  const head = JSON.stringify(outcome);
+  return Buffer.concat([Buffer.from(`${head.slice(0, -1)},"output":`), output, BRACE]);
+}
+
+const BRACE = Buffer.from("}");
 
 /** What a handler threw, as a failure: it may say itself whether a retry helps. */
 export function asFailure(error: unknown): Failure {
@@ -453,9 +477,13 @@ export function asFailure(error: unknown): Failure {
     return { code: error.code, message: error.message.slice(0, 4096), retry: error.retry };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const terminal = (error as { retry?: unknown } | null)?.retry === false;
+  const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
+  const terminal = retry === false;
   return {
     code: terminal ? "E_TERMINAL" : "E_HANDLER", message: message.slice(0, 4096),
     retry: !terminal,
+    ...(typeof afterMs === "number" && afterMs >= 0 && afterMs <= DEADLINE_MS_MAX
+      ? { afterMs }
+      : {}),
   };
 }

@@ -7,7 +7,7 @@ import {
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
-import { encodeMsgpack } from "./codec/codec.ts";
+import { msgpackBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
 
 /** An offer keeps an agent asking for this long, ms. Guess: a few awards' time. */
@@ -19,6 +19,10 @@ export type BidTerms = Pick<Bid, "startMs" | "durationMs" | "cost" | "confidence
 /** What a handler gets. */
 export interface Run {
   readonly spec: Spec;
+  /** The spec's input, also where it travelled by reference. */
+  readonly input: unknown;
+  /** What the bid asked for; undefined where there was none (a directed award). */
+  readonly price: number | undefined;
   readonly epoch: number;
   readonly attempt: number;
   readonly submitter: Address;
@@ -59,7 +63,9 @@ export class HostedAgent {
   readonly #d: Deps;
   #services = new Map<string, Service>();
   #usual = new Map<string, UsualDuration>();
-  #seats: Subscription[] = [];
+  #seats = new Map<string, Subscription[]>();
+  /** Contracts under way, per capability. */
+  #busy = new Map<string, number>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
   draining = false;
@@ -87,6 +93,15 @@ export class HostedAgent {
     this.#usual.set(service.capability.name, new UsualDuration());
   }
 
+  /** Offers one more capability while it runs; announce the card afterwards. */
+  serve(service: Service, slotsTotal: number): void {
+    this.add(service);
+    this.slots.resize(slotsTotal, this.#d.clock.now());
+    this.#listen(service.capability.name);
+    this.#sit();
+    this.askForWork();
+  }
+
   service(capability: string): Service | undefined {
     return this.#services.get(capability);
   }
@@ -97,42 +112,60 @@ export class HostedAgent {
 
   /** Takes its seats: the plain subscription to every call, and the queue groups while free. */
   seat(): void {
-    for (const capability of this.#services.keys()) {
-      this.#open.push(this.#d.transport.subscribe(patterns.cfp(capability, "all"),
-        (m) => this.#onCall(this, capability, "all", m)));
-    }
+    for (const capability of this.#services.keys()) this.#listen(capability);
     this.#sit();
   }
 
+  #listen(capability: string): void {
+    this.#open.push(this.#d.transport.subscribe(patterns.cfp(capability, "all"),
+      (m) => this.#onCall(this, capability, "all", m)));
+  }
+
+  /** Slots free for one capability: the agent's, and the capability's own where it has some. */
+  free(capability: string): number {
+    const own = this.#services.get(capability)?.capability.slots;
+    const { free } = this.slots;
+    return own === undefined ? free : Math.min(free, own - (this.#busy.get(capability) ?? 0));
+  }
+
   #sit(): void {
-    if (this.#seats.length > 0 || this.draining || this.slots.free === 0) return;
+    if (this.draining || this.slots.free === 0) return;
     const g8 = `g${groupOf(this.address, SAMPLE_GROUPS)}`;
     const g2 = `h${groupOf(this.address, SMALL_SAMPLE_GROUPS)}`;
     for (const capability of this.#services.keys()) {
-      this.#seats.push(
+      if (this.#seats.has(capability) || this.free(capability) <= 0) continue;
+      this.#seats.set(capability, [
         this.#d.transport.subscribe(patterns.cfp(capability, "s8"),
           (m) => this.#onCall(this, capability, "s8", m), { queue: g8 }),
         this.#d.transport.subscribe(patterns.cfp(capability, "s2"),
-          (m) => this.#onCall(this, capability, "s2", m), { queue: g2 }));
+          (m) => this.#onCall(this, capability, "s2", m), { queue: g2 }),
+      ]);
     }
   }
 
+  /** Leaves the groups of every capability that has no free slot. */
   #stand(): void {
-    for (const seat of this.#seats) seat.unsubscribe();
-    this.#seats = [];
+    for (const [capability, seats] of this.#seats) {
+      if (!this.draining && this.free(capability) > 0) continue;
+      for (const seat of seats) seat.unsubscribe();
+      this.#seats.delete(capability);
+    }
   }
 
   /** Takes a slot for a contract; at capacity the agent leaves its groups. */
-  take(): boolean {
-    if (this.draining || !this.slots.take(this.#d.clock.now())) return false;
-    if (this.slots.free === 0) this.#stand();
+  take(capability: string): boolean {
+    if (this.draining || this.free(capability) <= 0) return false;
+    if (!this.slots.take(this.#d.clock.now())) return false;
+    this.#busy.set(capability, (this.#busy.get(capability) ?? 0) + 1);
+    if (this.free(capability) <= 0) this.#stand();
     return true;
   }
 
   /** Frees a slot; an agent that was at capacity sits down again and asks for waiting work. */
-  release(): void {
-    const full = this.slots.free === 0;
+  release(capability: string): void {
+    const full = this.free(capability) <= 0;
     this.slots.release(this.#d.clock.now());
+    this.#busy.set(capability, Math.max(0, (this.#busy.get(capability) ?? 0) - 1));
     if (this.draining) return;
     if (full) this.#sit();
     if (full || this.wanted) this.askForWork();
@@ -147,8 +180,10 @@ export class HostedAgent {
   askForWork(): void {
     if (this.draining || this.slots.free === 0) return;
     for (const capability of this.#services.keys()) {
+      const slots = this.free(capability);
+      if (slots <= 0) continue;
       this.#d.transport.publish(idleSubject(capability, this.address),
-        encodeMsgpack({ v: 1, kind: "idle", slots: this.slots.free }));
+        msgpackBytes({ v: 1, kind: "idle", slots }));
     }
   }
 
@@ -168,7 +203,7 @@ export class HostedAgent {
     if (!versionMeets(call.version, c.version)) return "ineligible";
     if (call.requires !== undefined &&
       !meets(call.requires, attributesOf(this.definition.attributes, c))) return "ineligible";
-    if (this.slots.free === 0) return "busy";
+    if (this.free(capability) <= 0) return "busy";
     return this.#bid(service, call);
   }
 
@@ -184,7 +219,7 @@ export class HostedAgent {
     this.stats.bids++;
     return {
       v: 1, kind: "bid", ...terms,
-      load: this.slots.load(this.#d.clock.now()), slots: this.slots.free,
+      load: this.slots.load(this.#d.clock.now()), slots: this.free(c.name),
       validMs: BID_VALID_MS,
     };
   }
@@ -215,7 +250,7 @@ export class HostedAgent {
     const { definition } = this;
     return {
       v: 1, kind: "card", principal, agent: this.name, publicKey,
-      capabilities: this.capabilities(), slots: definition.slots, instance,
+      capabilities: this.capabilities(), slots: this.slots.total, instance,
       at: Math.round(this.#d.clock.wall()),
       ...(jwt === undefined ? {} : { jwt }),
       ...(definition.description === undefined ? {} : { description: definition.description }),

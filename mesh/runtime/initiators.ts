@@ -17,7 +17,7 @@ import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { Incoming, Signer, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
-import { encodeMsgpack } from "./codec/codec.ts";
+import { msgpackBytes } from "./codec/own.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
@@ -39,6 +39,7 @@ export interface Entry {
   queuedAt: number;
   heldSince: number;
   offeredUntil: number;
+  recalled: boolean;
   probing: boolean;
 }
 
@@ -83,7 +84,7 @@ export class Initiators {
       calibration: this.calibration,
       shortTaskMs: options.shortTaskMs ?? 50,
       silenceMs: options.silenceMs ?? SILENCE_MS,
-      queueing: (capability) => this.#rooms.size(capability) > 0,
+      queueing: (capability) => this.#rooms.queueing(capability),
       out: this.#out,
     };
   }
@@ -158,7 +159,7 @@ export class Initiators {
   ): Entry {
     const entry: Entry = {
       t, delivery, specBytes, specDigest: digest(specBytes), observer,
-      queuedAt: Number.POSITIVE_INFINITY, heldSince: this.#d.clock.now(), offeredUntil: 0,
+      queuedAt: Number.POSITIVE_INFINITY, heldSince: this.#d.clock.now(), offeredUntil: 0, recalled: false,
       probing: false,
     };
     this.#entries.set(t.id, entry);
@@ -233,6 +234,8 @@ export class Initiators {
   onBid(message: Incoming): void {
     const subject = parseBidSubject(message.subject);
     if (subject === undefined) return void this.#d.inbound.reject("bid", "E_KIND");
+    // Processes of one principal hear each other's bids, and count their calls alike.
+    if (`${subject.toPrincipal}.${subject.toAgent}` !== this.#o.agent) return;
     const entry = this.#calls.get(subject.cfp);
     if (entry === undefined) return this.#d.counters.add("bid.late");
     if (subject.from === undefined) {
@@ -258,7 +261,7 @@ export class Initiators {
   #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
     this.#calls.set(entry.t.cfp, entry);
     this.#d.counters.add("offers");
-    this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), encodeMsgpack({
+    this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), msgpackBytes({
       v: 1, kind: "offer", capability, urgency: urgent, call: this.#cfp(entry.t),
     }));
   }
@@ -302,7 +305,7 @@ export class Initiators {
         this.#d.counters.add(`calls.${effect.rung}`);
         return this.#d.transport.publish(
           cfpSubject(t.spec.capability, effect.rung, this.#o.agent),
-          encodeMsgpack(this.#cfp(t)),
+          msgpackBytes(this.#cfp(t)),
           { reply: bidReplySubject(this.#o.agent, t.cfp) });
       case "award":
         return this.#award(entry, effect.to, effect.bid, effect.order);
@@ -313,7 +316,7 @@ export class Initiators {
       case "withdraw":
         return this.#d.transport.publish(
           directedSubject("msg", effect.contractor, this.#o.agent),
-          encodeMsgpack({ v: 1, kind: "cancel", task: t.id, epoch: effect.epoch,
+          msgpackBytes({ v: 1, kind: "cancel", task: t.id, epoch: effect.epoch,
             reason: effect.reason.slice(0, 1024) }));
       case "end":
         return this.#end(entry, effect.state, effect.failure);
@@ -369,7 +372,7 @@ export class Initiators {
     const [principal, agent] = contractor.split(".") as [string, string];
     const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
     this.#d.counters.add("probes");
-    this.#d.transport.request(liveSubject(principal, agent), encodeMsgpack({
+    this.#d.transport.request(liveSubject(principal, agent), msgpackBytes({
       v: 1, kind: "live", task: entry.t.id, epoch, from: this.#o.agent,
     }), { timeoutMs: 2_000 }).then(
       (answer) => answer.data.length === 1 && answer.data[0] === 1,

@@ -9,7 +9,8 @@ import type { ReadRecord } from "../core/task-view.ts";
 import type {
   Clock, Incoming, Ledger, Random, Signer, SpecDelivery, StoredRecord, WriteResult,
 } from "../ports/index.ts";
-import { encodeJson, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import { jsonBytes } from "./codec/own.ts";
 import type { Counters } from "./counters.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
@@ -66,11 +67,11 @@ export class Records {
    * Writes one record, fenced. `done` gets the result and the record's digest (the next `prev`).
    */
   write(
-    key: RecordKey, value: object, fence: number, signer: Signer | undefined,
+    key: RecordKey, value: object | Uint8Array, fence: number, signer: Signer | undefined,
     done: (result: WriteResult, head: string) => void,
   ): void {
     const d = this.#d;
-    const body = encodeJson(value);
+    const body = value instanceof Uint8Array ? value : jsonBytes(value);
     if (body.length > RECORD_BYTES_MAX) {
       done({ ok: false, fault: "refused",
         detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most` }, "");

@@ -3,7 +3,7 @@
 // The text that is signed is `parley1 LF subject LF fence LF time LF nonce LF` followed by the
 // body's exact bytes, so nothing needs a canonical form. Its SHA-256 is the record's digest: the
 // link that the next record of the task names as `prev`.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 export const SIGNATURE_HEADER = "Mesh-Sig";
 export const NONCE_HEADER = "Nats-Msg-Id";
@@ -26,7 +26,7 @@ export function preimage(
 }
 
 export function digest(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("base64url");
+  return hash("sha256", bytes, "base64url");
 }
 
 /** `<time>.<signature>`; with signing off the signature part is empty. */

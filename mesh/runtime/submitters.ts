@@ -2,11 +2,13 @@
 import {
   DEADLINE_MS_DEFAULT, INLINE_BYTES_MAX, OutcomeSchema, PRIORITY_DEFAULT, ParleyError,
   failure as failureOf, lookSubject, specN, urgencyOf,
-  type Address, type AwardWish, type CancelRecord, type Failure, type Hints, type Outcome,
+  type Address, type AwardWish, type Failure, type Hints, type Outcome,
   type Progress, type RecordKey, type Requirements, type Spec, type TaskState,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Signer } from "../ports/index.ts";
+import { ARTEFACT_LIMITS } from "./artefact.ts";
+import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
@@ -152,7 +154,7 @@ export class Submitters {
     if (o.retry !== undefined) {
       spec.retry = { attempts: o.retry.attempts ?? 3, backoffMs: o.retry.backoffMs ?? 200 };
     }
-    const bytes = encodeJson(input ?? null);
+    const bytes = encodeJson(input ?? null, ARTEFACT_LIMITS);
     if (bytes.length > INLINE_BYTES_MAX) {
       spec.inputRef = await this.#artefacts.put(bytes);
       delete (spec as { input?: unknown }).input;
@@ -175,33 +177,13 @@ export class Submitters {
     if (outcome !== undefined && outcome.task === task) tracker?.end(outcome);
   }
 
-  /** Cancel: a fenced record. Who lost the race reads the new revision off the refusal. */
   async #cancel(spec: Spec, tracker: Tracker, reason: string): Promise<void> {
-    const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
-    let rev = tracker.rev;
-    for (let tries = 0; tries < 8; tries++) {
-      const known = await this.look(spec.owner, spec.task).catch(() => []);
-      if (known.some((r) => r.kind === "outcome")) return;
-      const contract = known.findLast((r) => r.kind === "contract");
-      const to = (contract?.body as { initiator?: Address } | undefined)?.initiator ?? "_._";
-      const [toPrincipal, toAgent] = to.split(".") as [string, string];
-      rev = known.at(-1)?.rev ?? rev;
-      const body: CancelRecord = {
-        v: 1, kind: "cancel", task: spec.task, reason: reason.slice(0, 1024),
-        at: Math.round(this.#d.clock.wall()), prev: known.at(-1)?.digest ?? tracker.head,
-      };
-      const result = await new Promise<{ ok: boolean; fault?: string; rev?: number | undefined }>(
-        (resolve) => this.#d.records.write({
-          owner: spec.owner, task: spec.task, kind: "cancel", n: `0-${tries}`,
-          toPrincipal, toAgent, fromPrincipal, fromAgent,
-        }, body, rev, this.#o.signer, resolve));
-      if (result.ok) return;
-      if (result.fault !== "conflict") {
-        throw new ParleyError("E_STORE", "the cancel record was not stored; try again");
-      }
-      rev = result.rev ?? rev;
-    }
-    throw new ParleyError("E_STORE", "the task moves on too fast to be canceled; try again");
+    await cancelTask(this.#d.records, this.#d.clock, {
+      owner: spec.owner, task: spec.task, reason, agent: this.#o.agent, signer: this.#o.signer,
+      look: () => this.look(spec.owner, spec.task).catch(() => []),
+      get rev() { return tracker.rev; },
+      get head() { return tracker.head; },
+    });
   }
 
   /** The records of an own task, as any initiator shows them, proven here. */

@@ -4,6 +4,7 @@ import {
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
+import { openArtefact } from "./artefact.ts";
 
 export type TaskEvent =
   | { type: "state"; state: TaskState; epoch: number; contractor: Address | undefined; rev: number }
@@ -34,7 +35,10 @@ export class Tracker {
   #events: TaskEvent[] = [];
   #listeners = new Set<() => void>();
   #timer: { cancel(): void } | undefined;
-  #lastStateRev = 0;
+  /** Revisions of records that were told: notices and looks overlap. */
+  #told = new Set<number>();
+  #history: Promise<void> | undefined;
+  #endRev = 0;
   rev = 0;
   head = "";
   state: TaskState = "submitted";
@@ -69,7 +73,8 @@ export class Tracker {
   }
 
   onRecord(record: ReadRecord): void {
-    if (this.#outcome !== undefined) return;
+    if (this.#told.has(record.rev)) return;
+    this.#told.add(record.rev);
     if (record.rev > this.rev) {
       this.rev = record.rev;
       this.head = record.digest;
@@ -88,9 +93,7 @@ export class Tracker {
   }
 
   #state(state: TaskState, epoch: number, contractor: Address | undefined, rev: number): void {
-    if (this.state === state && rev <= this.#lastStateRev) return;
-    this.#lastStateRev = rev;
-    this.state = state;
+    if (this.#outcome === undefined) this.state = state;
     this.#push({ type: "state", state, epoch, contractor, rev });
   }
 
@@ -108,7 +111,8 @@ export class Tracker {
   end(outcome: Outcome, rev = this.rev): void {
     if (this.#outcome !== undefined) return;
     this.#outcome = outcome;
-    this.#state(outcome.state, outcome.epoch, undefined, rev);
+    this.#endRev = rev;
+    this.state = outcome.state;
     this.#finish();
   }
 
@@ -154,15 +158,24 @@ export class Tracker {
     }
     if (outcome.outputRef === undefined) return outcome.output;
     const bytes = await this.#hooks.artefacts.get(outcome.outputRef);
-    return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
+    return openArtefact(bytes);
   }
 
-  /** Events so far and to come, up to the end. */
-  async *events(): AsyncGenerator<TaskEvent> {
+  /**
+   * Events so far and to come, up to the end, which is the last of them.
+   * @param history read the task's records first, so that none of its changes is missing
+   */
+  async *events(history = false): AsyncGenerator<TaskEvent> {
+    if (history) await (this.#history ??= this.#readHistory());
     let at = 0;
     for (;;) {
       while (at < this.#events.length) yield this.#events[at++]!;
-      if (this.#outcome !== undefined || this.#abandoned !== undefined) return;
+      const end = this.#outcome;
+      if (end !== undefined) {
+        const { state, epoch } = end;
+        yield { type: "state", state, epoch, contractor: undefined, rev: this.#endRev };
+      }
+      if (end !== undefined || this.#abandoned !== undefined) return;
       await new Promise<void>((resolve) => {
         const wake = () => {
           this.#listeners.delete(wake);
@@ -173,9 +186,22 @@ export class Tracker {
     }
   }
 
+  /** Notices that came meanwhile may be ahead of what is read: put in order once. */
+  async #readHistory(): Promise<void> {
+    const records = await this.#hooks.look().catch(() => []);
+    for (const record of records) this.onRecord(record);
+    this.#events.sort((a, b) => a.epoch - b.epoch || place(a) - place(b));
+  }
+
   async cancel(reason = "canceled by the submitter"): Promise<void> {
     if (this.#outcome !== undefined) return;
     await this.#hooks.cancel(reason);
     await this.outcome();
   }
+}
+
+/** Order within one epoch: it runs, reports, fails, is negotiated again. */
+function place(e: TaskEvent): number {
+  if (e.type === "state") return e.state === "running" ? 0 : 3;
+  return e.type === "progress" ? 1 : 2;
 }

@@ -12,6 +12,8 @@ export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
+  /** Its last chance was a call of its own, not an offer to a freed agent. */
+  recalled: boolean;
 }
 
 interface Hooks<E> {
@@ -25,6 +27,8 @@ interface Room<E> {
   idle: Subscription;
   recall: { cancel(): void };
   pauseMs: number;
+  /** The last call found nobody; false again once one finds somebody. */
+  scarce: boolean;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
@@ -42,13 +46,15 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#hooks = hooks;
   }
 
-  size(capability: string): number {
-    return this.#rooms.get(capability)?.room.size ?? 0;
+  /** Does a newcomer of this capability have to queue behind others? */
+  queueing(capability: string): boolean {
+    return this.#rooms.get(capability)?.scarce ?? false;
   }
 
   enter(entry: E): void {
     const { id, spec } = entry.t;
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
+    waiting.scarce = true;
     if (waiting.room.has(id)) return;
     this.#d.counters.add("waits");
     waiting.entries.set(id, entry);
@@ -60,9 +66,21 @@ export class WaitingRooms<E extends WaitingEntry> {
   leave(entry: E): void {
     const { capability } = entry.t.spec;
     const waiting = this.#rooms.get(capability);
-    waiting?.room.leave(entry.t.id);
-    waiting?.entries.delete(entry.t.id);
-    if (waiting?.room.size === 0) this.#close(capability);
+    if (waiting === undefined || !waiting.entries.delete(entry.t.id)) return;
+    waiting.room.leave(entry.t.id);
+    if (waiting.room.size === 0) return this.#close(capability);
+    // A call that found somebody means that there is room again: let others try at once, so
+    // that a queue born of a short stall goes as fast as it came.
+    if (!entry.recalled) return;
+    waiting.scarce = false;
+    this.#recall(waiting);
+  }
+
+  #recall(waiting: Room<E>): void {
+    for (const { entry } of this.#free(waiting, RECALLED)) {
+      entry.recalled = true;
+      this.#hooks.recall(entry);
+    }
   }
 
   stop(): void {
@@ -74,7 +92,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       room: new WaitingRoom(), entries: new Map(),
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
-      pauseMs: RECALL_MS,
+      pauseMs: RECALL_MS, scarce: true,
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting);
@@ -92,7 +110,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const jitter = 1 + this.#d.random.next() / 4;
     waiting.recall = this.#d.clock.after(waiting.pauseMs * jitter, () => {
       waiting.pauseMs = Math.min(RECALL_MS_MAX, waiting.pauseMs * 2);
-      for (const { entry } of this.#free(waiting, RECALLED)) this.#hooks.recall(entry);
+      this.#recall(waiting);
       this.#armRecall(waiting);
     });
   }
@@ -118,6 +136,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const to = `${subject.principal}.${subject.agent}`;
     for (const { w, entry } of this.#free(waiting, Math.min(idle.slots, OFFERS_MAX))) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
+      entry.recalled = false;
       this.#hooks.offer(entry, subject.capability, to, urgency(w, now));
     }
   }

@@ -1,7 +1,7 @@
 // A host process of the live simulation: some hundred agents on one connection, or each on a
 // connection and with credentials of its own, and one initiator. Started by hosts.ts over IPC;
 // ends when its parent does, by whatever death.
-import { defaultLog, openPeer, type OpenOptions, type OpenPeer } from "../../mesh/index.ts";
+import { defaultLog, type OpenOptions, type OpenPeer, openPeer } from "../../mesh/index.ts";
 import { credsAuth } from "../../mesh/nats/identity/authenticator.ts";
 import type { Creds } from "../../mesh/nats/identity/creds.ts";
 import { generateKey, keyFromSeed } from "../../mesh/nats/identity/keys.ts";
@@ -75,15 +75,16 @@ class Host {
   }
 
   async #hostEach(): Promise<void> {
-    const { agents, agentCreds } = this.#start;
+    const { agents, agentCreds, suffix } = this.#start;
     let next = 0;
     const connect = async (): Promise<void> => {
       for (let at = next++; at < agents.length; at = next++) {
         const [agent, creds] = [agents[at], agentCreds[at]];
         if (agent === undefined || creds === undefined) throw new Error("an agent has no creds");
-        const { name } = agent;
-        const open = await this.#join(creds, { principal: name, agent: name, role: "contractor" });
-        open.peer.host(simDefinition(agent, name, undefined, (e) => this.#ended.push(e)));
+        const principal = agent.name + suffix;
+        const own = { principal, agent: agent.name, role: "contractor" } as const;
+        const open = await this.#join(creds, own);
+        open.peer.host(simDefinition(agent, principal, undefined, (e) => this.#ended.push(e)));
       }
     };
     await Promise.all(Array.from({ length: CONNECTING_MAX }, connect));

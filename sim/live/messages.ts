@@ -14,6 +14,8 @@ export interface StartOrder {
   readonly connections: Connections;
   readonly capability: string;
   readonly agents: readonly SimAgent[];
+  /** With `own`: what follows an agent's name in its principal's. */
+  readonly suffix: string;
   /** With `own`: one identity per agent, in the order of `agents`. */
   readonly agentCreds: readonly Creds[];
   /** Absent: signatures are neither made nor checked. */

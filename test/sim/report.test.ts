@@ -30,6 +30,7 @@ const options: ReportOptions = {
   timeScale: 0.01,
   connections: "shared",
   policy: "fastest",
+  profile: "dev",
 };
 const counters: RunCounters = { messages: 30, bids: 9, refusals: { busy: 4 } };
 const T = 1_000_000;
@@ -91,7 +92,8 @@ describe("buildReport", () => {
     const { baseline, ...figures } = report();
     expect(figures).toEqual({
       agents: 2,
-      profile: "mixed",
+      pool: "mixed",
+      profile: "dev",
       workload: "generated",
       timeScale: 0.01,
       connections: "shared",
@@ -236,7 +238,7 @@ describe("formatReport", () => {
   test("says what was run, what became of it, and how it compares", () => {
     const text = formatReport(report());
     expect(text).toContain("2 agents (unlike one another), 3 tasks from generated");
-    expect(text).toContain("connections shared, policy fastest, seed 7");
+    expect(text).toContain("connections shared, policy fastest, profile dev, seed 7");
     expect(text).toContain("All 3 tasks completed; none lost, none done twice.");
     for (const name of ["this mesh", "random agent", "shorter of 2", "freest of 10"]) {
       expect(text).toContain(name);

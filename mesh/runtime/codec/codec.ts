@@ -7,21 +7,15 @@
 
 import { Packr, RESET_BUFFER_MODE, Unpackr } from "msgpackr";
 import { assertEncodable, EncodeError } from "./encodable.ts";
-import {
-  type DecodeFault,
-  type Limits,
-  RECORD_LIMITS,
-  type Refusal,
-  tooLarge,
-} from "./faults.ts";
+import { type DecodeFault, type Limits, RECORD_LIMITS, type Refusal, tooLarge } from "./faults.ts";
 import { guardJson } from "./json-guard.ts";
 import { readJson } from "./json-reader.ts";
 import { guardMsgpack } from "./msgpack-guard.ts";
 import { readMsgpack } from "./msgpack-reader.ts";
 
 export { EncodeError } from "./encodable.ts";
+export type { DecodeFault, Limits, Limits as DecodeLimits } from "./faults.ts";
 export { CONTROL_LIMITS, RECORD_LIMITS } from "./faults.ts";
-export type { DecodeFault, Limits as DecodeLimits } from "./faults.ts";
 
 /** Values of the `Content-Type` header. */
 export const CONTENT_TYPE = {
@@ -75,7 +69,10 @@ export function encodeJson(value: unknown, limits: Limits = RECORD_LIMITS): Uint
  */
 export function encodeMsgpack(value: object, limits: Limits = RECORD_LIMITS): Uint8Array {
   if (Array.isArray(value) || value instanceof Uint8Array) {
-    throw new EncodeError("not_understood", "cannot be sent: a msgpack message is always an object");
+    throw new EncodeError(
+      "not_understood",
+      "cannot be sent: a msgpack message is always an object",
+    );
   }
   assertEncodable(value, limits);
   // A copy, because msgpackr packs into one buffer of its own and would keep all of it alive.

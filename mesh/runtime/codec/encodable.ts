@@ -2,7 +2,7 @@
 // undefined and dates as extensions, sets and errors as arrays, lone surrogates as bytes that are
 // not UTF-8, and typed arrays other than Uint8Array with uninitialised memory inside.
 
-import type { DecodeFault, Limits } from "./faults.ts";
+import { containersMax, type DecodeFault, type Limits } from "./faults.ts";
 import { FORBIDDEN_KEYS } from "./key-ledger.ts";
 
 /** A value that no receiver would accept. `code` is what the receiver would have answered. */
@@ -22,11 +22,16 @@ export class EncodeError extends TypeError {
  * depth and keys. Properties that are undefined do not count: they are left out, as in JSON.
  */
 export function assertEncodable(value: unknown, limits: Limits): void {
-  const walk = { path: [] as (string | number)[], keysLeft: limits.keysMax, limits };
-  visit(value, walk);
+  const keysLeft = limits.keysMax;
+  visit(value, { path: [], keysLeft, containersLeft: containersMax(limits), limits });
 }
 
-type Walk = { readonly path: (string | number)[]; keysLeft: number; readonly limits: Limits };
+type Walk = {
+  readonly path: (string | number)[];
+  readonly limits: Limits;
+  keysLeft: number;
+  containersLeft: number;
+};
 
 function visit(value: unknown, walk: Walk): void {
   switch (typeof value) {
@@ -50,6 +55,9 @@ function visitObject(value: object, walk: Walk): void {
   if (value instanceof Uint8Array) return;
   if (walk.path.length >= walk.limits.depthMax) {
     throw fault("too_deep", walk, `more than ${walk.limits.depthMax} levels; is it circular?`);
+  }
+  if (walk.containersLeft-- === 0) {
+    throw fault("too_many_keys", walk, `one of over ${containersMax(walk.limits)} objects, arrays`);
   }
   if (Array.isArray(value)) {
     visitArray(value, walk);
@@ -90,8 +98,8 @@ function visitPlain(object: Record<string, unknown>, walk: Walk): void {
 }
 
 function className(value: object): string {
-  const { constructor } = value;
-  return typeof constructor === "function" ? constructor.name : "class instance";
+  const maker: unknown = value.constructor;
+  return typeof maker === "function" ? maker.name : "class instance";
 }
 
 function fault(code: DecodeFault, walk: Walk, what: string): EncodeError {

@@ -7,7 +7,14 @@
 //       recursed into, and reading stops at the first fault.
 
 import { isUtf8 } from "node:buffer";
-import { type DecodeFault, type Limits, type Refusal, tooLarge, type Verdict } from "./faults.ts";
+import {
+  containersMax,
+  type DecodeFault,
+  type Limits,
+  type Refusal,
+  tooLarge,
+  type Verdict,
+} from "./faults.ts";
 import { NUMBER_SYNTAX, NUMBER_TRUNCATED, scanNumber } from "./json-number.ts";
 import { KeyLedger } from "./key-ledger.ts";
 
@@ -62,6 +69,7 @@ class JsonScanner {
   private depth = 0;
   private depthMax = 0;
   private keysLeft = 0;
+  private containersLeft = 0;
   private plain = PLAIN_ASCII;
   private escaped = false;
   private hasEscapedKey = false;
@@ -76,6 +84,7 @@ class JsonScanner {
     this.depth = 0;
     this.depthMax = limits.depthMax;
     this.keysLeft = limits.keysMax;
+    this.containersLeft = containersMax(limits);
     this.plain = PLAIN_ASCII;
     this.refusal = undefined;
     this.hasEscapedKey = false;
@@ -147,6 +156,9 @@ class JsonScanner {
     if (this.depth === this.depthMax) {
       return this.refuse("too_deep", open, `more than ${this.depthMax} containers open`);
     }
+    if (this.containersLeft-- === 0) {
+      return this.refuse("too_many_keys", open, "one object or array too many");
+    }
     if (pos < this.end && this.bytes[pos] === closer) return pos + 1;
     this.depth++;
     if (closer === BRACKET_CLOSE) {
@@ -186,7 +198,7 @@ class JsonScanner {
     let pos = start;
     this.escaped = false;
     for (;;) {
-      while (pos < end && plain[bytes[pos] as number] === 1) pos++;
+      pos = plainEnd(bytes, pos, end, plain);
       if (pos >= end) return this.refuse("truncated", pos, "a string is not closed");
       const byte = bytes[pos] as number;
       if (byte === QUOTE) return pos;
@@ -277,6 +289,21 @@ class JsonScanner {
     this.refusal = { code, detail: `${what}, byte ${at}` };
     return REFUSED;
   }
+}
+
+/** The first byte from `start` on that is not plain. Four at a time: long strings are common. */
+function plainEnd(bytes: Uint8Array, start: number, end: number, plain: Uint8Array): number {
+  let pos = start;
+  while (pos + 4 <= end) {
+    const first = plain[bytes[pos] as number] as number;
+    const second = plain[bytes[pos + 1] as number] as number;
+    const third = plain[bytes[pos + 2] as number] as number;
+    const fourth = plain[bytes[pos + 3] as number] as number;
+    if ((first & second & third & fourth) === 0) break;
+    pos += 4;
+  }
+  while (pos < end && plain[bytes[pos] as number] === 1) pos++;
+  return pos;
 }
 
 function hexDigit(byte: number): number {

@@ -7,7 +7,14 @@
 //       bytes is refused where it stands.
 //   M3  Stack and memory do not grow with the depth of the document.
 
-import { type DecodeFault, type Limits, type Refusal, tooLarge, type Verdict } from "./faults.ts";
+import {
+  containersMax,
+  type DecodeFault,
+  type Limits,
+  type Refusal,
+  tooLarge,
+  type Verdict,
+} from "./faults.ts";
 import { KeyLedger } from "./key-ledger.ts";
 import { isUtf8Range } from "./utf8.ts";
 
@@ -34,6 +41,7 @@ class MsgpackScanner {
   private depth = 0;
   private depthMax = 0;
   private keysLeft = 0;
+  private containersLeft = 0;
   private needsReader = false;
   private refusal: Refusal | undefined = undefined;
   /** Per depth: values still to come, and 1 for a map. Index 0 is not used. */
@@ -47,6 +55,7 @@ class MsgpackScanner {
     this.depth = 0;
     this.depthMax = limits.depthMax;
     this.keysLeft = limits.keysMax;
+    this.containersLeft = containersMax(limits);
     this.refusal = undefined;
     this.needsReader = false;
     if (this.left.length <= limits.depthMax) {
@@ -145,9 +154,7 @@ class MsgpackScanner {
     const isLong = token >= 0xd9 && token <= 0xdb;
     if (!isShort && !isLong) return this.refuse("bad_type", pos, "a key that is not a string");
     const start = isShort ? pos + 1 : pos + 1 + (1 << (token - 0xd9));
-    const end = isShort
-      ? this.string(pos, start, token & 0x1f)
-      : this.longString(pos, token);
+    const end = isShort ? this.string(pos, start, token & 0x1f) : this.longString(pos, token);
     if (end < 0) return REFUSED;
     const verdict = this.keys.add(start, end);
     if (verdict === "fresh") return end;
@@ -183,6 +190,10 @@ class MsgpackScanner {
   private enter(pos: number, size: number): boolean {
     if (this.depth === this.depthMax) {
       this.refuse("too_deep", pos, `more than ${this.depthMax} containers open`);
+      return false;
+    }
+    if (this.containersLeft-- === 0) {
+      this.refuse("too_many_keys", pos, "one map or array too many");
       return false;
     }
     this.depth++;
@@ -229,10 +240,10 @@ class MsgpackScanner {
     if (after < 0) return REFUSED;
     const lastExponentBits = size === 4 ? 0x80 : 0xf0;
     const second = this.bytes[pos + 2] as number;
-    const isFinite =
+    const isKept =
       ((this.bytes[pos + 1] as number) & 0x7f) !== 0x7f ||
       (second & lastExponentBits) !== lastExponentBits;
-    return isFinite ? after : this.refuse("bad_number", pos, "NaN or an infinity");
+    return isKept ? after : this.refuse("bad_number", pos, "NaN or an infinity");
   }
 
   private int64(pos: number, signed: boolean): number {

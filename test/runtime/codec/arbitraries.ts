@@ -15,12 +15,14 @@ const key = fc
   .filter((name) => !FORBIDDEN_KEYS.has(name));
 
 /** -0 is left out: JSON.stringify and msgpackr both write it as 0. */
-const number = fc.oneof(
-  fc.maxSafeInteger(),
-  fc.integer({ min: -300, max: 300 }),
-  fc.constantFrom(0x7f, 0x80, 0xffff, 0x10000, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 1 - 2 ** 53),
-  fc.double({ noNaN: true, noDefaultInfinity: true }),
-).map((value) => (Object.is(value, -0) ? 0 : value));
+const number = fc
+  .oneof(
+    fc.maxSafeInteger(),
+    fc.integer({ min: -300, max: 300 }),
+    fc.constantFrom(0x7f, 0x80, 0xffff, 0x10000, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 1 - 2 ** 53),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+  )
+  .map((value) => (Object.is(value, -0) ? 0 : value));
 
 /** JSON writes doubles from 2^53 to 10^21 as plain integers, which receivers refuse. */
 const kept = number.map((value) =>
@@ -76,8 +78,10 @@ export function damaged(encode: (value: object) => Uint8Array): fc.Arbitrary<Uin
 
 /** Keys drawn from so few that one object often holds the same key twice. */
 export const crowdedKeys = fc.array(
-  fc.oneof(fc.constantFrom("a", "b", "ab", "ba", "é", "\uFEFFa", "", "1", "01"),
-    fc.string({ unit: fc.constantFrom("a", "b", "é"), maxLength: 6 })),
+  fc.oneof(
+    fc.constantFrom("a", "b", "ab", "ba", "é", "\uFEFFa", "", "1", "01"),
+    fc.string({ unit: fc.constantFrom("a", "b", "é"), maxLength: 6 }),
+  ),
   { maxLength: 40 },
 );
 

@@ -1,0 +1,62 @@
+// Canceling a task: a fenced record. Who loses the race reads the new revision off the refusal.
+import {
+  ParleyError, parseAddress, type Address, type CancelRecord,
+} from "../../contracts/index.ts";
+import type { ReadRecord } from "../core/task-view.ts";
+import type { Clock, Signer, WriteResult } from "../ports/index.ts";
+import type { Records } from "./records.ts";
+
+const TRIES = 8;
+
+export interface CancelWish {
+  owner: string;
+  task: string;
+  reason: string;
+  /** Who cancels. */
+  agent: Address;
+  signer: Signer | undefined;
+  /** The task's records as they are now, proven; none when they cannot be had. */
+  look(): Promise<readonly ReadRecord[]>;
+  /** The last revision and digest known, for when `look` gives nothing. */
+  readonly rev: number;
+  readonly head: string;
+}
+
+/**
+ * Stores the cancel record.
+ * @returns "ended" when the task had its outcome before
+ * @throws ParleyError E_STORE when the store did not take it
+ */
+export async function cancelTask(
+  records: Records, clock: Clock, wish: CancelWish,
+): Promise<"stored" | "ended"> {
+  const { owner, task } = wish;
+  const [fromPrincipal, fromAgent] = wish.agent.split(".") as [string, string];
+  let refusedAt = 0;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const known = await wish.look();
+    if (known.some((r) => r.kind === "outcome")) return "ended";
+    const contract = known.findLast((r) => r.kind === "contract");
+    const initiator = (contract?.body as { initiator?: Address } | undefined)?.initiator;
+    const to = parseAddress(initiator ?? "") ?? { principal: "_", agent: "_" };
+    const last = known.at(-1);
+    const written = known.filter((r) => r.kind === "cancel").length;
+    // A record that cannot be proven still moves the revision: the refusal tells where it is.
+    const rev = Math.max(last?.rev ?? wish.rev, refusedAt);
+    const body: CancelRecord = {
+      v: 1, kind: "cancel", task, reason: wish.reason.slice(0, 1024),
+      at: Math.round(clock.wall()), prev: last?.digest ?? wish.head,
+    };
+    const result = await new Promise<WriteResult>((resolve) => records.write({
+      owner, task, kind: "cancel", n: `0-${written + tries}`,
+      toPrincipal: to.principal, toAgent: to.agent, fromPrincipal, fromAgent,
+    }, body, rev, wish.signer, resolve));
+    if (result.ok) return "stored";
+    if (result.fault !== "conflict") {
+      throw new ParleyError("E_STORE",
+        `the cancel record was not stored (${result.detail}); try again`);
+    }
+    refusedAt = result.rev ?? 0;
+  }
+  throw new ParleyError("E_STORE", "the task moves on too fast to be canceled; try again");
+}

@@ -1,0 +1,92 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type Attributes, CapabilitySchema, RequirementsSchema } from "../../contracts/index.ts";
+import { attributesOf, groupOf, meets, versionMeets } from "../../mesh/core/match.ts";
+
+const here: Attributes = { region: "eu", gpu: true, memory: 64 };
+
+describe("meets", () => {
+  test.each([
+    [{ region: "eu" }, true],
+    [{ region: "us" }, false],
+    [{ gpu: true, region: "eu" }, true],
+    [{ gpu: true, region: "us" }, false],
+    [{ memory: { min: 64 } }, true],
+    [{ memory: { min: 65 } }, false],
+    [{ memory: { max: 64 } }, true],
+    [{ memory: { max: 63 } }, false],
+    [{ memory: { min: 10, max: 70 } }, true],
+    [{ region: { in: ["us", "eu"] } }, true],
+    [{ region: { in: ["us"] } }, false],
+    [{ region: { in: [] } }, false],
+    [{ region: { min: 1 } }, false],
+    [{ disk: { max: 5 } }, false],
+    [{ disk: false }, false],
+  ])("%j: %s", (wanted, met) => {
+    // Through the schema, as it comes over the wire: no form of a requirement is lost there.
+    expect(meets(RequirementsSchema.parse(wanted), here)).toBe(met);
+  });
+
+  test("asks nothing when nothing is required", () => {
+    expect(meets(undefined, undefined)).toBe(true);
+    expect(meets({}, undefined)).toBe(true);
+  });
+
+  test("an agent without attributes meets no requirement", () => {
+    expect(meets({ region: "eu" }, undefined)).toBe(false);
+  });
+
+  test("names of the object's own making are no attributes", () => {
+    expect(meets({ constructor: { min: 0 } }, {})).toBe(false);
+    expect(meets({ toString: "x" }, {})).toBe(false);
+  });
+
+  test("a capability's attributes win over the agent's", () => {
+    const capability = CapabilitySchema.parse({
+      name: "ocr",
+      version: "1.0.0",
+      attributes: { region: "us" },
+    });
+    expect(attributesOf(here, capability)).toEqual({ ...here, region: "us" });
+    expect(attributesOf(undefined, capability)).toEqual({ region: "us" });
+  });
+});
+
+describe("versionMeets", () => {
+  test.each([
+    [undefined, "1.0.0", true],
+    ["", "1.0.0", true],
+    ["1", "1.9.9", true],
+    ["1", "2.0.0", false],
+    ["1.2", "1.2.0", true],
+    ["1.2", "1.1.9", false],
+    ["1.2.3", "1.2.3", true],
+    ["1.2.3", "1.2.2", false],
+    ["1.2.3", "1.3.0", true],
+    ["^1.2", "1.4.0", true],
+    ["1.2.3.4", "1.2.3", false],
+    ["newest", "1.0.0", false],
+  ])("wanted %s, have %s: %s", (wanted, have, met) => {
+    expect(versionMeets(wanted, have)).toBe(met);
+  });
+});
+
+describe("groupOf", () => {
+  test("is stable and within range", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (address, groups) => {
+        const group = groupOf(address, groups);
+        expect(group).toBe(groupOf(address, groups));
+        expect(group).toBeGreaterThanOrEqual(0);
+        expect(group).toBeLessThan(groups);
+      }),
+    );
+  });
+
+  test("spreads a thousand agents over eight groups", () => {
+    const seats = new Array<number>(8).fill(0);
+    for (let i = 0; i < 1_000; i++) seats[groupOf(`p${i}.worker`, 8)]! += 1;
+    expect(Math.min(...seats)).toBeGreaterThan(80);
+    expect(Math.max(...seats)).toBeLessThan(180);
+  });
+});

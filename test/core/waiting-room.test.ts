@@ -1,0 +1,110 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { AGING_MS } from "../../contracts/index.ts";
+import { urgency, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
+
+function waiter(task: string, over: Partial<Waiter> = {}): Waiter {
+  return { task, priority: 5, since: 0, deadline: 1_800_000_060_000, ...over };
+}
+
+function roomOf(...waiters: Waiter[]): WaitingRoom {
+  const room = new WaitingRoom();
+  for (const w of waiters) room.enter(w);
+  return room;
+}
+
+const names = (list: Waiter[]): string[] => list.map((w) => w.task);
+const anyone = (): boolean => true;
+
+describe("order", () => {
+  test("higher priority first", () => {
+    const room = roomOf(waiter("low", { priority: 1 }), waiter("high", { priority: 9 }));
+    expect(names(room.pick(2, anyone))).toEqual(["high", "low"]);
+  });
+
+  test("among equals, who has waited longer; then the nearer deadline", () => {
+    const room = roomOf(
+      waiter("later", { since: 10 }),
+      waiter("far", { deadline: 1_800_000_120_000 }),
+      waiter("near"),
+    );
+    expect(names(room.pick(3, anyone))).toEqual(["near", "far", "later"]);
+  });
+
+  test("aging: a level of priority for every AGING_MS of waiting", () => {
+    const old = waiter("old", { priority: 4, since: 0 });
+    const young = waiter("young", { priority: 5, since: AGING_MS + 1 });
+    expect(names(roomOf(young, old).pick(1, anyone))).toEqual(["old"]);
+    const younger = waiter("younger", { priority: 5, since: AGING_MS - 1 });
+    expect(names(roomOf(old, younger).pick(1, anyone))).toEqual(["younger"]);
+    expect(urgency(old, AGING_MS)).toBe(5);
+    expect(urgency(young, 0)).toBe(5);
+  });
+
+  test("nobody starves: the lowest priority passes any that comes 90 s later", () => {
+    const old = waiter("old", { priority: 0, since: 0 });
+    const young = waiter("young", { priority: 9, since: 9 * AGING_MS + 1 });
+    expect(names(roomOf(young, old).pick(1, anyone))).toEqual(["old"]);
+  });
+
+  test("agrees with urgency at any moment", () => {
+    const one = fc.record({
+      priority: fc.integer({ min: 0, max: 9 }),
+      since: fc.integer({ min: 0, max: 10_000_000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(one, { minLength: 1, maxLength: 30 }), (list) => {
+        const room = roomOf(...list.map((w, i) => waiter(`t${i}`, w)));
+        const now = 20_000_000;
+        const picked = room.pick(list.length, anyone).map((w) => urgency(w, now));
+        expect(picked).toEqual([...picked].sort((a, b) => b - a));
+        expect(picked).toHaveLength(list.length);
+      }),
+    );
+  });
+});
+
+describe("pick", () => {
+  test("leaves the picked ones in the room", () => {
+    const room = roomOf(waiter("a"), waiter("b"));
+    expect(names(room.pick(2, anyone)).sort()).toEqual(["a", "b"]);
+    expect(names(room.pick(2, anyone)).sort()).toEqual(["a", "b"]);
+    expect(room.size).toBe(2);
+  });
+
+  test("passes over whom the caller does not take", () => {
+    const room = roomOf(waiter("a", { priority: 9 }), waiter("b"), waiter("c", { priority: 1 }));
+    expect(names(room.pick(1, (w) => w.task !== "a"))).toEqual(["b"]);
+    expect(names(room.pick(3, anyone))).toEqual(["a", "b", "c"]);
+  });
+
+  test("looks at a bounded number only", () => {
+    const room = roomOf(...Array.from({ length: 500 }, (_, i) => waiter(`t${i}`)));
+    let looked = 0;
+    room.pick(2, () => {
+      looked++;
+      return false;
+    });
+    expect(looked).toBe(66);
+    expect(room.size).toBe(500);
+  });
+
+  test("who left, or left and came back, is seen once and as he is now", () => {
+    const room = roomOf(waiter("a", { priority: 9 }), waiter("b"));
+    room.leave("a");
+    expect([room.has("a"), room.size]).toEqual([false, 1]);
+    room.enter(waiter("a", { priority: 1 }));
+    expect(names(room.pick(5, anyone))).toEqual(["b", "a"]);
+  });
+
+  test("a room that many enter and leave keeps its order and everybody in it", () => {
+    const room = roomOf(waiter("stays", { priority: 0 }));
+    for (let i = 0; i < 1_000; i++) {
+      room.enter(waiter(`t${i}`, { priority: 9 }));
+      room.leave(`t${i}`);
+    }
+    room.enter(waiter("new", { priority: 1 }));
+    expect(names(room.pick(5, anyone))).toEqual(["new", "stays"]);
+    expect([...room.waiters()]).toHaveLength(2);
+  });
+});
