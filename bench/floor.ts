@@ -7,16 +7,15 @@ import {
   supervisionConsumer, taskGuard, TASKS_STREAM,
 } from "../contracts/index.ts";
 import { groupOf } from "../mesh/core/match.ts";
-import type { LocalMesh } from "../mesh/local.ts";
 import { connectNats } from "../mesh/nats/connect.ts";
 import { credsAuth } from "../mesh/nats/identity/authenticator.ts";
 import { keyFromSeed, verifySignature, type KeyPair } from "../mesh/nats/identity/keys.ts";
 import { systemRandom } from "../mesh/nats/system.ts";
-import type { Loaded } from "./product.ts";
-import { pump, type Shape } from "./shape.ts";
+import type { Client, Side } from "./product.ts";
+import { agentNames, type HostOrder, type Shape } from "./shape.ts";
 
 /** Sizes of the product's messages, bytes, as seen on the wire in this bench. */
-const SIZE = { spec: 420, cfp: 170, bid: 95, award: 1_250, contract: 1_420, outcome: 330,
+const SIZE = { spec: 420, cfp: 170, bid: 95, award: 1_250, contract: 1_420, outcome: 1_550,
   done: 110, live: 420 };
 const body = (n: number): Uint8Array => new Uint8Array(n).fill(0x78);
 const BODY = Object.fromEntries(Object.entries(SIZE).map(([k, n]) => [k, body(n)])) as
@@ -31,36 +30,35 @@ interface Tender {
   contractor: string;
 }
 
-export async function loadFloor(mesh: LocalMesh, shape: Shape): Promise<Loaded> {
-  const hostCreds = await mesh.mint("host", "agent", ["echo"]);
-  const clientCreds = await mesh.mint("client", "agent", ["echo"]);
-  const connect = (creds: typeof hostCreds, name: string) => connectNats({
-    servers: mesh.server.url, name, authenticator: credsAuth(creds), principal: name,
+type Access = Pick<HostOrder, "url" | "jwt" | "seed" | "shape">;
+
+async function connect(o: Access, name: string): Promise<NatsConnection> {
+  return connectNats({
+    servers: o.url, name, authenticator: credsAuth({ jwt: o.jwt, seed: o.seed }), principal: name,
   });
-  const host = await connect(hostCreds, "host");
-  const client = await connect(clientCreds, "client");
-  const floor = new Floor(shape, host, client, keyFromSeed(hostCreds.seed),
-    keyFromSeed(clientCreds.seed));
-  await floor.start();
-  return {
-    run: (n, inFlight) => pump(n, inFlight, () => floor.one()),
-    counts: () => ({ sent: floor.sent, bids: floor.bids }),
-    async close() {
-      await host.close();
-      await client.close();
-    },
-  };
 }
 
-class Floor {
+export async function floorHost(o: HostOrder): Promise<Side> {
+  const name = `host-${o.host}`;
+  const floor = new Floor(o.shape, await connect(o, name), keyFromSeed(o.seed), name);
+  await floor.host(agentNames(o.shape, o.host));
+  return floor;
+}
+
+export async function floorClient(o: Access): Promise<Client> {
+  const floor = new Floor(o.shape, await connect(o, "client"), keyFromSeed(o.seed), "client");
+  await floor.client();
+  return floor;
+}
+
+/** One process of the floor: a host (agents and, for durable tasks, an initiator) or the client. */
+class Floor implements Client {
   readonly #shape: Shape;
-  readonly #host: NatsConnection;
-  readonly #client: NatsConnection;
-  readonly #hostKey: KeyPair;
-  readonly #clientKey: KeyPair;
+  readonly #nc: NatsConnection;
+  readonly #key: KeyPair;
+  readonly #me: string;
   readonly #random = systemRandom();
-  readonly #hostInbox = createInbox("_INBOX.host");
-  readonly #clientInbox = createInbox("_INBOX.client");
+  readonly #inbox: string;
   #acks = new Map<string, (rev: number) => void>();
   #ackToken = 0;
   #done = new Map<string, () => void>();
@@ -69,46 +67,54 @@ class Floor {
   #cfps = 0;
   #outstanding = 0;
   #seats = new Map<string, () => void>();
-  sent = 0;
-  bids = 0;
+  #sent = 0;
+  #bids = 0;
 
-  constructor(
-    shape: Shape, host: NatsConnection, client: NatsConnection, hostKey: KeyPair,
-    clientKey: KeyPair,
-  ) {
+  constructor(shape: Shape, nc: NatsConnection, key: KeyPair, me: string) {
     this.#shape = shape;
-    this.#host = host;
-    this.#client = client;
-    this.#hostKey = hostKey;
-    this.#clientKey = clientKey;
+    this.#nc = nc;
+    this.#key = key;
+    this.#me = me;
+    this.#inbox = createInbox(`_INBOX.${me}`);
+    this.#listen(`${this.#inbox}.*`, (m) => this.#onAck(m));
   }
 
-  async start(): Promise<void> {
-    const listen = (nc: NatsConnection, pattern: string, run: (m: Msg) => void) =>
-      nc.subscribe(pattern, { callback: (_, m) => run(m) });
-    listen(this.#host, `${this.#hostInbox}.*`, (m) => this.#onAck(m));
-    listen(this.#client, `${this.#clientInbox}.*`, (m) => this.#onAck(m));
-    const initiator = this.#shape.mode === "durable" ? this.#host : this.#client;
-    const me = this.#shape.mode === "durable" ? "host" : "client";
-    listen(initiator, patterns.bids(me), (m) => this.#onBid(m));
-    listen(this.#host, patterns.awards("host"), (m) => this.#onAward(m));
-    listen(this.#host, patterns.recordsToMe("host"), (m) => this.#onHostRecord(m));
-    listen(this.#client, patterns.recordsToMe("client"), (m) => this.#onOutcome(m));
-    listen(this.#host, patterns.messages("host"), (m) => this.#onDone(m));
-    listen(this.#client, patterns.messages("client"), (m) => this.#onLive(m));
-    for (let i = 0; i < this.#shape.agents; i++) this.#sit(`a${i}`);
+  counts() {
+    return { sent: this.#sent, bids: this.#bids };
+  }
+
+  async close(): Promise<void> {
+    await this.#nc.close();
+  }
+
+  #listen(pattern: string, run: (m: Msg) => void): void {
+    this.#nc.subscribe(pattern, { callback: (_, m) => run(m) });
+  }
+
+  async host(agents: string[]): Promise<void> {
+    this.#listen(patterns.awards(this.#me), (m) => this.#onAward(m));
+    for (const agent of agents) this.#sit(agent);
     if (this.#shape.mode === "durable") {
-      listen(this.#host, `${this.#hostInbox}p`, (m) => this.#onSpec(m));
+      this.#listen(patterns.bids(this.#me), (m) => this.#onBid(m));
+      this.#listen(patterns.recordsToMe(this.#me), (m) => this.#onContract(m));
+      this.#listen(patterns.messages(this.#me), (m) => this.#onDone(m));
+      this.#listen(`${this.#inbox}p`, (m) => this.#onSpec(m));
       this.#pull();
     }
-    await this.#host.flush();
-    await this.#client.flush();
+    await this.#nc.flush();
+  }
+
+  async client(): Promise<void> {
+    this.#listen(patterns.bids("client"), (m) => this.#onBid(m));
+    this.#listen(patterns.recordsToMe("client"), (m) => this.#onOutcome(m));
+    this.#listen(patterns.messages("client"), (m) => this.#onLive(m));
+    await this.#nc.flush();
   }
 
   #sit(agent: string): void {
-    const address = `host.${agent}`;
+    const address = `${this.#me}.${agent}`;
     const subs = ([["s8", "g", 8], ["s2", "h", 2]] as const).map(([rung, prefix, groups]) =>
-      this.#host.subscribe(patterns.cfp("echo", rung), {
+      this.#nc.subscribe(patterns.cfp("echo", rung), {
         queue: `${prefix}${groupOf(address, groups)}`,
         callback: (_, m) => this.#onCfp(address, m),
       }));
@@ -117,36 +123,40 @@ class Floor {
     });
   }
 
-  #seal(key: KeyPair, data: Uint8Array): string {
-    if (!this.#shape.signing) return "0.";
-    return `0.${Buffer.from(key.sign(data)).toString("base64url")}`;
+  #seal(data: Uint8Array): string {
+    if (!this.#shape.signing) return "0..";
+    const signature = Buffer.from(this.#key.sign(data)).toString("base64url");
+    return `0.${signature}.${this.#key.publicKey}`;
   }
 
-  #check(key: KeyPair, seal: string, data: Uint8Array): void {
+  /** Verifies as often as the product does. */
+  #check(seal: string, data: Uint8Array): void {
     if (!this.#shape.signing) return;
-    const ok = verifySignature(key.publicKey, data, Buffer.from(seal.slice(2), "base64url"));
-    if (!ok) throw new Error("the floor's own signature does not verify");
+    const [, signature, key] = seal.split(".") as [string, string, string];
+    if (!verifySignature(key, data, Buffer.from(signature, "base64url"))) {
+      throw new Error("the floor's own signature does not verify");
+    }
   }
 
-  #send(nc: NatsConnection, subject: string, data: Uint8Array, reply?: string): void {
-    this.sent++;
-    nc.publish(subject, data, reply === undefined ? {} : { reply });
+  #send(subject: string, data: Uint8Array, reply?: string): void {
+    this.#sent++;
+    this.#nc.publish(subject, data, reply === undefined ? {} : { reply });
   }
 
   #write(
-    nc: NatsConnection, inbox: string, key: KeyPair, at: Parameters<typeof recordSubject>[0],
-    data: Uint8Array, guard: number, done: (rev: number) => void,
+    at: Parameters<typeof recordSubject>[0], data: Uint8Array, guard: number,
+    done: (rev: number) => void,
   ): void {
     const token = (this.#ackToken++).toString(36);
     this.#acks.set(token, done);
     const h = headers();
-    h.append("Mesh-Sig", this.#seal(key, data));
+    h.append("Mesh-Sig", this.#seal(data));
     h.append("Nats-Msg-Id", this.#random.id());
     h.append("Nats-Expected-Last-Subject-Sequence", String(guard));
     h.append("Nats-Expected-Last-Subject-Sequence-Subject", taskGuard(at.owner, at.task));
     h.append("Content-Type", "application/json");
-    this.sent++;
-    nc.publish(recordSubject(at), data, { headers: h, reply: `${inbox}.${token}` });
+    this.#sent++;
+    this.#nc.publish(recordSubject(at), data, { headers: h, reply: `${this.#inbox}.${token}` });
   }
 
   #onAck(m: Msg): void {
@@ -161,7 +171,7 @@ class Floor {
     return new Promise((resolve) => {
       this.#done.set(task, resolve);
       if (this.#shape.mode === "live") return this.#tender(task, 0, "");
-      this.#write(this.#client, this.#clientInbox, this.#clientKey, {
+      this.#write({
         owner: "client", task, kind: "spec", n: specN(1), toPrincipal: "_", toAgent: "_",
         fromPrincipal: "client", fromAgent: "main",
       }, BODY.spec, 0, () => undefined);
@@ -171,36 +181,33 @@ class Floor {
   #pull(): void {
     const batch = 64 - this.#outstanding;
     this.#outstanding += batch;
-    this.#send(this.#host,
-      `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(1)}`,
-      Buffer.from(JSON.stringify({ batch, expires: 60e9 })), `${this.#hostInbox}p`);
+    this.#send(`$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(1)}`,
+      Buffer.from(JSON.stringify({ batch, expires: 60e9 })), `${this.#inbox}p`);
   }
 
   #onSpec(m: Msg): void {
     if (!m.reply?.startsWith("$JS.ACK.")) return;
     if (--this.#outstanding <= 32) this.#pull();
-    this.#check(this.#clientKey, m.headers?.get("Mesh-Sig") ?? "", m.data);
+    this.#check(m.headers?.get("Mesh-Sig") ?? "", m.data);
     this.#tender(m.subject.split(".")[3] as string, Number(m.reply.split(".")[5]), m.reply);
   }
 
   #tender(task: string, rev: number, ack: string): void {
-    const me = this.#shape.mode === "durable" ? "host.main" : "client.main";
-    const nc = this.#shape.mode === "durable" ? this.#host : this.#client;
     const cfp = (this.#cfps++).toString(36);
     const tender: Tender = { task, rev, bids: 0, ack, contractor: "" };
     this.#tenders.set(cfp, tender);
     this.#byTask.set(task, tender);
-    this.#send(nc, cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", me), BODY.cfp,
-      bidReplySubject(me, cfp));
+    this.#send(cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", `${this.#me}.main`),
+      BODY.cfp, bidReplySubject(`${this.#me}.main`, cfp));
   }
 
   #onCfp(address: string, m: Msg): void {
     const [, , initiator, agent, cfp] = (m.reply as string).split(".");
-    this.#send(this.#host, bidSubject(`${initiator}.${agent}`, cfp as string, address), BODY.bid);
+    this.#send(bidSubject(`${initiator}.${agent}`, cfp as string, address), BODY.bid);
   }
 
   #onBid(m: Msg): void {
-    this.bids++;
+    this.#bids++;
     const t = m.subject.split(".");
     const cfp = t[4] as string;
     const tender = this.#tenders.get(cfp);
@@ -208,69 +215,73 @@ class Floor {
     // The first bid wins and the others are only received: the shortest way there is.
     if (++tender.bids >= this.#shape.bids) this.#tenders.delete(cfp);
     if (tender.contractor !== "") return;
-    const pick = t[6] as string;
-    tender.contractor = pick;
-    const live = this.#shape.mode === "live";
+    tender.contractor = `${t[5]}.${t[6]}`;
     const award = Buffer.from(BODY.award);
-    award.write(`${this.#seal(live ? this.#clientKey : this.#hostKey, BODY.award)} ${tender.task}`);
-    this.#send(live ? this.#client : this.#host,
-      directedSubject("award", `host.${pick}`, live ? "client.main" : "host.main"), award);
+    award.write(`${this.#seal(BODY.award)} ${tender.task} ${tender.rev} `);
+    this.#send(directedSubject("award", tender.contractor, `${this.#me}.main`), award);
   }
 
   #onAward(m: Msg): void {
-    const agent = m.subject.split(".")[3] as string;
-    const text = Buffer.from(m.data.subarray(0, 200)).toString("latin1");
-    const [seal, rest] = text.split(" ") as [string, string];
-    const live = this.#shape.mode === "live";
-    this.#check(live ? this.#clientKey : this.#hostKey, seal, BODY.award);
-    const task = rest.slice(0, 26);
-    this.#seats.get(agent)?.();
-    this.#seats.delete(agent);
-    if (live) {
-      this.#sit(agent);
+    const [, , , agent, fromPrincipal] = m.subject.split(".") as string[];
+    const text = Buffer.from(m.data.subarray(0, 280)).toString("latin1");
+    const [seal, task, rev] = text.split(" ") as [string, string, string];
+    this.#check(seal, BODY.award);
+    this.#seats.get(agent as string)?.();
+    this.#seats.delete(agent as string);
+    const me = `${this.#me}.${agent}`;
+    if (this.#shape.mode === "live") {
+      this.#sit(agent as string);
       const answer = Buffer.from(BODY.live);
       answer.write(task);
-      return this.#send(this.#host, directedSubject("msg", "client.main", `host.${agent}`),
-        answer);
+      return this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), answer);
     }
-    const tender = this.#byTask.get(task) as Tender;
-    const at = { owner: "client", task, n: "1", fromPrincipal: "host", fromAgent: agent };
-    this.#write(this.#host, this.#hostInbox, this.#hostKey, {
-      ...at, kind: "contract", toPrincipal: "host", toAgent: "main",
-    }, BODY.contract, tender.rev, (rev) => {
-      this.#sit(agent);
-      this.#send(this.#host, `mesh.idle.echo.host.${agent}`, BODY.done.subarray(0, 20));
-      this.#write(this.#host, this.#hostInbox, this.#hostKey, {
-        ...at, kind: "outcome", toPrincipal: "client", toAgent: "main",
-      }, BODY.outcome, rev, () => {
-        const done = Buffer.from(BODY.done);
-        done.write(task);
-        this.#send(this.#host, directedSubject("msg", "host.main", `host.${agent}`), done);
-      });
+    const at = {
+      owner: "client", task, n: "1", fromPrincipal: this.#me, fromAgent: agent as string,
+    };
+    this.#write({
+      ...at, kind: "contract", toPrincipal: fromPrincipal as string, toAgent: "main",
+    }, BODY.contract, Number(rev), (claimed) => {
+      this.#sit(agent as string);
+      this.#send(`mesh.idle.echo.${me}`, BODY.done.subarray(0, 20));
+      // The result carries its warrant: the award's own signature.
+      const outcome = Buffer.from(BODY.outcome);
+      outcome.write(`${seal} `);
+      this.#write({ ...at, kind: "outcome", toPrincipal: "client", toAgent: "main" }, outcome,
+        claimed, () => {
+          const done = Buffer.from(BODY.done);
+          done.write(task);
+          this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), done);
+        });
     });
   }
 
-  #onHostRecord(m: Msg): void {
-    this.#check(this.#hostKey, m.headers?.get("Mesh-Sig") ?? "", m.data);
+  #onContract(m: Msg): void {
+    this.#check(m.headers?.get("Mesh-Sig") ?? "", m.data);
   }
 
   #onDone(m: Msg): void {
     const task = Buffer.from(m.data.subarray(0, 26)).toString("latin1");
     const tender = this.#byTask.get(task);
     this.#byTask.delete(task);
-    if (tender !== undefined) this.#send(this.#host, tender.ack, ACK);
+    if (tender !== undefined) this.#send(tender.ack, ACK);
   }
 
   #onOutcome(m: Msg): void {
-    this.#check(this.#hostKey, m.headers?.get("Mesh-Sig") ?? "", m.data);
-    const task = m.subject.split(".")[8] as string;
-    this.#done.get(task)?.();
-    this.#done.delete(task);
+    this.#check(m.headers?.get("Mesh-Sig") ?? "", m.data);
+    if (this.#shape.signing) {
+      const text = Buffer.from(m.data.subarray(0, 240)).toString("latin1");
+      this.#check(text.slice(0, text.indexOf(" ")), BODY.award);
+    }
+    this.#settle(m.subject.split(".")[8] as string);
   }
 
   #onLive(m: Msg): void {
     const task = Buffer.from(m.data.subarray(0, 26)).toString("latin1");
     this.#byTask.delete(task);
+    this.#settle(task);
+  }
+
+  #settle(task: string): void {
     this.#done.get(task)?.();
     this.#done.delete(task);
   }

@@ -1,27 +1,46 @@
-// The product under load: one host peer with all agents, one submitter peer, real credentials.
-import type { LocalMesh } from "../mesh/local.ts";
+// The product under load: host peers with all agents, one submitter peer, real credentials.
 import type { OpenPeer } from "../mesh/index.ts";
-import { INPUT, pump, type Shape } from "./shape.ts";
+import { openPeer } from "../mesh/index.ts";
+import { credentialsOf } from "../mesh/local.ts";
+import { agentNames, type HostOrder, INPUT, type Shape } from "./shape.ts";
 
-export interface Loaded {
-  run(n: number, inFlight: number): Promise<number[]>;
-  /** Messages sent and bids received so far, by all peers. */
+export interface Side {
   counts(): { sent: number; bids: number };
   close(): Promise<void>;
 }
 
-export async function loadProduct(mesh: LocalMesh, shape: Shape): Promise<Loaded> {
-  const unsigned = shape.signing ? {} : { signer: undefined, trust: undefined };
-  const open = (name: string): Promise<OpenPeer> =>
-    mesh.open(name, "agent", ["echo"], unsigned as object);
-  const host = await open("host");
-  const client = await mesh.open("client", "agent", ["echo"], {
-    ...(unsigned as object),
-    use: { contractor: false, initiator: shape.mode === "live", intake: false },
+export interface Client extends Side {
+  one(): Promise<void>;
+}
+
+type Access = Pick<HostOrder, "url" | "jwt" | "seed" | "trust" | "shape">;
+
+function open(o: Access, name: string, use: object): Promise<OpenPeer> {
+  const identity = credentialsOf({ jwt: o.jwt, seed: o.seed }, { trust: o.trust });
+  const { signer: _signer, trust: _trust, ...unsigned } = identity;
+  return openPeer({
+    ...(o.shape.signing ? identity : unsigned), servers: o.url, name, principal: name,
+    agent: "main", role: "agent", use,
   });
-  for (let i = 0; i < shape.agents; i++) {
+}
+
+function side(p: OpenPeer): Side {
+  return {
+    counts: () => ({ sent: p.transport.sent, bids: p.peer.counters.get("bids") }),
+    async close() {
+      if (process.env.PARLEY_BENCH_COUNTERS) console.error(p.peer.counters.snapshot());
+      await p.close();
+    },
+  };
+}
+
+export async function productHost(o: HostOrder): Promise<Side> {
+  const host = await open(o, `host-${o.host}`, {
+    submitter: false, intake: false, initiator: o.shape.mode === "durable",
+  });
+  for (const name of agentNames(o.shape, o.host)) {
     host.peer.host({
-      name: `a${i}`, slots: 1,
+      name, slots: 1,
       services: [{
         capability: { name: "echo", version: "1.0.0" },
         run: async (run) => ({ output: { length: (run.spec.input as typeof INPUT).words } }),
@@ -29,38 +48,38 @@ export async function loadProduct(mesh: LocalMesh, shape: Shape): Promise<Loaded
     });
   }
   await host.transport.flush();
-  await until(() => host.peer.registry.field("echo", undefined).offering === shape.agents);
-  if (shape.mode === "live") {
-    await until(() => client.peer.registry.field("echo", undefined).offering === shape.agents);
-  }
-  const options = { hints: { durationMs: shape.bids === 2 ? 1 : 1_000 }, timeoutMs: 120_000 };
+  if (o.shape.mode === "durable") await everybody(host, o.shape);
+  return side(host);
+}
+
+export async function productClient(o: Access): Promise<Client> {
+  const live = o.shape.mode === "live";
+  const client = await open(o, "client", { contractor: false, initiator: live, intake: false });
+  if (live) await everybody(client, o.shape);
+  const options = { hints: { durationMs: o.shape.bids === 2 ? 1 : 1_000 }, timeoutMs: 120_000 };
   const desk = client.peer.submitters;
-  const one = async (): Promise<void> => {
-    const task = shape.mode === "durable"
-      ? await desk.submit("echo", INPUT, options)
-      : await desk.call("echo", INPUT, options);
-    await task.result();
-  };
   return {
-    run: (n, inFlight) => pump(n, inFlight, one),
-    counts: () => ({
-      sent: host.transport.sent + client.transport.sent,
-      bids: host.peer.counters.get("bids") + client.peer.counters.get("bids"),
-    }),
-    async close() {
-      if (process.env.PARLEY_BENCH_COUNTERS) {
-        console.error(host.peer.counters.snapshot(), client.peer.counters.snapshot());
-      }
-      await client.close();
-      await host.close();
+    ...side(client),
+    async one() {
+      const task = live
+        ? await desk.call("echo", INPUT, options)
+        : await desk.submit("echo", INPUT, options);
+      await task.result();
     },
   };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const limit = performance.now() + 20_000;
-  while (!condition()) {
-    if (performance.now() > limit) throw new Error("the agents did not all show up in 20 s");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** Resolves once this peer has seen the cards of all agents. */
+function everybody(p: OpenPeer, shape: Shape): Promise<void> {
+  const all = () => p.peer.registry.field("echo", undefined).offering >= shape.agents;
+  return new Promise((resolve, reject) => {
+    if (all()) return resolve();
+    const timer = setTimeout(() => reject(new Error("not all agents came within 60 s")), 60_000);
+    const stop = p.peer.registry.onChange(() => {
+      if (!all()) return;
+      clearTimeout(timer);
+      stop();
+      resolve();
+    });
+  });
 }

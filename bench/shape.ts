@@ -1,4 +1,5 @@
 // What a bench run is made of, the same for the product and for the floor.
+import type { Trust } from "../mesh/nats/identity/account.ts";
 
 export interface Shape {
   mode: "durable" | "live";
@@ -9,6 +10,8 @@ export interface Shape {
   signing: boolean;
   /** Bids per call: 2 or 8 queue groups are asked. */
   bids: 2 | 8;
+  /** Processes that host the agents; the submitter has one more. */
+  hosts: number;
   /** Tasks not counted at the start: compilers and estimates warm up. */
   warmUp: number;
 }
@@ -25,6 +28,31 @@ export interface Outcome {
   /** CPU of the client process and of the server, ms per task. */
   clientCpuMs: number;
   serverCpuMs: number;
+}
+
+/** What a host process is told over its channel. */
+export interface HostOrder {
+  side: "product" | "floor";
+  shape: Shape;
+  /** Number of this host, from 0. */
+  host: number;
+  url: string;
+  jwt: string;
+  seed: string;
+  trust: Trust;
+}
+
+/** What it answers: ready, or its counts on request. */
+export interface HostReport {
+  ready?: true;
+  counts?: { sent: number; bids: number; cpuMs: number };
+}
+
+/** The agents of one host. */
+export function agentNames(shape: Shape, host: number): string[] {
+  const names: string[] = [];
+  for (let i = host; i < shape.agents; i += shape.hosts) names.push(`a${i}`);
+  return names;
 }
 
 export const INPUT = { prompt: "x".repeat(160), words: 30 };

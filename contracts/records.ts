@@ -5,6 +5,11 @@ import { FailureSchema } from "./failure.ts";
 import { BidSchema } from "./contract-net.ts";
 import { ReferenceSchema } from "./spec.ts";
 
+/** A signed award as records embed it: exact bytes of the terms, and the initiator's signature,
+ * both base64url. */
+export const EmbeddedAwardSchema = z.object({ terms: z.string(), sig: z.string() });
+export type EmbeddedAward = z.infer<typeof EmbeddedAwardSchema>;
+
 /** The winner's claim. From here this epoch owns the task. */
 export const ContractSchema = z.object({
   v: z.literal(1),
@@ -17,8 +22,7 @@ export const ContractSchema = z.object({
   initiator: AddressSchema,
   bid: BidSchema.omit({ v: true, kind: true }).partial().optional(),
   leaseMs: z.number(),
-  /** The signed award, base64url: exact bytes of the terms, and the initiator's signature. */
-  award: z.object({ terms: z.string(), sig: z.string() }),
+  award: EmbeddedAwardSchema,
   prev: z.string().max(64),
   at: z.number(),
 });
@@ -48,6 +52,8 @@ export const OutcomeSchema = z.object({
   endedAt: z.number(),
   cost: z.number().nonnegative().optional(),
   retainMs: z.number().nonnegative().optional(),
+  /** A contractor's warrant: without a proven award nobody's result counts (S4). */
+  award: EmbeddedAwardSchema.optional(),
   prev: z.string().max(64),
 });
 export type Outcome = z.infer<typeof OutcomeSchema>;

@@ -40,7 +40,7 @@ export function windowMs(t: InitiatorTask, c: Context): number {
 
 /** Words for a task that found nobody in time. */
 export function expiry(t: InitiatorTask, c: Context): Failure {
-  if (t.phase === "running") return failureOf("E_DEADLINE");
+  if (t.phase === "running" || t.cfp === "") return failureOf("E_DEADLINE");
   if (t.failure !== undefined) {
     return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
   }

@@ -66,6 +66,8 @@ export type Event =
   | { on: "contract"; rev: number; head: string; epoch: number; from: Address }
   | { on: "failure"; rev: number; head: string; epoch: number; failure: Failure }
   | { on: "outcome"; rev: number }
+  /** A record that does not fit: its author had no right to it, or a notice was missed. */
+  | { on: "usurped"; rev: number; head: string }
   | { on: "cancel"; rev: number; head: string; reason: string }
   | { on: "seen"; from: Address }
   | { on: "lost"; epoch: number; why: string }

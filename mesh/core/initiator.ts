@@ -40,6 +40,7 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
     case "contract": return onContract(t, e, c);
     case "failure": return onFailure(t, e, c);
     case "outcome": return close(t, c);
+    case "usurped": return onUsurped(t, e, c);
     case "cancel": return onCancel(t, e, c);
     case "seen":
       if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.now;
@@ -298,12 +299,15 @@ function onDue(t: InitiatorTask, c: Context): void {
       return seek(t, c);
     case "running":
       return watch(t, c);
+    case "waiting":
+      // Before the deadline: the wall clock was set back.
+      return arm(t, Number.POSITIVE_INFINITY, c);
     case "ending":
       t.dueAt = Number.POSITIVE_INFINITY;
-      c.out.push({ do: "reread" });
+      if (!t.live) c.out.push({ do: "reread" });
       return;
-    default:
-      t.dueAt = Number.POSITIVE_INFINITY;
+    case "closed":
+      return;
   }
 }
 
@@ -371,6 +375,12 @@ function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   arm(t, c.now + Math.max(usual * (0.75 + c.draw() / 2), why.afterMs ?? 0), c);
 }
 
+/** A record that does not fit what is known here: its author had no right to write it, or a
+ * notice before it was missed. Only the records can tell; until then nothing rests on it. */
+function onUsurped(t: InitiatorTask, e: Extract<Event, { on: "usurped" }>, c: Context): void {
+  if (e.rev > t.rev && !t.live) c.out.push({ do: "reread" });
+}
+
 function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context): void {
   if (t.phase !== "running") return;
   if (e.epoch !== (t.live ? t.epoch + 1 : t.epoch)) return;
@@ -430,6 +440,11 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
   if (view.cancel !== undefined) {
     withdraw(t, view.cancel.reason, c);
     return end(t, "canceled", failureOf("E_CANCELED", view.cancel.reason || undefined), c);
+  }
+  if (view.contractOpen && view.fenced) {
+    withdraw(t, "fenced", c);
+    t.failure = failureOf("E_FENCED", "a record without authority moved the task");
+    return nextAttempt(t, { ...t.failure, retry: true }, c);
   }
   if (view.contractOpen && t.contractor !== undefined) {
     leaveWaiting(t, c);

@@ -3,8 +3,11 @@
 // Invariants (faults page 3.3)
 //   S2  One terminal record; nothing after it.
 //   S3  Epochs grow by exactly one; one contractor per epoch.
+//   S4  A result counts only from the contractor of the open contract, with his award.
+// A record that is not lawful moves the revision (the server stored it) and nothing else.
 import type {
-  Address, CancelRecord, Contract, FailureRecord, Outcome, RecordKind, Spec, TaskState,
+  Address, AwardTerms, CancelRecord, Contract, FailureRecord, Outcome, RecordKind, Role, Spec,
+  TaskState,
 } from "../../contracts/index.ts";
 
 export interface ReadRecord {
@@ -15,6 +18,12 @@ export interface ReadRecord {
   /** Chain digest of this record. */
   digest: string;
   storedAt: number;
+  /** The author's role; undefined where signing is off. */
+  role?: Role;
+  /** The award that a contract or a result rests on, when it is proven. */
+  terms?: AwardTerms;
+  /** Why this record proves nothing; it still moved the revision. */
+  flaw?: string;
   body: Spec | Contract | FailureRecord | CancelRecord | Outcome | Record<string, unknown>;
 }
 
@@ -30,6 +39,8 @@ export interface TaskView {
   contract: Contract | undefined;
   /** Is the last contract still without failure, cancel or outcome? */
   contractOpen: boolean;
+  /** Did a record that does not count move the revision, so that this contract cannot commit? */
+  fenced: boolean;
   /** The last attempt's failure, when no contract came after it. */
   failure: FailureRecord | undefined;
   cancel: CancelRecord | undefined;
@@ -44,18 +55,70 @@ export interface TaskView {
 export function foldTask(records: readonly ReadRecord[]): TaskView {
   const view: TaskView = {
     state: "submitted", rev: 0, head: "", epoch: 0, spec: undefined, submitter: undefined,
-    contract: undefined, contractOpen: false, failure: undefined, cancel: undefined,
+    contract: undefined, contractOpen: false, fenced: false, failure: undefined, cancel: undefined,
     outcome: undefined, submittedAt: 0, contractAt: undefined, endedAt: undefined, faults: [],
   };
   for (const record of records) {
     if (view.outcome !== undefined) view.faults.push(`S2: ${record.kind} after the outcome`);
     if (record.rev <= view.rev) view.faults.push(`revisions out of order at ${record.kind}`);
-    apply(view, record);
+    const why = record.flaw ?? unlawful(view, record);
+    if (why === undefined) apply(view, record);
+    else refute(view, record, why);
     view.rev = record.rev;
     view.head = record.digest;
   }
   view.state = stateOf(view);
   return view;
+}
+
+function refute(view: TaskView, record: ReadRecord, why: string): void {
+  view.faults.push(`${record.kind} by ${record.from} does not count: ${why}`);
+  view.fenced = view.contractOpen;
+}
+
+/** Roles whose word ends a task that is not theirs. */
+const SUPERVISORS: readonly Role[] = ["initiator", "agent", "admin"];
+
+/** Why this record does not count here; undefined when it does. */
+export function unlawful(view: TaskView, record: ReadRecord): string | undefined {
+  switch (record.kind) {
+    case "contract": {
+      const { epoch } = record.body as Contract;
+      if (record.terms === undefined) return "no proven award";
+      if (record.terms.rev !== view.rev) return "the award names another revision";
+      return epoch === view.epoch + 1 ? undefined : `S3: epoch ${epoch} after ${view.epoch}`;
+    }
+    case "failure": {
+      const { epoch } = record.body as FailureRecord;
+      const mine = view.contractOpen && view.contract?.contractor === record.from;
+      return mine && epoch === view.epoch ? undefined : "not the contractor's";
+    }
+    case "outcome": {
+      const outcome = record.body as Outcome;
+      if (view.outcome !== undefined) return "S2: a second outcome";
+      if (outcome.state !== "completed") {
+        return supervises(record.role) ? undefined : "not an initiator's";
+      }
+      const mine = view.contractOpen && view.contract?.contractor === record.from;
+      return mine && outcome.epoch === view.epoch ? undefined : "S4: not the contractor's";
+    }
+    case "cancel":
+      return mayCancel(record, view.submitter, view.spec?.owner) ? undefined : "not his to cancel";
+    default:
+      return undefined;
+  }
+}
+
+export function supervises(role: Role | undefined): boolean {
+  return role === undefined || SUPERVISORS.includes(role);
+}
+
+/** Submitter, owner and operators may cancel. */
+export function mayCancel(
+  record: ReadRecord, submitter: Address | undefined, owner: string | undefined,
+): boolean {
+  if (record.from === submitter || record.role === "admin") return true;
+  return record.from.slice(0, record.from.indexOf(".")) === owner;
 }
 
 function apply(view: TaskView, record: ReadRecord): void {
@@ -68,11 +131,9 @@ function apply(view: TaskView, record: ReadRecord): void {
       break;
     case "contract": {
       const contract = record.body as Contract;
-      if (contract.epoch !== view.epoch + 1) {
-        view.faults.push(`S3: epoch ${contract.epoch} after ${view.epoch}`);
-      }
       view.contract = contract;
       view.contractOpen = true;
+      view.fenced = false;
       view.epoch = contract.epoch;
       view.failure = undefined;
       view.contractAt = record.storedAt;

@@ -20,15 +20,25 @@ export class Janitor {
   readonly #inbox: string;
   #outstanding = 0;
   #renewAt = 0;
+  readonly #finished: (owner: string, task: string) => Promise<boolean>;
   #tick: { cancel(): void } | undefined;
   #sub: { unsubscribe(): void } | undefined;
   purged = 0;
+  refused = 0;
 
-  constructor(transport: NatsTransport, clock: Clock, log: Log, principal?: string) {
+  /**
+   * @param finished does a proven outcome end this task? Anybody with a contractor's rights can
+   *   store something under an outcome's key; only a sound one may lead to a purge.
+   */
+  constructor(
+    transport: NatsTransport, clock: Clock, log: Log, principal: string,
+    finished: (owner: string, task: string) => Promise<boolean>,
+  ) {
     this.#transport = transport;
+    this.#finished = finished;
     this.#clock = clock;
     this.#log = log;
-    this.#inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+    this.#inbox = createInbox(`_INBOX.${principal}`);
   }
 
   start(): void {
@@ -70,7 +80,14 @@ export class Janitor {
       this.#transport.publish(ack, Buffer.from(`-NAK {"delay":${delay}}`));
       return;
     }
-    this.#purge(key.owner, key.task, ack);
+    this.#finished(key.owner, key.task).then((sound) => {
+      if (sound) return this.#purge(key.owner, key.task, ack);
+      this.refused++;
+      this.#log.warn({ task: key.task }, "an outcome that proves nothing was not acted upon");
+      this.#transport.publish(ack, Buffer.from("+ACK"));
+    }, (error: unknown) => {
+      this.#log.warn({ task: key.task, error: String(error) }, "a task could not be read");
+    });
   }
 
   #purge(owner: string, task: string, ack: string): void {

@@ -33,10 +33,32 @@ function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
 
 export function sealAward(
   terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined,
-): Uint8Array {
+): { message: Uint8Array; terms: Uint8Array } {
   const bytes = msgpackBytes(terms);
   const sig = signer?.sign(awardText(terms, bytes)) ?? NONE;
-  return msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec });
+  return {
+    message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec }), terms: bytes,
+  };
+}
+
+/** Awards that this peer made and that are not settled: known by their exact bytes, so that a
+ * claim that embeds one needs no second proof. */
+export class OwnAwards {
+  #byTask = new Map<string, Map<string, AwardTerms>>();
+
+  add(terms: AwardTerms, bytes: Uint8Array): void {
+    const mine = this.#byTask.get(terms.task) ?? new Map<string, AwardTerms>();
+    mine.set(Buffer.from(bytes).toString("base64url"), terms);
+    this.#byTask.set(terms.task, mine);
+  }
+
+  find(task: string, text: string): AwardTerms | undefined {
+    return this.#byTask.get(task)?.get(text);
+  }
+
+  forget(task: string): void {
+    this.#byTask.delete(task);
+  }
 }
 
 /** Everything that can be checked without asking anybody. */
@@ -64,6 +86,14 @@ export function openAward(
   return {
     terms, termsBytes: message.data.terms, signature: message.data.sig, spec: body.data,
   };
+}
+
+/** The terms inside a record's embedded award; undefined when they are none. */
+export function openTerms(bytes: Uint8Array): AwardTerms | undefined {
+  const inner = decode(bytes, AWARD_LIMITS);
+  if (!inner.ok) return undefined;
+  const parsed = AwardTermsSchema.safeParse(inner.value);
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** Signature and role; to be asked once the sender's key is known. */

@@ -9,7 +9,7 @@ import {
   BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, INLINE_BYTES_MAX, LiveProbeSchema, NONCES_MAX,
   OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
   directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
-  type Address, type Cfp, type Contract, type Failure, type FailureRecord, type Offer,
+  type Address, type Cfp, type Contract, type EmbeddedAward, type Failure, type FailureRecord, type Offer,
   type Outcome, type RefusalReason,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
@@ -24,6 +24,7 @@ import { HostedAgent, type AgentDefinition, type RunResult } from "./hosted-agen
 export interface Running {
   agent: HostedAgent;
   award: OpenAward;
+  embedded: EmbeddedAward;
   /** Revision and digest of the own contract record. */
   rev: number;
   head: string;
@@ -225,6 +226,10 @@ export class Contractors {
       agent, award, rev: 0, head: "", abort: new AbortController(),
       startedAt: this.#d.clock.now(), startedWall: Math.round(this.#d.clock.wall()),
       beatTo: new Set([terms.initiator]), progress: 0, over: false,
+      embedded: {
+        terms: Buffer.from(award.termsBytes).toString("base64url"),
+        sig: Buffer.from(award.signature).toString("base64url"),
+      },
     };
     this.#running.set(terms.task, run);
     if (terms.live) return this.#start(run);
@@ -232,16 +237,12 @@ export class Contractors {
   }
 
   #claim(run: Running): void {
-    const { terms, termsBytes, signature } = run.award;
+    const { terms } = run.award;
     const bid = terms.bids.find((b) => b.from === run.agent.address);
     const contract: Contract = {
       v: 1, kind: "contract", task: terms.task, epoch: terms.epoch, attempt: terms.attempt,
       capability: terms.capability, contractor: run.agent.address, initiator: terms.initiator,
-      leaseMs: terms.leaseMs,
-      award: {
-        terms: Buffer.from(termsBytes).toString("base64url"),
-        sig: Buffer.from(signature).toString("base64url"),
-      },
+      leaseMs: terms.leaseMs, award: run.embedded,
       prev: terms.prev, at: run.startedWall,
     };
     if (bid !== undefined) {
@@ -251,7 +252,7 @@ export class Contractors {
     this.#write(run, "contract", terms.initiator, contract, terms.rev, (result, head) => {
       if (result.ok) {
         run.rev = result.rev;
-        run.head = head;
+        run.head = head();
         return this.#start(run);
       }
       this.#d.counters.add(`claim.${result.fault}`);
@@ -360,6 +361,7 @@ export class Contractors {
         }));
       return;
     }
+    outcome.award = run.embedded;
     const body = outcomeBytes(outcome, output);
     this.#write(run, "outcome", terms.submitter, body, run.rev, (result) => {
       this.#forget(run);

@@ -1,5 +1,6 @@
 // What the parts of one peer share.
 import type { Clock, Ledger, Log, Random, Transport } from "../ports/index.ts";
+import type { OwnAwards } from "./awards.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
@@ -17,4 +18,5 @@ export interface Deps {
   identities: Identities;
   records: Records;
   registry: Registry;
+  ownAwards: OwnAwards;
 }

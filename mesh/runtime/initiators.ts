@@ -14,13 +14,14 @@ import {
   newTask, type Context, type Effect, type Event, type InitiatorTask,
 } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
-import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { foldTask, mayCancel, supervises, type ReadRecord } from "../core/task-view.ts";
 import type { Incoming, Signer, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { msgpackBytes } from "./codec/own.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
+import type { ProvenRecord } from "./records.ts";
 import { digest } from "./signing.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 
@@ -167,27 +168,45 @@ export class Initiators {
   }
 
   /** A record addressed to this initiator, or an outcome that it heard of. */
-  onRecord(record: ReadRecord & { key: { task: string } }): void {
+  onRecord(record: ProvenRecord): void {
     const entry = this.#entries.get(record.key.task);
     if (entry === undefined || entry.t.live) return;
-    const { rev, digest: head, from } = record;
+    const { rev, digest: head } = record;
+    const event = this.#lawful(entry.t, record);
+    if (event !== undefined) return this.#feed(entry, event);
+    this.#d.counters.add(`refused.unlawful.${record.kind}`);
+    this.#feed(entry, { on: "usurped", rev, head });
+  }
+
+  /** What the record means here; undefined when its author had no right to write it. */
+  #lawful(t: InitiatorTask, record: ProvenRecord): Event | undefined {
+    const { rev, digest: head, from, body } = record;
     switch (record.kind) {
       case "contract": {
-        const { epoch } = record.body as { epoch: number };
+        if (record.terms === undefined || record.terms.rev !== t.rev) return undefined;
         this.#d.counters.add("initiator.contracts");
-        return this.#feed(entry, { on: "contract", rev, head, epoch, from });
+        return { on: "contract", rev, head, epoch: record.terms.epoch, from };
       }
       case "failure": {
-        const { epoch, failure } = record.body as { epoch: number; failure: Failure };
-        return this.#feed(entry, { on: "failure", rev, head, epoch, failure });
+        const { epoch, failure } = body as { epoch: number; failure: Failure };
+        if (from !== t.contractor || epoch !== t.epoch) return undefined;
+        return { on: "failure", rev, head, epoch, failure };
       }
-      case "outcome":
-        this.#learn(entry, record.body as Outcome);
-        return this.#feed(entry, { on: "outcome", rev });
+      case "outcome": {
+        const outcome = body as Outcome;
+        const lawful = outcome.state === "completed"
+          ? record.terms !== undefined && from === t.contractor
+          : supervises(record.role);
+        if (!lawful) return undefined;
+        this.#learn(t, outcome);
+        return { on: "outcome", rev };
+      }
       case "cancel": {
-        const { reason } = record.body as { reason: string };
-        return this.#feed(entry, { on: "cancel", rev, head, reason });
+        if (!mayCancel(record, t.submitter, t.owner)) return undefined;
+        return { on: "cancel", rev, head, reason: (body as { reason: string }).reason };
       }
+      default:
+        return undefined;
     }
   }
 
@@ -362,8 +381,9 @@ export class Initiators {
       at: Math.round(this.#d.clock.wall()), nonce: this.#d.random.id(),
     };
     this.#d.counters.add("awards");
-    this.#d.transport.publish(directedSubject("award", to, this.#o.agent),
-      sealAward(terms, entry.specBytes, this.#o.signer));
+    const sealed = sealAward(terms, entry.specBytes, this.#o.signer);
+    if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
+    this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
   }
 
   #probe(entry: Entry, contractor: Address): void {
@@ -444,13 +464,14 @@ export class Initiators {
   #close(entry: Entry): void {
     entry.delivery?.ack();
     this.#calls.delete(entry.t.cfp);
+    this.#d.ownAwards.forget(entry.t.id);
     if (this.#entries.get(entry.t.id) === entry) this.#entries.delete(entry.t.id);
   }
 
-  #learn(entry: Entry, outcome: Outcome): void {
-    const { awarded } = entry.t;
+  #learn(t: InitiatorTask, outcome: Outcome): void {
+    const { awarded } = t;
     if (awarded === undefined || outcome.startedAt === undefined) return;
-    this.calibration.learn(awarded.from, entry.t.spec.capability, awarded.bid.durationMs,
+    this.calibration.learn(awarded.from, t.spec.capability, awarded.bid.durationMs,
       outcome.endedAt - outcome.startedAt, outcome.state === "completed");
   }
 

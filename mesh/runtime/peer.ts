@@ -11,6 +11,8 @@ import type {
   Supervision, Transport, Trust,
 } from "../ports/index.ts";
 import type { Policy } from "../core/policy.ts";
+import { foldTask } from "../core/task-view.ts";
+import { OwnAwards } from "./awards.ts";
 import { sealCard, type SealedCard } from "./cards.ts";
 import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
@@ -84,15 +86,16 @@ export class Peer {
     const inbound = new Inbound(this.counters);
     const identities = new Identities(ports.transport, options.trust, this.counters,
       options.roles.initiator ? (p, a) => ports.cards.get(p, a) : undefined);
+    const ownAwards = new OwnAwards();
     const records = new Records({
       ledger: ports.ledger, clock: ports.clock, random: ports.random, identities, inbound,
-      counters: this.counters,
+      counters: this.counters, ownAwards,
     });
     this.registry = new Registry(options.trust, identities, this.counters);
     this.deps = {
       transport: ports.transport, ledger: ports.ledger, clock: ports.clock, random: ports.random,
       log: ports.log, counters: this.counters, inbound, identities, records,
-      registry: this.registry,
+      registry: this.registry, ownAwards,
     };
     this.initiators = new Initiators(this.deps, {
       agent: this.address, signer: options.signer, policies: new Policies(options.policies),
@@ -303,6 +306,11 @@ export class Peer {
     } catch {
       this.deps.counters.add("look.failed");
     }
+  }
+
+  /** Does a proven outcome end this task? Only for roles that may read the store. */
+  async isFinished(owner: string, task: string): Promise<boolean> {
+    return foldTask(await this.deps.records.read(owner, task)).outcome !== undefined;
   }
 
   /** Watches every record of this principal's own tasks, for the events of its handles. */

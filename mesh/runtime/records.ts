@@ -3,12 +3,13 @@ import { z } from "zod";
 import {
   AUTHORS, CancelRecordSchema, ContractSchema, FailureRecordSchema, OutcomeSchema,
   RECORD_BYTES_MAX, SpecSchema, noticeAgrees, parseRecordKey, parseRecordNotice,
-  parseRecordSubject, recordKey, recordSubject, type RecordKey, type RecordKind,
+  parseRecordSubject, recordKey, recordSubject, type EmbeddedAward, type RecordKey, type RecordKind, type Role,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type {
   Clock, Incoming, Ledger, Random, Signer, SpecDelivery, StoredRecord, WriteResult,
 } from "../ports/index.ts";
+import { openTerms, proveAward, type OwnAwards } from "./awards.ts";
 import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/own.ts";
 import type { Counters } from "./counters.ts";
@@ -34,6 +35,7 @@ export interface RecordsDependencies {
   identities: Identities;
   inbound: Inbound;
   counters: Counters;
+  ownAwards: OwnAwards;
 }
 
 interface Envelope {
@@ -64,28 +66,28 @@ export class Records {
   }
 
   /**
-   * Writes one record, fenced. `done` gets the result and the record's digest (the next `prev`).
+   * Writes one record, fenced. `done` gets the result and the record's digest (the next `prev`),
+   * which is worked out only when somebody asks.
    */
   write(
     key: RecordKey, value: object | Uint8Array, fence: number, signer: Signer | undefined,
-    done: (result: WriteResult, head: string) => void,
+    done: (result: WriteResult, head: () => string) => void,
   ): void {
     const d = this.#d;
     const body = value instanceof Uint8Array ? value : jsonBytes(value);
     if (body.length > RECORD_BYTES_MAX) {
       done({ ok: false, fault: "refused",
-        detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most` }, "");
+        detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most` }, () => "");
       return;
     }
     const at = Math.round(d.clock.wall());
     const id = d.random.id();
     const text = preimage(recordSubject(key), fence, at, id, body);
     const signature = signer === undefined ? undefined : signer.sign(text);
-    const head = digest(text);
     d.ledger.write({
       key, body, guard: fence, id,
       headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
-    }, (result) => done(result, head));
+    }, (result) => done(result, () => digest(text)));
   }
 
   /** A record that the server announced (`mesh.rec.>`). `then` is not called when refused. */
@@ -110,7 +112,11 @@ export class Records {
 
   /** All sound records of a task, in order; unsound ones are counted and left out. */
   async read(owner: string, task: string): Promise<ProvenRecord[]> {
-    const stored = await this.#d.ledger.read(owner, task);
+    return this.prove(await this.#d.ledger.read(owner, task));
+  }
+
+  /** The sound ones among records as stored; the others are counted and left out. */
+  async prove(stored: readonly StoredRecord[]): Promise<ProvenRecord[]> {
     const proven: ProvenRecord[] = [];
     for (const record of stored) {
       const one = await this.#proveStored(record);
@@ -142,16 +148,19 @@ export class Records {
       const headers: Record<string, string> = {
         [SIGNATURE_HEADER]: r.sig, [NONCE_HEADER]: r.nonce, [FENCE_HEADER]: r.fence,
       };
-      const one = await this.#proveStored({
+      proven.push(await this.#proveStored({
         key, rev: r.rev, storedAt: r.at, body: r.body, header: (name) => headers[name],
-      });
-      if (one !== undefined) proven.push(one);
+      }));
     }
     return proven;
   }
 
-  #proveStored(record: StoredRecord): Promise<ProvenRecord | undefined> {
-    return new Promise((resolve) => this.#prove(record, resolve, () => resolve(undefined)));
+  #proveStored(record: StoredRecord): Promise<ProvenRecord> {
+    const { key, rev, storedAt } = record;
+    return new Promise((resolve) => this.#prove(record, resolve, () => resolve({
+      key, kind: key.kind, rev, digest: "", storedAt, body: {}, flaw: "it cannot be proven",
+      from: `${key.fromPrincipal}.${key.fromAgent}`, to: `${key.toPrincipal}.${key.toAgent}`,
+    })));
   }
 
   #prove(
@@ -175,20 +184,54 @@ export class Records {
     const fence = Number(e.header(FENCE_HEADER) ?? "-1");
     const nonce = e.header(NONCE_HEADER) ?? "";
     const text = preimage(recordSubject(e.key), fence, seal.at, nonce, e.body);
-    const finish = () => then({
-      key: e.key, kind: e.key.kind, rev: e.rev, digest: digest(text), storedAt: e.storedAt,
-      from: `${e.key.fromPrincipal}.${e.key.fromAgent}`,
-      to: `${e.key.toPrincipal}.${e.key.toAgent}`,
-      body: body as ReadRecord["body"],
-    });
-    if (!identities.on) return finish();
+    const finish = (role: Role | undefined) => {
+      const record: ProvenRecord = {
+        key: e.key, kind: e.key.kind, rev: e.rev, storedAt: e.storedAt,
+        get digest() {
+          return digest(text);
+        },
+        from: `${e.key.fromPrincipal}.${e.key.fromAgent}`,
+        to: `${e.key.toPrincipal}.${e.key.toAgent}`,
+        body: body as ReadRecord["body"],
+      };
+      if (role !== undefined) record.role = role;
+      const embedded = (body as { award?: EmbeddedAward }).award;
+      if (embedded === undefined) return then(record);
+      this.#proveEmbedded(record, embedded, then);
+    };
+    if (!identities.on) return finish(undefined);
     if (seal.signature.length !== SIGNATURE_BYTES) return refuse("E_SIGNATURE");
     const check = (agent: AgentKey | undefined) => {
       if (agent === undefined) return refuse("E_IDENTITY");
       if (!AUTHORS[e.key.kind].includes(agent.role)) return refuse("E_ROLE");
       if (!identities.verify(agent, text, seal.signature)) return refuse("E_SIGNATURE");
-      finish();
+      finish(agent.role);
     };
     identities.resolve(e.key.fromPrincipal, e.key.fromAgent, check);
+  }
+
+  /** Adds the award that a record rests on, once it is proven to name this task and author. */
+  #proveEmbedded(
+    record: ProvenRecord, embedded: EmbeddedAward, then: (record: ProvenRecord) => void,
+  ): void {
+    const { identities, ownAwards, counters } = this.#d;
+    const termsBytes = Buffer.from(embedded.terms, "base64url");
+    const own = ownAwards.find(record.key.task, embedded.terms);
+    const terms = own ?? openTerms(termsBytes);
+    const { epoch } = record.body as { epoch?: number };
+    const fits = terms !== undefined && terms.task === record.key.task &&
+      terms.owner === record.key.owner && terms.contractor === record.from &&
+      terms.epoch === epoch;
+    const settle = (proven: boolean) => {
+      if (proven && terms !== undefined) record.terms = terms;
+      else counters.add(`refused.embedded.${record.kind}`);
+      then(record);
+    };
+    if (!fits || own !== undefined || !identities.on) return settle(fits);
+    const [principal, agent] = terms.initiator.split(".") as [string, string];
+    const signature = Buffer.from(embedded.sig, "base64url");
+    identities.resolve(principal, agent, (key) => settle(
+      key !== undefined && proveAward({ terms, termsBytes, signature }, key, identities) ===
+        undefined));
   }
 }

@@ -92,7 +92,7 @@ export class Submitters {
     return new Promise((resolve, reject) => {
       this.#d.records.write(this.#specKey(spec), spec, 0, this.#o.signer, (result, head) => {
         if (result.ok) {
-          tracker.stored(result.rev, head);
+          tracker.stored(result.rev, head());
           return resolve();
         }
         if (result.fault === "conflict") {

@@ -2,7 +2,7 @@
 import {
   ParleyError, type Address, type Outcome, type Progress, type RecordKey, type TaskState,
 } from "../../contracts/index.ts";
-import type { ReadRecord } from "../core/task-view.ts";
+import { supervises, type ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
 
@@ -73,13 +73,20 @@ export class Tracker {
   }
 
   onRecord(record: ReadRecord): void {
-    if (this.#told.has(record.rev)) return;
+    if (record.flaw !== undefined || this.#told.has(record.rev)) return;
     this.#told.add(record.rev);
+    if (record.kind === "outcome") {
+      const outcome = record.body as Outcome;
+      // A result without a proven award is nobody's (S4); other ends are an initiator's word.
+      const lawful = outcome.state === "completed"
+        ? record.terms !== undefined
+        : supervises(record.role);
+      return lawful ? this.end(outcome, record.rev) : undefined;
+    }
     if (record.rev > this.rev) {
       this.rev = record.rev;
       this.head = record.digest;
     }
-    if (record.kind === "outcome") return this.end(record.body as Outcome, record.rev);
     if (record.kind === "contract") {
       const { epoch, contractor } = record.body as { epoch: number; contractor: Address };
       return this.#state("running", epoch, contractor, record.rev);

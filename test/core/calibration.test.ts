@@ -4,7 +4,7 @@ import { Calibration } from "../../mesh/core/calibration.ts";
 
 const CAP = "ocr";
 
-function after(contracts: number, claimedMs: number, actualMs: number, good = true): Calibration {
+function taught(contracts: number, claimedMs: number, actualMs: number, good = true): Calibration {
   const c = new Calibration();
   for (let i = 0; i < contracts; i++) c.learn("liar.a", CAP, claimedMs, actualMs, good);
   return c;
@@ -20,7 +20,7 @@ describe("duration", () => {
 
   test("a liar's next bids are discounted, more with every contract", () => {
     const beliefs = [1, 3, 10, 30].map(
-      (n) => after(n, 10, 100).believe("liar.a", CAP, 10, 1).durationMs,
+      (n) => taught(n, 10, 100).believe("liar.a", CAP, 10, 1).durationMs,
     );
     expect(beliefs).toEqual([...beliefs].sort((a, b) => a - b));
     expect(beliefs[0]).toBeGreaterThan(15);
@@ -29,23 +29,23 @@ describe("duration", () => {
 
   test("a steady lie pays nothing in the end: the truth is believed", () => {
     for (const lie of [2, 10, 50]) {
-      const believed = after(60, 100 / lie, 100).believe("liar.a", CAP, 100 / lie, 1).durationMs;
+      const believed = taught(60, 100 / lie, 100).believe("liar.a", CAP, 100 / lie, 1).durationMs;
       expect(believed).toBeGreaterThan(98);
       expect(believed).toBeLessThanOrEqual(100.001);
     }
   });
 
   test("a newcomer is not branded by one piece of bad luck", () => {
-    const once = after(1, 10, 100).believe("liar.a", CAP, 10, 1).durationMs;
+    const once = taught(1, 10, 100).believe("liar.a", CAP, 10, 1).durationMs;
     expect(once).toBeLessThan(20);
   });
 
   test("who over-claims looks faster again, so caution does not cost him", () => {
-    expect(after(10, 100, 50).believe("liar.a", CAP, 100, 1).durationMs).toBeLessThan(70);
+    expect(taught(10, 100, 50).believe("liar.a", CAP, 100, 1).durationMs).toBeLessThan(70);
   });
 
   test("he can mend his ways: twenty honest contracts outweigh twenty false ones", () => {
-    const c = after(20, 10, 100);
+    const c = taught(20, 10, 100);
     const before = c.believe("liar.a", CAP, 10, 1).durationMs;
     for (let i = 0; i < 20; i++) c.learn("liar.a", CAP, 100, 100, true);
     const mended = c.believe("liar.a", CAP, 10, 1).durationMs;
@@ -54,15 +54,15 @@ describe("duration", () => {
   });
 
   test("one absurd outlier counts as a hundredfold at most", () => {
-    const c = after(1, 1, 1e12);
+    const c = taught(1, 1, 1e12);
     expect(c.believe("liar.a", CAP, 1, 1).durationMs).toBeLessThan(100);
   });
 });
 
 describe("confidence", () => {
   test("failures bring it below the claim, successes never above it", () => {
-    expect(after(5, 10, 10, false).believe("liar.a", CAP, 10, 0.99).confidence).toBeLessThan(0.5);
-    expect(after(50, 10, 10).believe("liar.a", CAP, 10, 0.7).confidence).toBe(0.7);
+    expect(taught(5, 10, 10, false).believe("liar.a", CAP, 10, 0.99).confidence).toBeLessThan(0.5);
+    expect(taught(50, 10, 10).believe("liar.a", CAP, 10, 0.7).confidence).toBe(0.7);
   });
 
   test("one failure of a newcomer leaves him in the race", () => {
@@ -75,14 +75,14 @@ describe("confidence", () => {
   });
 
   test("recovers after failures", () => {
-    const c = after(5, 10, 10, false);
+    const c = taught(5, 10, 10, false);
     for (let i = 0; i < 30; i++) c.learn("liar.a", CAP, 10, 10, true);
     expect(c.believe("liar.a", CAP, 10, 0.99).confidence).toBeGreaterThan(0.9);
   });
 });
 
 test("agents and capabilities are kept apart", () => {
-  const c = after(20, 10, 100);
+  const c = taught(20, 10, 100);
   expect(c.believe("liar.a", "other", 10, 1).durationMs).toBe(10);
   expect(c.believe("liar.b", CAP, 10, 1).durationMs).toBe(10);
 });

@@ -12,5 +12,6 @@ export function jsonBytes(value: object): Uint8Array {
 }
 
 export function msgpackBytes(value: object): Uint8Array {
-  return Uint8Array.prototype.slice.call(packr.pack(value, RESET_BUFFER_MODE));
+  // Out of the shared pool: an exact allocation of its own would cost more than the packing.
+  return Buffer.from(packr.pack(value, RESET_BUFFER_MODE));
 }

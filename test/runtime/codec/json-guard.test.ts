@@ -79,6 +79,14 @@ describe("agreement with JSON.parse", () => {
     FUZZ_MS_MAX,
   );
 
+  it("holds for each of the 256 bytes, in a string and outside", () => {
+    for (let byte = 0; byte < 256; byte++) {
+      expectAgreement(Uint8Array.of(0x22, byte, 0x22));
+      expectAgreement(Uint8Array.of(0x22, 0x5c, byte, 0x22));
+      expectAgreement(Uint8Array.of(0x5b, byte, 0x5d));
+    }
+  });
+
   it("holds for every prefix of a document", () => {
     const whole = bytesOf('{"a":[1,-2.5e3,true,false,null,"\\u00e9é\\ud83d\\ude00"],"b":{}} ');
     for (let length = 0; length <= whole.length; length++) {
@@ -136,6 +144,16 @@ describe("keys", () => {
     );
   });
 
+  it("remembers the keys of an object over those of the objects inside it", () => {
+    for (let count = 1; count <= 40; count++) {
+      const members = Array.from({ length: count }, (_, i) => `"k${i}":{"i":0,"j":{"k0":0}}`);
+      expect(verdict(`{${members.join(",")}}`)).toBe("ok");
+      for (let i = 0; i < count; i++) {
+        expect(verdict(`{${members.join(",")},"k${i}":0}`)).toBe("duplicate_key");
+      }
+    }
+  });
+
   it("lets different objects use the same key", () => {
     expect(verdict('{"a":{"a":[{"a":1},{"a":2}]},"b":{"a":3}}')).toBe("ok");
     const wide = `{${Array.from({ length: 40 }, (_, i) => `"k${i}":0`).join(",")}}`;
@@ -185,13 +203,23 @@ describe("limits", () => {
     expect(verdict(deep, { ...CONTROL_LIMITS, depthMax: 201 })).toBe("ok");
   });
 
+  it("checks the UTF-8 of a document once, however many strings it has", () => {
+    const bytes = bytesOf(`[${'"é",'.repeat(170_000)}0]`);
+    const startedAt = performance.now();
+    expect(guardJson(bytes, RECORD_LIMITS).refusal).toBeUndefined();
+    expect(performance.now() - startedAt).toBeLessThan(1_000); // ten times as much per string
+  });
+
   it("refuses a million open brackets or braces at once", () => {
     const limits = { ...RECORD_LIMITS, bytesMax: 16_777_216 };
     const nests = [bytesOf("[".repeat(1_000_000)), bytesOf('{"a":'.repeat(1_000_000))];
     for (const nest of nests) {
-      const startedAt = performance.now();
-      expect(guardJson(nest, limits).refusal?.code).toBe("too_deep");
-      expect(performance.now() - startedAt).toBeLessThan(50);
+      const timesMs = [1, 2, 3].map(() => {
+        const startedAt = performance.now();
+        expect(guardJson(nest, limits).refusal?.code).toBe("too_deep");
+        return performance.now() - startedAt;
+      });
+      expect(Math.min(...timesMs)).toBeLessThan(5);
     }
   });
 });

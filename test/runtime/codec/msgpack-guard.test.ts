@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { unpack } from "msgpackr";
 import { describe, expect, it } from "vitest";
-import { encodeMsgpack } from "../../../mesh/runtime/codec/codec.ts";
+import { decode, encodeMsgpack } from "../../../mesh/runtime/codec/codec.ts";
 import {
   CONTROL_LIMITS,
   type DecodeFault,
@@ -82,6 +82,7 @@ describe("what is accepted", () => {
         const bytes = emit(value, () => stream.next().value);
         expect(verdict(bytes)).toBe("ok");
         expect(readMsgpack(bytes)).toEqual(value);
+        expect(decode(bytes, CONTROL_LIMITS)).toEqual({ ok: true, format: "msgpack", value });
       }),
     );
   });
@@ -108,6 +109,7 @@ describe("what is accepted", () => {
   ])("%s", (digits, expected) => {
     expect(verdict(hex(digits))).toBe("ok");
     expect(readMsgpack(hex(digits))).toEqual({ a: expected });
+    expect(decode(hex(digits), CONTROL_LIMITS)).toMatchObject({ value: { a: expected } });
   });
 });
 
@@ -212,9 +214,12 @@ describe("what is refused", () => {
     const maps = Buffer.alloc(3_000_000, hex("81a161"));
     const arrays = Buffer.alloc(1_000_000, 0x91);
     for (const nest of [maps, arrays]) {
-      const startedAt = performance.now();
-      expect(verdict(nest, limits)).toBe("too_deep");
-      expect(performance.now() - startedAt).toBeLessThan(50);
+      const timesMs = [1, 2, 3].map(() => {
+        const startedAt = performance.now();
+        expect(verdict(nest, limits)).toBe("too_deep");
+        return performance.now() - startedAt;
+      });
+      expect(Math.min(...timesMs)).toBeLessThan(5);
     }
   });
 

@@ -1,0 +1,138 @@
+// What a handler gets beside its input.
+import { ParleyError, PROGRESS_BYTES_MAX } from "../contracts/index.ts";
+import type { Run, RunResult } from "../mesh/index.ts";
+import type { Log } from "../mesh/ports/index.ts";
+import {
+  type Capability, type HandlerInputOf, type HandlerOutputOf, type InputOf, type OutputOf,
+} from "./capability.ts";
+import type { TaskHandle } from "./handle.ts";
+import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
+import { Purse } from "./purse.ts";
+import { validate } from "./standard-schema.ts";
+
+export interface TaskContext<Input = unknown> {
+  readonly task: string;
+  /** Number of the contract under which this runs; a resource may fence by it. */
+  readonly epoch: number;
+  /** Counted from 1. */
+  readonly attempt: number;
+  readonly input: Input;
+  /** Aborted when the task is canceled, expires, or went to somebody else: stop working. */
+  readonly signal: AbortSignal;
+  /** Absolute, ms since the epoch. */
+  readonly deadline: number;
+  readonly log: Log;
+  /** Tells the submitter how far it is. @param done 0 to 1 @param note for people */
+  progress(done?: number, note?: string): void;
+  /** Sends a piece of the output ahead; pieces arrive in order or not at all. */
+  partial(value: unknown): void;
+  /** Adds to what this attempt cost. Said nothing, it costs what the bid asked for. */
+  cost(amount: number): void;
+  /** What is left of the task's budget; undefined when it has none. */
+  readonly budgetLeft: number | undefined;
+  /** A live sub-task: at most this task's deadline and budget, canceled with it. */
+  call<C extends Capability>(
+    capability: C, input: InputOf<C>, options?: CallOptions,
+  ): Promise<OutputOf<C>>;
+  /** A durable sub-task for the same owner: at most this deadline and budget, canceled with it. */
+  submit<C extends Capability>(
+    capability: C, input: InputOf<C>, options?: SubmitOptions,
+  ): Promise<TaskHandle<OutputOf<C>>>;
+}
+
+export type Handler<C extends Capability> = (
+  input: HandlerInputOf<C>,
+  context: TaskContext<HandlerInputOf<C>>,
+) => HandlerOutputOf<C> | Promise<HandlerOutputOf<C>>;
+
+/** A task made inside another: what it inherits and how it is paid. */
+export interface SubTask {
+  from: Inheritance;
+  purse: Purse;
+  signal: AbortSignal;
+}
+
+/** How the mesh makes sub-tasks; see mesh.ts. */
+export interface SubTasks {
+  call<C extends Capability>(
+    capability: C, input: InputOf<C>, options: CallOptions, parent: SubTask,
+  ): Promise<OutputOf<C>>;
+  submit<C extends Capability>(
+    capability: C, input: InputOf<C>, options: SubmitOptions, parent: SubTask,
+  ): Promise<TaskHandle<OutputOf<C>>>;
+}
+
+/** Longest timer of the platform, ms: beyond it they fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const NOTE_LENGTH_MAX = 4096;
+
+/** Runs one contract: input checked, handler run, output checked. */
+export async function runHandler<C extends Capability>(
+  capability: C, handler: Handler<C>, run: Run, contractor: string, mesh: SubTasks, log: Log,
+): Promise<RunResult> {
+  const input = await validate(capability.input, run.input, "E_INPUT",
+    `the input of ${capability.name}`);
+  const purse = new Purse(run.spec.budget);
+  const limit = deadlineSignal(run);
+  try {
+    const output: unknown = await handler(input, contextOf(
+      run, input, contractor, purse, limit.signal, mesh,
+      log.child({ task: run.spec.task, epoch: run.epoch, capability: capability.name })));
+    // What the handler gave is what travels; the caller's side applies the schema once more.
+    await validate(capability.output, output, "E_OUTPUT", `what the handler of ` +
+      `${capability.name} gave back`);
+    const cost = purse.total(run.price);
+    return cost === undefined ? { output } : { output, cost };
+  } finally {
+    limit.clear();
+  }
+}
+
+/** The contract's own signal, and the deadline, since notice of it may be lost. */
+function deadlineSignal(run: Run): { signal: AbortSignal; clear(): void } {
+  const leftMs = run.spec.deadline - Date.now();
+  if (leftMs > TIMER_MS_MAX) return { signal: run.signal, clear: () => undefined };
+  const expiry = new AbortController();
+  const timer = setTimeout(() => expiry.abort(new ParleyError("E_DEADLINE")), Math.max(0, leftMs));
+  timer.unref();
+  return {
+    signal: AbortSignal.any([run.signal, expiry.signal]),
+    clear: () => clearTimeout(timer),
+  };
+}
+
+function contextOf<Input>(
+  run: Run, input: Input, contractor: string, purse: Purse, signal: AbortSignal, mesh: SubTasks,
+  log: Log,
+): TaskContext<Input> {
+  const { spec, epoch, attempt, live } = run;
+  const parent: SubTask = { from: { spec, epoch, contractor, live }, purse, signal };
+  return {
+    task: spec.task, epoch, attempt, input, signal, deadline: spec.deadline, log,
+    progress: (done, note) => run.progress({
+      ...(done === undefined || Number.isNaN(done)
+        ? {}
+        : { done: Math.min(1, Math.max(0, done)) }),
+      ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX) }),
+    }),
+    partial: (value) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value) ?? "");
+      if (bytes > PROGRESS_BYTES_MAX) {
+        throw new ParleyError("E_TOO_LARGE", `a partial output of ${bytes} bytes; send pieces ` +
+          `of ${PROGRESS_BYTES_MAX} at most`);
+      }
+      run.progress({ partial: value });
+    },
+    cost: (amount) => {
+      if (!(amount >= 0 && Number.isFinite(amount))) {
+        throw new ParleyError("E_SCHEMA", `a cost must be 0 or more, not ${amount}`);
+      }
+      purse.spend(amount);
+    },
+    get budgetLeft() {
+      return purse.left;
+    },
+    call: (capability, value, options = {}) => mesh.call(capability, value, options, parent),
+    submit: (capability, value, options = {}) => mesh.submit(capability, value, options, parent),
+  };
+}

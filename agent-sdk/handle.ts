@@ -1,0 +1,60 @@
+// A submitted task as its submitter holds it. The task itself belongs to the mesh: losing the
+// handle, or the process, ends nothing.
+import type { Outcome } from "../contracts/index.ts";
+import type { TaskEvent, Tracker } from "../mesh/index.ts";
+import type { Log } from "../mesh/ports/index.ts";
+import { type Capability, type OutputOf } from "./capability.ts";
+import { validate } from "./standard-schema.ts";
+
+export interface TaskHandle<Output = unknown> {
+  readonly task: string;
+  /** The principal on whose behalf the whole tree of tasks runs. */
+  readonly owner: string;
+  /**
+   * The validated output. Any other end is thrown as a ParleyError with the failure's code.
+   * `signal` ends the waiting only; see `cancel`.
+   */
+  result(signal?: AbortSignal): Promise<Output>;
+  /** The terminal record, whatever its state; `signal` ends the waiting only. */
+  outcome(signal?: AbortSignal): Promise<Outcome>;
+  /** States, failed attempts, progress and partial output, up to the end. */
+  events(): AsyncGenerator<TaskEvent, void, undefined>;
+  /** Stops the task wherever it is; resolves at its end, also when it ended otherwise. */
+  cancel(reason?: string): Promise<void>;
+}
+
+/** @param watch makes sure that the records of own tasks arrive; undefined for live calls */
+export function handleOf<C extends Capability>(
+  capability: C,
+  tracker: Tracker,
+  watch?: () => void,
+): TaskHandle<OutputOf<C>> {
+  return {
+    task: tracker.task,
+    owner: tracker.owner,
+    async result(signal) {
+      const output = await tracker.result(signal);
+      return validate(capability.output, output, "E_OUTPUT", `the result of ${capability.name}`);
+    },
+    outcome: (signal) => tracker.outcome(signal),
+    async *events() {
+      watch?.();
+      yield* tracker.events(watch !== undefined);
+    },
+    cancel: (reason) => tracker.cancel(reason),
+  };
+}
+
+/** Cancels the task when the signal is aborted, until its end. */
+export function cancelOn(signal: AbortSignal | undefined, tracker: Tracker, log: Log): void {
+  if (signal === undefined) return;
+  const abort = () => {
+    const { reason } = signal;
+    tracker.cancel(reason instanceof Error ? reason.message : String(reason)).catch(
+      (error: unknown) => log.warn({ task: tracker.task, error: String(error) },
+        "the task could not be canceled; it ends by itself or at its deadline"));
+  };
+  if (signal.aborted) return abort();
+  signal.addEventListener("abort", abort, { once: true });
+  tracker.onEnd(() => signal.removeEventListener("abort", abort));
+}

@@ -1,0 +1,336 @@
+// The mesh as one process sees it: serves capabilities under one address, calls and submits.
+import {
+  ParleyError, type Address, type AgentCard, type Attributes, type Requirements, type Role,
+} from "../contracts/index.ts";
+import {
+  openPeer, type BidTerms, type OpenOptions, type OpenPeer, type Policy, type Service,
+} from "../mesh/index.ts";
+import type { Log } from "../mesh/ports/index.ts";
+import {
+  announced, checkTerms, type Capability, type InputOf, type OutputOf, type ServeTerms,
+} from "./capability.ts";
+import { runHandler, type Handler, type SubTask, type SubTasks } from "./context.ts";
+import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
+import { rejoin, type Access } from "./nats.ts";
+import { inherit, taskOptions, type CallOptions, type SubmitOptions } from "./options.ts";
+import { validate } from "./standard-schema.ts";
+
+export interface ServeOptions extends ServeTerms {
+  /**
+   * The agent's own bid for a call: terms that replace the usual ones, or undefined for none.
+   * Called for every call for proposals, so it must be quick and may not wait.
+   */
+  bid?: Service["bid"] | ((...args: Parameters<NonNullable<Service["bid"]>>) =>
+    Partial<BidTerms> | undefined);
+}
+
+export interface MeshOptions {
+  name: string;
+  /** Second token of the address; unique among the processes of one principal. */
+  agent: string;
+  log: Log;
+  description?: string;
+  /** Tasks at a time over all capabilities; without it each capability has its own slots. */
+  slots?: number;
+  attributes?: Attributes;
+  policies?: Readonly<Record<string, Policy>>;
+  roles?: NonNullable<OpenOptions["use"]>;
+  tuning?: Pick<OpenOptions, "silenceMs" | "shortTaskMs" | "cardTtlS" | "seed">;
+}
+
+export interface AgentQuery {
+  capability?: Capability | string;
+  requires?: Requirements;
+}
+
+const MAY: Readonly<Record<"serve" | "call" | "submit" | "agents", readonly Role[]>> = {
+  serve: ["contractor", "agent", "admin"],
+  call: ["submitter", "initiator", "agent", "admin"],
+  submit: ["submitter", "contractor", "agent", "admin"],
+  agents: ["initiator", "agent", "admin"],
+};
+
+/** Time for what runs to end, ms, before it is aborted and offered to others. */
+const DRAIN_MS = 25_000;
+/** A call that nobody could answer is mentioned in the log after this, ms. */
+const MENTION_MS = 3_000;
+const SLOTS_MAX = 10_000;
+
+export class Mesh implements AsyncDisposable {
+  readonly #access: Access;
+  readonly #o: MeshOptions;
+  readonly #subTasks: SubTasks;
+  /** Slots of each capability that is served, or about to be. */
+  #served = new Map<string, number>();
+  #hosted: ReturnType<OpenPeer["peer"]["host"]> | undefined;
+  #opening: Promise<OpenPeer> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+  #onClosed: (() => void)[] = [];
+
+  /** Use `join`. */
+  constructor(access: Access, options: MeshOptions) {
+    this.#access = access;
+    this.#o = options;
+    this.#subTasks = {
+      call: (capability, input, o, parent) => this.#call(capability, input, o, parent),
+      submit: (capability, input, o, parent) => this.#submit(capability, input, o, parent),
+    };
+  }
+
+  /** `<principal>.<agent>`: what `to` names. */
+  get address(): Address {
+    return `${this.#access.principal}.${this.#o.agent}`;
+  }
+
+  get principal(): string {
+    return this.#access.principal;
+  }
+
+  /** What is counted here: messages, bids, refusals by reason; empty before the first use. */
+  async counters(): Promise<Record<string, number>> {
+    return this.#opening === undefined ? {} : (await this.#opening).peer.counters.snapshot();
+  }
+
+  /** Connects, which `serve`, `call` and the rest do by themselves. */
+  async open(): Promise<void> {
+    await this.#ready();
+  }
+
+  /**
+   * Offers a capability. Resolved: callers reach it from now on.
+   * @throws ParleyError E_PERMISSION or E_ROLE when the credentials do not cover it.
+   */
+  async serve<C extends Capability>(
+    capability: C, handler: Handler<C>, options: ServeOptions = {},
+  ): Promise<void> {
+    this.#may("serve");
+    const { name } = capability;
+    const slots = options.slots ?? 1;
+    checkTerms(name, options);
+    checkSlots(name, slots);
+    if (this.#served.has(name)) {
+      throw new ParleyError("E_SCHEMA", `this agent serves ${name} already; one handler each`);
+    }
+    this.#served.set(name, slots);
+    try {
+      const open = await this.#covering(name);
+      const shared = this.#o.slots !== undefined && options.slots === undefined;
+      this.#host(open, {
+        capability: announced(capability, { ...options, ...(shared ? {} : { slots }) }),
+        ...(options.bid === undefined ? {} : { bid: options.bid as Service["bid"] & object }),
+        run: (run) =>
+          runHandler(capability, handler, run, this.address, this.#subTasks, this.#o.log),
+      });
+      await open.transport.flush();
+    } catch (error) {
+      this.#served.delete(name);
+      throw error;
+    }
+  }
+
+  #host(open: OpenPeer, service: Service): void {
+    const total = this.#o.slots ?? [...this.#served.values()].reduce((sum, n) => sum + n, 0);
+    if (this.#hosted !== undefined) {
+      this.#hosted.serve(service, total);
+      return open.peer.announce(this.#hosted);
+    }
+    const { description, attributes, agent } = this.#o;
+    this.#hosted = open.peer.host({
+      name: agent, slots: total, services: [service],
+      ...(description === undefined ? {} : { description }),
+      ...(attributes === undefined ? {} : { attributes }),
+    });
+  }
+
+  /**
+   * A live call: put out to tender, nothing stored. Gives the validated output.
+   * @throws ParleyError with the failure's code; the signal's reason when aborted.
+   */
+  call<C extends Capability>(
+    capability: C, input: InputOf<C>, options: CallOptions = {},
+  ): Promise<OutputOf<C>> {
+    return this.#call(capability, input, options, undefined);
+  }
+
+  /** A durable task: resolved once it is stored; from then on the mesh finishes it. */
+  submit<C extends Capability>(
+    capability: C, input: InputOf<C>, options: SubmitOptions = {},
+  ): Promise<TaskHandle<OutputOf<C>>> {
+    return this.#submit(capability, input, options, undefined);
+  }
+
+  async #call<C extends Capability>(
+    capability: C, input: InputOf<C>, options: CallOptions, parent: SubTask | undefined,
+  ): Promise<OutputOf<C>> {
+    const { tracker, signal, open } = await this.#begin("call", capability, input, options, parent);
+    const { onEvent } = options;
+    if (onEvent !== undefined) void this.#tell(tracker, onEvent);
+    const mention = setTimeout(() => {
+      const { peer } = open;
+      if (!peer.options.roles.initiator) return;
+      if (peer.registry.field(capability.name, undefined).offering > 0) return;
+      this.#o.log.warn({ capability: capability.name, task: tracker.task },
+        "no agent offers this capability so far; the call waits for one until its deadline");
+    }, MENTION_MS);
+    mention.unref();
+    try {
+      return await handleOf(capability, tracker).result(signal);
+    } finally {
+      clearTimeout(mention);
+    }
+  }
+
+  async #submit<C extends Capability>(
+    capability: C, input: InputOf<C>, options: SubmitOptions, parent: SubTask | undefined,
+  ): Promise<TaskHandle<OutputOf<C>>> {
+    const { tracker, open } = await this.#begin("submit", capability, input, options, parent);
+    return handleOf(capability, tracker, () => open.peer.watchOwn());
+  }
+
+  async #begin<C extends Capability>(
+    how: "call" | "submit", capability: C, input: InputOf<C>,
+    options: CallOptions & SubmitOptions, parent: SubTask | undefined,
+  ) {
+    this.#may(how);
+    const signals = [options.signal, parent?.signal].filter((s) => s !== undefined);
+    const signal = signals.length < 2 ? signals[0] : AbortSignal.any(signals);
+    signal?.throwIfAborted();
+    const told = taskOptions(options, Date.now());
+    await validate(capability.input, input, "E_INPUT", `the input of ${capability.name}`);
+    const open = await this.#ready();
+    const grant = parent?.purse.promise(options.budget);
+    if (grant?.budget !== undefined) told.budget = grant.budget;
+    told.version = capability.version;
+    const task = parent === undefined ? told : inherit(told, parent.from);
+    try {
+      const tracker = await open.peer.submitters[how](capability.name, input, task);
+      if (grant !== undefined) {
+        tracker.outcome().then((o) => grant.settle(o.cost ?? 0), () => grant.settle(0));
+      }
+      cancelOn(signal, tracker, this.#o.log);
+      return { tracker, signal, open };
+    } catch (error) {
+      grant?.settle(0);
+      throw asInputError(error, capability.name);
+    }
+  }
+
+  async #tell(
+    tracker: Awaited<ReturnType<OpenPeer["peer"]["submitters"]["call"]>>,
+    onEvent: NonNullable<CallOptions["onEvent"]>,
+  ): Promise<void> {
+    try {
+      for await (const event of tracker.events()) onEvent(event);
+    } catch (error) {
+      this.#o.log.error({ task: tracker.task, error: String(error) }, "onEvent threw");
+    }
+  }
+
+  /** Agents that serve something, as this peer's registry knows them now. */
+  async agents(query: AgentQuery = {}): Promise<AgentCard[]> {
+    this.#may("agents");
+    const { registry } = (await this.#ready()).peer;
+    const { capability, requires } = query;
+    if (capability !== undefined) {
+      return registry.find(typeof capability === "string" ? capability : capability.name, requires);
+    }
+    const names = [...registry.capabilities().keys()];
+    return [...new Set(names.flatMap((name) => registry.find(name, requires)))];
+  }
+
+  /**
+   * Leaves the mesh: no more tasks are taken, what runs may end, then the connection is closed.
+   * @param graceMs what still runs after this is aborted and goes to others
+   */
+  drain(graceMs = DRAIN_MS): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  /** Leaves at once: what runs is aborted and goes to others. A drain under way goes on. */
+  close(): Promise<void> {
+    return this.drain(0);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  onClosed(run: () => void): void {
+    this.#onClosed.push(run);
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    try {
+      const open = await this.#opening?.catch(() => undefined);
+      await open?.close(graceMs);
+    } finally {
+      for (const run of this.#onClosed.splice(0)) run();
+    }
+  }
+
+  #may(what: keyof typeof MAY): void {
+    if (this.#closing !== undefined && what === "serve") this.#gone();
+    const { role, principal } = this.#access;
+    if (MAY[what].includes(role)) return;
+    throw new ParleyError("E_ROLE", `"${principal}" has the role ${role}, which may not ${what}; ` +
+      `roles that may: ${MAY[what].join(", ")} (parley identity add NAME --role …)`);
+  }
+
+  #gone(): never {
+    throw new ParleyError("E_DRAINING", "this agent left the mesh: join again");
+  }
+
+  #ready(): Promise<OpenPeer> {
+    if (this.#opening === undefined) {
+      if (this.#closing !== undefined) this.#gone();
+      const opening = this.#connect();
+      this.#opening = opening;
+      opening.catch(() => {
+        this.#opening = undefined;
+      });
+    }
+    return this.#opening;
+  }
+
+  #connect(): Promise<OpenPeer> {
+    const { name, agent, log, roles, policies, tuning } = this.#o;
+    return openPeer({
+      ...this.#access.connection(), name, principal: this.#access.principal, agent,
+      role: this.#access.role, log, ...tuning,
+      ...(roles === undefined ? {} : { use: roles }),
+      ...(policies === undefined ? {} : { policies }),
+    });
+  }
+
+  /** A connection whose permissions cover the capability; one change of identity at a time. */
+  #covering(name: string): Promise<OpenPeer> {
+    const turn = this.#turn.then(async () => {
+      const has = this.#access.capabilities;
+      if (!has.includes(name)) {
+        // What others are about to serve comes along, so that one reconnect does for all.
+        await this.#access.grow(this.#access.grows ? [...this.#served.keys()] : [name]);
+        if (this.#opening !== undefined) {
+          await rejoin(await this.#opening, this.#access.connection().jwt);
+        }
+      }
+      return this.#ready();
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+function checkSlots(name: string, slots: number): void {
+  if (Number.isInteger(slots) && slots >= 1 && slots <= SLOTS_MAX) return;
+  throw new ParleyError("E_SCHEMA", `slots of ${name} must be 1 to ${SLOTS_MAX}, not ${slots}`);
+}
+
+/** What cannot be written as JSON is the caller's mistake, and is said in his words. */
+function asInputError(error: unknown, capability: string): unknown {
+  if (error instanceof ParleyError || !(error instanceof Error)) return error;
+  if (error.name !== "EncodeError" && !(error instanceof TypeError)) return error;
+  return new ParleyError("E_INPUT", `the input of ${capability} is not JSON: ${error.message}`,
+    { cause: error });
+}

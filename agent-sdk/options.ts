@@ -1,0 +1,81 @@
+// What a caller may say about one task, checked before it is sent: a spec that no initiator can
+// read would never get an outcome.
+import {
+  DEADLINE_MS_MAX, isToken, ParleyError, SpecSchema, tokenAdvice, type Spec,
+} from "../contracts/index.ts";
+import type { TaskEvent, TaskOptions } from "../mesh/index.ts";
+
+/** Options of a live call. All times in ms; `deadline` is absolute, since the epoch. */
+export interface CallOptions extends Pick<TaskOptions,
+  "to" | "only" | "exclude" | "requires" | "hints" | "award" | "deadline" | "timeoutMs" |
+  "priority" | "budget" | "retry" | "traceparent" | "tracestate"> {
+  /** Aborted: the task is canceled, and who waits for it gets the signal's reason. */
+  signal?: AbortSignal;
+  /** Progress and partial output while the call runs. */
+  onEvent?: (event: TaskEvent) => void;
+}
+
+/** Options of a durable task. */
+export interface SubmitOptions extends Omit<CallOptions, "onEvent">, Pick<TaskOptions,
+  "task" | "retainMs" | "onBehalfOf"> {}
+
+const OptionsSchema = SpecSchema.pick({
+  to: true, only: true, exclude: true, requires: true, hints: true, award: true, deadline: true,
+  priority: true, budget: true, retry: true, traceparent: true, tracestate: true, retainMs: true,
+  onBehalfOf: true,
+}).partial();
+
+/** @throws ParleyError E_SCHEMA, naming the option. */
+export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOptions {
+  if (o.task !== undefined && !isToken(o.task)) {
+    throw new ParleyError("E_SCHEMA", tokenAdvice("task id", o.task));
+  }
+  const { timeoutMs } = o;
+  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+    throw new ParleyError("E_SCHEMA", `timeoutMs must be more than 0, not ${timeoutMs}`);
+  }
+  const { signal: _signal, onEvent: _onEvent, timeoutMs: _timeoutMs, ...rest } = o;
+  const options: TaskOptions = { ...rest };
+  if (timeoutMs !== undefined) {
+    options.deadline = Math.min(o.deadline ?? Number.POSITIVE_INFINITY, now + timeoutMs);
+  }
+  if ((options.deadline ?? 0) > now + DEADLINE_MS_MAX) {
+    throw new ParleyError("E_SCHEMA", `the deadline is more than ${DEADLINE_MS_MAX} ms away`);
+  }
+  const fits = OptionsSchema.safeParse(options);
+  if (!fits.success) {
+    const issue = fits.error.issues[0];
+    throw new ParleyError("E_SCHEMA",
+      `option ${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  return options;
+}
+
+/** What a sub-task takes over from the task that makes it. */
+export interface Inheritance {
+  spec: Spec;
+  epoch: number;
+  /** Who holds the parent's contract. */
+  contractor: string;
+  /** A live parent has no stored contract that others could check. */
+  live: boolean;
+}
+
+/** Authority shrinks: deadline and rank at most the parent's; the budget is cut by the purse. */
+export function inherit(own: TaskOptions, from: Inheritance): TaskOptions {
+  const { spec } = from;
+  const options: TaskOptions = { ...own };
+  options.deadline = Math.min(own.deadline ?? spec.deadline, spec.deadline);
+  options.priority ??= spec.priority;
+  for (const name of ["traceparent", "tracestate", "onBehalfOf"] as const) {
+    const value = own[name] ?? spec[name];
+    if (value !== undefined) options[name] = value;
+  }
+  if (from.live) return options;
+  options.owner = spec.owner;
+  options.parent = {
+    task: spec.task, epoch: from.epoch, contractor: from.contractor, deadline: spec.deadline,
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
+  };
+  return options;
+}

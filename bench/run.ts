@@ -1,0 +1,101 @@
+// One measured run of one side: a server, host processes, a client in this process.
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { startLocalMesh } from "../mesh/local.ts";
+import { floorClient } from "./floor.ts";
+import { productClient } from "./product.ts";
+import { pump, quantile, type HostOrder, type HostReport, type Outcome, type Shape }
+  from "./shape.ts";
+
+export type SideName = "product" | "floor";
+
+export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
+  const mesh = await startLocalMesh();
+  const hosts: ChildProcess[] = [];
+  try {
+    const access = async (who: string) => ({
+      shape, url: mesh.server.url, trust: mesh.home.trust,
+      ...(await mesh.mint(who, "agent", ["echo"])),
+    });
+    for (let i = 0; i < shape.hosts; i++) {
+      const child = fork(new URL("./host.ts", import.meta.url), { stdio: "inherit" });
+      hosts.push(child);
+      const { jwt, seed, ...rest } = await access(`host-${i}`);
+      child.send({ ...rest, jwt, seed, side: name, host: i } satisfies HostOrder);
+    }
+    await Promise.all(hosts.map((h) => report(h, (r) => r.ready)));
+    const client = await (name === "floor" ? floorClient : productClient)(await access("client"));
+    await pump(shape.warmUp, shape.inFlight, () => client.one());
+    const before = await usage(hosts, client.counts(), mesh.server.pid);
+    const began = performance.now();
+    const latencies = (await pump(shape.tasks, shape.inFlight, () => client.one()))
+      .sort((a, b) => a - b);
+    const seconds = (performance.now() - began) / 1_000;
+    const after = await usage(hosts, client.counts(), mesh.server.pid);
+    await client.close();
+    const per = (key: keyof Usage) => (after[key] - before[key]) / shape.tasks;
+    return {
+      tasks: shape.tasks, seconds, tasksPerSecond: shape.tasks / seconds,
+      latencyMs: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) },
+      messagesPerTask: per("sent"), bidsPerTask: per("bids"),
+      clientCpuMs: per("clientCpuMs"), serverCpuMs: per("serverCpuMs"),
+    };
+  } finally {
+    for (const h of hosts) h.send("stop");
+    await Promise.all(hosts.map((h) => h.exitCode ?? once(h, "exit")));
+    await mesh.stop();
+  }
+}
+
+interface Usage {
+  sent: number;
+  bids: number;
+  clientCpuMs: number;
+  serverCpuMs: number;
+}
+
+async function usage(
+  hosts: ChildProcess[], client: { sent: number; bids: number }, serverPid: number,
+): Promise<Usage> {
+  const { user, system } = process.cpuUsage();
+  const total: Usage = {
+    ...client, clientCpuMs: (user + system) / 1_000, serverCpuMs: serverCpuMs(serverPid),
+  };
+  for (const h of hosts) {
+    const answer = report(h, (r) => r.counts);
+    h.send("counts");
+    const counts = await answer;
+    total.sent += counts.sent;
+    total.bids += counts.bids;
+    total.clientCpuMs += counts.cpuMs;
+  }
+  return total;
+}
+
+/** The first report of a host that has what is wanted. */
+function report<T>(h: ChildProcess, pick: (r: HostReport) => T | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const listen = (r: HostReport) => {
+      const found = pick(r);
+      if (found === undefined) return;
+      h.off("message", listen);
+      h.off("exit", gone);
+      resolve(found);
+    };
+    const gone = () => reject(new Error("a host process of the bench ended early"));
+    h.on("message", listen);
+    h.once("exit", gone);
+  });
+}
+
+/** CPU time of the server so far, ms; 0 where /proc does not tell. */
+function serverCpuMs(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return 0;
+  }
+}

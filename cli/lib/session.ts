@@ -1,0 +1,100 @@
+// What every command starts with: its options, its output, and a connection when it needs one.
+import type { Command } from "commander";
+import type { Log } from "../../mesh/ports/index.ts";
+import { CliError } from "./errors.ts";
+import { interruption } from "./interrupt.ts";
+import { Output } from "./output.ts";
+import type { Purpose } from "./standing.ts";
+import { findTarget, type Globals, type Target } from "./target.ts";
+
+type Inspector = import("../../mesh/inspector.ts").Inspector;
+type OpenPeer = import("../../mesh/index.ts").OpenPeer;
+
+export interface Session<Options> {
+  options: Options & Globals;
+  out: Output;
+  /** Aborted by Ctrl-C. */
+  signal: AbortSignal;
+}
+
+/** Options of the command and of the program, and where to print. */
+export function session<Options = object>(command: Command): Session<Options> {
+  const options = command.optsWithGlobals() as Options & Globals;
+  return {
+    options,
+    out: new Output({ json: options.json === true, quiet: options.quiet === true }),
+    signal: interruption(),
+  };
+}
+
+function connecting(target: Target) {
+  return {
+    servers: target.servers,
+    principal: target.principal,
+    timeoutMs: target.timeoutMs,
+    ...(target.authenticator === undefined ? {} : { authenticator: target.authenticator }),
+    ...(target.signer === undefined ? {} : { signer: target.signer }),
+    ...(target.jwt === undefined ? {} : { jwt: target.jwt }),
+    ...(target.trust === undefined ? {} : { trust: target.trust }),
+    ...(target.tls === undefined ? {} : { tls: target.tls }),
+  };
+}
+
+/** No server, or not as this user: the status says "no connection", whatever the reason. */
+function atConnecting(error: unknown): never {
+  const e = error as { code?: string; message?: string };
+  if (e.code === "E_PERMISSION") {
+    throw new CliError("E_PERMISSION", e.message ?? "refused", { exit: 3, cause: error });
+  }
+  throw error;
+}
+
+/** Runs `work` with a reader of the mesh, and closes it whatever happens. */
+export async function withInspector<T>(
+  s: Session<unknown>, purpose: Purpose, work: (mesh: Inspector, target: Target) => Promise<T>,
+): Promise<T> {
+  const { Inspector } = await import("../../mesh/inspector.ts");
+  const target = await findTarget(s.options, purpose);
+  const mesh = await Inspector.open({
+    ...connecting(target), name: "parley", role: target.role,
+  }).catch(atConnecting);
+  if (!mesh.proving) {
+    s.out.note("signatures are not checked: the mesh's trust.json is not in " +
+      `${target.home} (name its folder with --home)`);
+  }
+  try {
+    return await work(mesh, target);
+  } finally {
+    await mesh.close().catch(() => undefined);
+  }
+}
+
+/** Runs `work` with a peer that submits and calls, and closes it whatever happens. */
+export async function withSubmitter<T>(
+  s: Session<unknown>, work: (peer: OpenPeer["peer"], target: Target) => Promise<T>,
+): Promise<T> {
+  const { openPeer } = await import("../../mesh/index.ts");
+  const target = await findTarget(s.options, "submit");
+  const opened = await openPeer({
+    ...connecting(target), name: "parley", agent: "main", role: target.role ?? "submitter",
+    use: { contractor: false, initiator: false, submitter: true, intake: false },
+    log: logTo(s.out),
+  }).catch(atConnecting);
+  try {
+    return await work(opened.peer, target);
+  } finally {
+    await opened.close(0).catch(() => undefined);
+  }
+}
+
+/** Warnings of the runtime as lines on standard error. */
+export function logTo(out: Output): Log {
+  const say = (fields: object, text: string) => {
+    const shown = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
+    out.note(`parley: ${text}${shown.length === 0 ? "" : ` (${shown.join(", ")})`}`);
+  };
+  const log: Log = {
+    debug: () => undefined, info: () => undefined, warn: say, error: say, child: () => log,
+  };
+  return log;
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+// The program `parley`.
+import { Command, CommanderError } from "commander";
+import { registerAgents } from "./commands/agents.ts";
+import { registerCaps } from "./commands/caps.ts";
+import { registerDescribe } from "./commands/describe.ts";
+import { registerDoctor } from "./commands/doctor.ts";
+import { registerIdentity } from "./commands/identity.ts";
+import { registerSim } from "./commands/sim.ts";
+import { registerSubmit } from "./commands/submit.ts";
+import { registerTask } from "./commands/task.ts";
+import { registerUp } from "./commands/up.ts";
+import { asCliError, EXIT, errorLines, Interrupted } from "./lib/errors.ts";
+import { withExamples } from "./lib/examples.ts";
+import { duration, token } from "./lib/parse.ts";
+
+const EXAMPLES = [
+  "parley up                                 # a mesh on this machine, until Ctrl-C",
+  `parley call echo '{"text":"hello"}'       # ask the agents, wait for the answer`,
+  `parley submit echo '{"text":"hello"}'     # leave a task with the mesh`,
+  "parley task ls                            # what became of it",
+];
+
+async function program(): Promise<Command> {
+  const parley = new Command("parley")
+    .description("A peer-to-peer mesh of agents on NATS: tasks are put out to tender.")
+    .option("-s, --server <url>", "NATS server, several with commas ($NATS_URL)")
+    .option("--creds <file>", "credentials file ($NATS_CREDS)")
+    .option("--nkey <file>", "NKey seed file, for static users ($NATS_NKEY)")
+    .option("--context <name>", "context of the nats program ($NATS_CONTEXT)")
+    .option("--home <dir>", "folder of the mesh's identity ($PARLEY_HOME, else ./.parley)")
+    .option("--name <principal>", "who you are, where nothing else tells", token("name"))
+    .option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)", duration)
+    .option("--json", "one JSON document on standard output")
+    .option("-q, --quiet", "no remarks on standard error")
+    .helpCommand("help [command]", "how to use a command")
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      outputError: (text, write) => write(`parley: ${text.replace(/^error: /, "")}` +
+        "  next: parley --help\n  code: E_USAGE\n"),
+    });
+  withExamples(parley, ...EXAMPLES);
+  registerUp(parley);
+  registerIdentity(parley);
+  registerAgents(parley);
+  registerCaps(parley);
+  registerSubmit(parley);
+  registerTask(parley);
+  registerDescribe(parley);
+  registerDoctor(parley);
+  await registerSim(parley);
+  return parley;
+}
+
+/** The status of the program. */
+async function main(args: string[]): Promise<number> {
+  try {
+    const parley = await program();
+    if (args.length === 0) {
+      parley.outputHelp({ error: true });
+      return EXIT.usage;
+    }
+    await parley.parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    return report(error, args);
+  }
+}
+
+function report(error: unknown, args: string[]): number {
+  if (error instanceof Interrupted) return error.exit;
+  if (error instanceof CommanderError) {
+    // Commander has said it already; asking for help or the version is no error.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  const shown = asCliError(error);
+  if (args.includes("--json")) {
+    const { code, message, next } = shown;
+    process.stderr.write(`${JSON.stringify({ error: { code, message, next } })}\n`);
+  } else {
+    process.stderr.write(`${errorLines(shown).join("\n")}\n`);
+  }
+  if (process.env.PARLEY_TRACE) process.stderr.write(`${(error as Error).stack}\n`);
+  return shown.exit;
+}
+
+// A reader that has seen enough (`| head`) is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.ok);
+    throw error;
+  });
+}
+
+const status = await main(process.argv.slice(2));
+// Everything was closed by the command; what is written must still reach its reader.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(status)));
