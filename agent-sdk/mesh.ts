@@ -165,7 +165,7 @@ export class Mesh implements AsyncDisposable {
   ): Promise<OutputOf<C>> {
     const { tracker, signal, open } = await this.#begin("call", capability, input, options, parent);
     const { onEvent } = options;
-    if (onEvent !== undefined) void this.#tell(tracker, onEvent);
+    const told = onEvent === undefined ? undefined : this.#tell(tracker, onEvent);
     const mention = setTimeout(() => {
       const { peer } = open;
       if (!peer.options.roles.initiator) return;
@@ -178,6 +178,8 @@ export class Mesh implements AsyncDisposable {
       return await handleOf(capability, tracker).result(signal);
     } finally {
       clearTimeout(mention);
+      // Every event is told before the end is, but who gave up waits for nothing.
+      if (signal?.aborted !== true) await told;
     }
   }
 

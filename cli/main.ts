@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program `parley`.
-import { Command, CommanderError } from "commander";
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, Option } from "commander";
 import { registerAgents } from "./commands/agents.ts";
 import { registerCaps } from "./commands/caps.ts";
 import { registerDescribe } from "./commands/describe.ts";
@@ -24,22 +25,16 @@ const EXAMPLES = [
 async function program(): Promise<Command> {
   const parley = new Command("parley")
     .description("A peer-to-peer mesh of agents on NATS: tasks are put out to tender.")
-    .option("-s, --server <url>", "NATS server, several with commas ($NATS_URL)")
-    .option("--creds <file>", "credentials file ($NATS_CREDS)")
-    .option("--nkey <file>", "NKey seed file, for static users ($NATS_NKEY)")
-    .option("--context <name>", "context of the nats program ($NATS_CONTEXT)")
-    .option("--home <dir>", "folder of the mesh's identity ($PARLEY_HOME, else ./.parley)")
-    .option("--name <principal>", "who you are, where nothing else tells", token("name"))
-    .option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)", duration)
-    .option("--json", "one JSON document on standard output")
-    .option("-q, --quiet", "no remarks on standard error")
+    .version(version(), "-V, --version")
     .helpCommand("help [command]", "how to use a command")
     .exitOverride()
+    .enablePositionalOptions()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) => write(`parley: ${text.replace(/^error: /, "")}` +
         "  next: parley --help\n  code: E_USAGE\n"),
     });
+  for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);
   registerUp(parley);
   registerIdentity(parley);
@@ -49,8 +44,44 @@ async function program(): Promise<Command> {
   registerTask(parley);
   registerDescribe(parley);
   registerDoctor(parley);
+  for (const command of parley.commands) takeGlobals(command);
+  // The simulator has options of its own, some of the same names.
   await registerSim(parley);
   return parley;
+}
+
+function globalOptions(): Option[] {
+  return [
+    new Option("-s, --server <url>", "NATS server, several with commas ($NATS_URL)"),
+    new Option("--creds <file>", "credentials file ($NATS_CREDS)"),
+    new Option("--nkey <file>", "NKey seed file, for static users ($NATS_NKEY)"),
+    new Option("--context <name>", "context of the nats program ($NATS_CONTEXT)"),
+    new Option("--home <dir>", "folder of the mesh's identity ($PARLEY_HOME, else ./.parley)"),
+    new Option("--name <principal>", "who you are, where nothing else tells")
+      .argParser(token("name")),
+    new Option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)")
+      .argParser(duration),
+    new Option("--json", "one JSON document on standard output"),
+    new Option("-q, --quiet", "no remarks on standard error"),
+  ];
+}
+
+/** The program's options are understood after a command too. */
+function takeGlobals(command: Command): void {
+  for (const option of globalOptions()) command.addOption(option.hideHelp());
+  for (const child of command.commands) takeGlobals(child);
+}
+
+function version(): string {
+  for (const up of ["..", "../.."]) {
+    try {
+      const file = new URL(`${up}/package.json`, import.meta.url);
+      return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+    } catch {
+      // One level further up in the built package.
+    }
+  }
+  return "unknown";
 }
 
 /** The status of the program. */

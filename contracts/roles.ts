@@ -103,7 +103,7 @@ const initiator: Permissions = {
   ],
   subscribe: [
     `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`, "mesh.idle.*.*.*", "mesh.card.>",
-    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, "mesh.look.*.*",
+    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, "mesh.look.*.*", patterns.cancelsToAnybody,
     "mesh.submit.*", "mesh.call.*", patterns.disconnects,
   ],
 };

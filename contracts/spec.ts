@@ -70,7 +70,8 @@ export const SpecSchema = z.object({
   capability: CapabilityNameSchema,
   /** Version wanted: the same major and at least this one. */
   version: z.string().max(32).optional(),
-  input: z.unknown(),
+  /** Absent where it goes by reference, or where the capability takes none. */
+  input: z.unknown().optional(),
   inputRef: ReferenceSchema.optional(),
   requires: RequirementsSchema.optional(),
   hints: HintsSchema.optional(),

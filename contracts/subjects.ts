@@ -6,6 +6,8 @@
 // server lets clients publish to a subject that holds a literal `*` or `>`, and such a token must
 // never come back as part of a filter (a purge, a read).
 
+import { NOBODY } from "./ids.ts";
+
 export const TASKS_BUCKET = "mesh_tasks";
 export const AGENTS_BUCKET = "mesh_agents";
 export const ARTEFACTS_BUCKET = "mesh_artifacts";
@@ -258,6 +260,8 @@ export const patterns = {
   recordsToMe: (principal: string) => `mesh.rec.*.${principal}.>`,
   recordsOfMine: (principal: string) => `mesh.rec.${principal}.>`,
   recordsAll: "mesh.rec.>",
+  /** Cancels of tasks without a contract: who their initiator is, only he himself knows. */
+  cancelsToAnybody: `mesh.rec.*.${NOBODY}.${NOBODY}.cancel.>`,
   who: (principal: string) => `mesh.who.${principal}.*`,
   live: (principal: string) => `mesh.live.${principal}.*`,
   look: "mesh.look.*.*",

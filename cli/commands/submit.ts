@@ -24,7 +24,7 @@ interface Options {
   requires?: Requirements;
   budget?: number;
   retries?: number;
-  version?: string;
+  capVersion?: string;
   task?: string;
   wait?: boolean;
   progress?: boolean;
@@ -73,7 +73,7 @@ function common(command: Command): Command {
     .option("--requires <k=v>", "attribute that the agent must have: gpu=true, memory>=16",
       requirement)
     .option("--budget <cost>", "most that it may cost", numberFrom(0, 1e15, false))
-    .option("--version <v>", "version of the capability: the same major, at least this")
+    .option("--cap-version <v>", "version of the capability: the same major, at least this")
     .option("--progress", "show progress on standard error")
     .option("--jsonl", "every event as a line of JSON on standard output");
 }
@@ -136,8 +136,9 @@ function taskOptions(s: Session<Options>, durable: boolean): TaskOptions {
       policy: o.policy ?? "hybrid", ...(o.weights === undefined ? {} : { weights: o.weights }),
     };
   }
+  if (o.capVersion !== undefined) wanted.version = o.capVersion;
   if (o.retries !== undefined) wanted.retry = { attempts: o.retries + 1 };
-  for (const name of ["priority", "to", "only", "exclude", "requires", "budget", "version",
+  for (const name of ["priority", "to", "only", "exclude", "requires", "budget",
     "task"] as const) {
     if (o[name] !== undefined) Object.assign(wanted, { [name]: o[name] });
   }

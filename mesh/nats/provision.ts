@@ -109,13 +109,20 @@ async function ensureStream(
     say(`made stream ${wanted.name}`);
     return;
   }
-  const differing = CHECKED.filter((field) =>
-    JSON.stringify((found.config as unknown as Wanted)[field] ?? null) !==
-      JSON.stringify(wanted[field] ?? null) && wanted[field] !== undefined);
+  const differing = differences(found.config, wanted);
   if (differing.length === 0) return;
   throw new ParleyError("E_STORE",
     `stream ${wanted.name} is there with other settings (${differing.join(", ")}); ` +
     `use another server or account, or remove it with: nats stream rm ${wanted.name}`);
+}
+
+/** Fields of a stream's configuration that are not as wanted. */
+export function differences(
+  found: object, wanted: Wanted, fields: readonly string[] = CHECKED,
+): string[] {
+  const there = found as Record<string, unknown>;
+  return fields.filter((field) => wanted[field] !== undefined &&
+    JSON.stringify(there[field] ?? null) !== JSON.stringify(wanted[field] ?? null));
 }
 
 /** What must not differ: the safety of the protocol rests on it. */

@@ -32,10 +32,10 @@ function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
 }
 
 export function sealAward(
-  terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined,
+  terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined, identities: Identities,
 ): { message: Uint8Array; terms: Uint8Array } {
   const bytes = msgpackBytes(terms);
-  const sig = signer?.sign(awardText(terms, bytes)) ?? NONE;
+  const sig = signer === undefined ? NONE : identities.sign(signer, awardText(terms, bytes));
   return {
     message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec }), terms: bytes,
   };

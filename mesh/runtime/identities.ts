@@ -2,7 +2,7 @@
 // vouches for the agent's key. Unknown senders are asked for their card (`mesh.who`), which any
 // bearer may pass on, since it proves itself.
 import { KEYS_MAX, whoSubject, type Role } from "../../contracts/index.ts";
-import type { Transport, Trust } from "../ports/index.ts";
+import type { Signer, Transport, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
 import { SIGNATURE_HEADER } from "./signing.ts";
@@ -11,6 +11,9 @@ export interface AgentKey {
   publicKey: string;
   role: Role;
 }
+
+/** Own signatures remembered, each with its text of about 1.5 KB. */
+const SIGNED_MAX = 4_096;
 
 const EMPTY = new Uint8Array(0);
 const WHO_TIMEOUT_MS = 2_000;
@@ -25,6 +28,7 @@ export class Identities {
   readonly #stored: ((principal: string, agent: string) => Promise<StoredCard | undefined>)
     | undefined;
   #keys = new Map<string, AgentKey>();
+  #signed = new Map<string, { publicKey: string; text: Buffer }>();
   #asking = new Map<string, ((key: AgentKey | undefined) => void)[]>();
 
   constructor(
@@ -43,7 +47,22 @@ export class Identities {
   }
 
   verify(key: AgentKey, data: Uint8Array, signature: Uint8Array): boolean {
-    return this.#trust?.verify(key.publicKey, data, signature) ?? true;
+    if (this.#trust === undefined) return true;
+    const own = this.#signed.get(Buffer.from(signature).toString("latin1"));
+    if (own !== undefined && own.publicKey === key.publicKey && own.text.equals(data)) return true;
+    return this.#trust.verify(key.publicKey, data, signature);
+  }
+
+  /** Signs, and remembers having signed: what comes back to this process needs no proof. */
+  sign(signer: Signer, text: Buffer): Uint8Array {
+    const signature = signer.sign(text);
+    if (this.#signed.size >= SIGNED_MAX) {
+      const oldest = this.#signed.keys().next().value;
+      if (oldest !== undefined) this.#signed.delete(oldest);
+    }
+    const name = Buffer.from(signature).toString("latin1");
+    this.#signed.set(name, { publicKey: signer.publicKey, text });
+    return signature;
   }
 
   known(address: string): AgentKey | undefined {

@@ -381,7 +381,7 @@ export class Initiators {
       at: Math.round(this.#d.clock.wall()), nonce: this.#d.random.id(),
     };
     this.#d.counters.add("awards");
-    const sealed = sealAward(terms, entry.specBytes, this.#o.signer);
+    const sealed = sealAward(terms, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
   }

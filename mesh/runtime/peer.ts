@@ -134,6 +134,7 @@ export class Peer {
       this.#micro.open();
     }
     if (roles.initiator) {
+      this.#listen(patterns.cancelsToAnybody, (m) => this.#onRecord(m));
       this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
       await this.#snapshot();

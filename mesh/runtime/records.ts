@@ -83,7 +83,10 @@ export class Records {
     const at = Math.round(d.clock.wall());
     const id = d.random.id();
     const text = preimage(recordSubject(key), fence, at, id, body);
-    const signature = signer === undefined ? undefined : signer.sign(text);
+    // Remembered only where the record comes back to this very peer.
+    const signature = key.toPrincipal === key.fromPrincipal && signer !== undefined
+      ? d.identities.sign(signer, text)
+      : signer?.sign(text);
     d.ledger.write({
       key, body, guard: fence, id,
       headers: { [SIGNATURE_HEADER]: sealText(at, signature) },

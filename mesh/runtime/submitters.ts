@@ -54,6 +54,8 @@ export class Submitters {
   readonly #artefacts: Artefacts;
   readonly #initiators: Initiators;
   #trackers = new Map<string, Tracker>();
+  /** Open tasks under ids of the caller's own: the same id is the same task. */
+  #named = new Map<string, Promise<Tracker>>();
 
   constructor(
     dependencies: Deps, options: SubmitterOptions, artefacts: Artefacts, initiators: Initiators,
@@ -69,7 +71,19 @@ export class Submitters {
   }
 
   /** Resolves once the spec is stored: from then on the task is the mesh's to finish. */
-  async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+  submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+    if (options.task === undefined) return this.#submit(capability, input, options);
+    const id = `${options.owner ?? this.#o.principal}.${options.task}`;
+    const same = this.#named.get(id);
+    if (same !== undefined) return same;
+    const made = this.#submit(capability, input, options);
+    const forget = () => void this.#named.delete(id);
+    this.#named.set(id, made);
+    made.then((tracker) => tracker.onEnd(forget), forget);
+    return made;
+  }
+
+  async #submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = await this.#spec(capability, input, options);
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),

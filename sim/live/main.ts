@@ -29,7 +29,9 @@ export function simCommand(program: Command): Command {
   command.description("play recorded or generated tasks on a mesh of simulated agents");
   addFlags(command).addHelpText("after", EXAMPLES);
   return command.action(async (flags: Record<string, unknown>) => {
-    process.exitCode = await simulate(settingsOf(flags));
+    // `parley --json sim` means the same as `parley sim --json`.
+    const { json, server, home } = program.opts<Record<string, unknown>>();
+    process.exitCode = await simulate(settingsOf({ json, server, home, ...flags }));
   });
 }
 

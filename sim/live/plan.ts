@@ -19,11 +19,12 @@ export interface Plan {
   readonly timeoutMs: number;
 }
 
-/** What a default run should take from the first arrival to the last end, s. */
-const LENGTH_SECONDS = 30;
-/** Pace that a default run does not exceed, tasks a second. Origin: below half of what the whole
- * mesh, hosts and server do on two cores. */
-const PACE_MAX = 200;
+/** Longest span of arrivals, and longest run, that the usual time scale leads to, s. */
+const SPAN_SECONDS = 22;
+const LENGTH_SECONDS = 35;
+/** Pace that the usual time scale does not exceed, tasks a second. Origin: below half of what two
+ * cores do with the hosts, the server and this process on them. */
+const PACE_MAX = 225;
 /** Least deadline, ms: above two losses of a contractor and their detection. */
 const TIMEOUT_MS_MIN = 60_000;
 
@@ -53,9 +54,11 @@ function draw({ workload, tasks, seed }: Settings): WorkloadTask[] {
 }
 
 /** Never slower than real time, and two digits, so that it can be typed again. */
-function usualScale(real: Stretched): number {
-  const seconds = Math.max(LENGTH_SECONDS, real.tasks.length / PACE_MAX);
-  return Number(Math.min(1, (seconds * 1_000) / lengthOf(real.tasks)).toPrecision(2));
+function usualScale({ tasks }: Stretched): number {
+  const spanMs = Math.max(SPAN_SECONDS, tasks.length / PACE_MAX) * 1_000;
+  const lengthMs = spanMs + (LENGTH_SECONDS - SPAN_SECONDS) * 1_000;
+  const lastMs = tasks.at(-1)?.arriveMs ?? 0;
+  return Number(Math.min(1, spanMs / lastMs, lengthMs / lengthOf(tasks)).toPrecision(2));
 }
 
 function lengthOf(tasks: readonly WorkloadTask[]): number {

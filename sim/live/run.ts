@@ -19,6 +19,9 @@ const DRAIN_GRACE_MS = 5_000;
 /** Refused submissions that are named one by one. */
 const REFUSALS_SAID = 5;
 
+/** Counters that stay at nothing in a run where nobody dies: rejected messages, fenced writes. */
+const ODD = /^(refused\.|identity\.|claim\.|commit\.|initiator\.adopted|reconnects)/;
+
 export interface RunResult {
   readonly report: Report;
   readonly verdict: Verdict;
@@ -70,7 +73,6 @@ export class LiveRun {
     const submissions = this.#submissions();
     await this.#submit(submissions, owner);
     const after = await this.#count();
-    if (process.env.DBG) console.error(sumTallies(this.#hosts), this.#submitter?.peer.counters.snapshot(), this.#submitter?.transport.sent);
     await Promise.all(this.#hosts.map((host) => host.drain(this.#graceMs())));
     return this.#conclude(submissions, owner, difference(before, after));
   }
@@ -239,6 +241,12 @@ export class LiveRun {
     const ended = tasks.filter((task) => task.outcomeMs !== undefined).length;
     const unheard = ended - submissions.heard;
     if (unheard > 0) say(`${unheard} outcomes are stored that the submitter was not told of`);
+    const counted = { ...sumTallies(this.#hosts).counters };
+    for (const [name, count] of Object.entries(this.#submitter?.peer.counters.snapshot() ?? {})) {
+      counted[name] = (counted[name] ?? 0) + count;
+    }
+    const odd = Object.entries(counted).filter(([name]) => ODD.test(name));
+    if (odd.length > 0) say(`counted: ${odd.map((pair) => pair.join(" ")).join(", ")}`);
   }
 }
 

@@ -80,7 +80,7 @@ export function addFlags(command: Command): Command {
     .option("--generated", "tasks from the generator, even where the recorded requests are there")
     .option(
       "--time-scale <x>",
-      "real time times x: 0.5 is twice as fast (default: a run of about 30 s)",
+      "real time times x: 0.5 is twice as fast (default: a run of about 35 s)",
       above(0, 1_000),
     )
     .option(

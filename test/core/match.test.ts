@@ -83,9 +83,14 @@ describe("groupOf", () => {
     );
   });
 
-  test("spreads a thousand agents over eight groups", () => {
+  // A name that is both principal and agent once cancelled out of the low bits: two groups of eight.
+  test.each([
+    ["one agent name", (i: number) => `p${i}.worker`],
+    ["one principal", (i: number) => `host-0.a${i}`],
+    ["the same name twice", (i: number) => `a${i}.a${i}`],
+  ])("spreads a thousand agents over eight groups: %s", (_, address) => {
     const seats = new Array<number>(8).fill(0);
-    for (let i = 0; i < 1_000; i++) seats[groupOf(`p${i}.worker`, 8)]! += 1;
+    for (let i = 0; i < 1_000; i++) seats[groupOf(address(i), 8)]! += 1;
     expect(Math.min(...seats)).toBeGreaterThan(80);
     expect(Math.max(...seats)).toBeLessThan(180);
   });

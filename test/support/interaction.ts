@@ -120,7 +120,11 @@ export class Interaction {
         this.#feed({ on: "usurped", rev: last.rev, head: last.digest });
       },
       usurp: ({ plain }) => {
-        const record = this.#store(plain[1] as RecordKind, {}, agent(plain[0] as string));
+        const record = this.#store(
+          plain[1] as RecordKind,
+          { state: "completed", epoch: 1 },
+          agent(plain[0] as string),
+        );
         this.#feed({ on: "usurped", rev: record.rev, head: record.digest });
       },
       ended: ({ plain }) => {

@@ -179,7 +179,7 @@ class OwnServer implements RunningServer {
     const monitorPort = this.monitorUrl === undefined ? -1 : new URL(this.monitorUrl).port;
     if (monitor === true) args.push("-m", String(monitorPort));
     if (jetstream !== false) args.push("-js", "-sd", this.storeDir);
-    args.push("--name", this.name, "--ports_file_dir", this.#folder, "-c", this.#writeConfig());
+    args.push("--ports_file_dir", this.#folder, "-c", this.#writeConfig());
     return [...args, ...(extraArgs ?? [])];
   }
 
@@ -195,6 +195,8 @@ class OwnServer implements RunningServer {
       writeFileSync(join(this.#folder, "given.conf"), config);
       lines.push('include "given.conf"');
     }
+    // Not as an argument: the server then refuses every later reload of its configuration.
+    lines.push(`server_name: ${JSON.stringify(this.name)}`);
     const path = join(this.#folder, "server.conf");
     writeFileSync(path, `${lines.join("\n")}\n`);
     return path;

@@ -1,0 +1,166 @@
+// `parley init` and `parley identity …`: the mesh's keys, and who was given credentials.
+import { type Command, Option } from "commander";
+import { expandPermissions, ROLES, type Role } from "../../contracts/roles.ts";
+import {
+  addIdentity, homeFiles, initHome, type IssuedIdentity, listIdentities, openHome, readIdentity,
+  revokeIdentity,
+} from "../../mesh/nats/identity/home.ts";
+import { CliError } from "../lib/errors.ts";
+import { withExamples } from "../lib/examples.ts";
+import { timeText } from "../lib/output.ts";
+import { duration, list, token } from "../lib/parse.ts";
+import { type Session, session } from "../lib/session.ts";
+import { homeOf } from "../lib/target.ts";
+import { readUp } from "../lib/up-file.ts";
+
+interface AddOptions {
+  role: Role;
+  cap?: string[];
+  expires?: number;
+}
+
+export function registerIdentity(parley: Command): void {
+  withExamples(
+    parley.command("init")
+      .description("make a mesh's identity: operator, account, one signing key per role")
+      .option("--mesh <name>", "name of the mesh", token("mesh name"), "mesh")
+      .action((_options: object, command: Command) => init(command)),
+    "parley init",
+    "parley init --home ./deploy/.parley --mesh production",
+  );
+  const identity = withExamples(
+    parley.command("identity").description("credentials: who may do what"),
+    "parley identity add alice --role agent --cap summarize,translate --expires 30d",
+    "parley identity ls",
+    "parley identity revoke alice",
+  );
+  withExamples(
+    identity.command("add <name>")
+      .description("give somebody credentials: an ordinary .creds file")
+      .addOption(new Option("--role <role>", "what it may do").choices(ROLES)
+        .makeOptionMandatory())
+      .option("--cap <names>", "capabilities that it may offer, with commas", list)
+      .option("--expires <length>", "how long they last, such as 30d", duration)
+      .action((name: string, _options: AddOptions, command: Command) => add(command, name)),
+    "parley identity add alice --role agent --cap summarize,translate",
+    "parley identity add dashboard --role observer --expires 30d",
+  );
+  withExamples(
+    identity.command("ls").description("everybody who was given credentials")
+      .action((_options: object, command: Command) => ls(command)),
+    "parley identity ls",
+  );
+  withExamples(
+    identity.command("show <name>").description("one identity and what it may do")
+      .action((name: string, _options: object, command: Command) => show(command, name)),
+    "parley identity show alice",
+  );
+  withExamples(
+    identity.command("revoke <name>")
+      .description("take credentials back; a running server cuts its connections at once")
+      .option("--dry-run", "say what would be done, and do nothing")
+      .action((name: string, _options: object, command: Command) => revoke(command, name)),
+    "parley identity revoke alice",
+  );
+}
+
+async function init(command: Command): Promise<void> {
+  const s = session<{ mesh: string }>(command);
+  const home = await initHome(homeOf(s.options), { name: s.options.mesh });
+  if (s.out.json) return s.out.document({ home: home.dir, trust: home.trust });
+  s.out.text(home.dir);
+  s.out.note(`made a mesh's identity. Its keys are in ${homeFiles(home.dir).keys}: keep a copy.`);
+  s.out.note("next: parley up, or: parley identity add NAME --role agent --cap CAPABILITY");
+}
+
+async function add(command: Command, name: string): Promise<void> {
+  const s = session<AddOptions>(command);
+  const { role, cap = [], expires } = s.options;
+  const home = await openHome(homeOf(s.options));
+  const { credsPath, identity } = await addIdentity(home, {
+    name, role, capabilities: cap, ...(expires === undefined ? {} : { expiresInMs: expires }),
+  });
+  if (s.out.json) return s.out.document({ ...shown(identity), creds: credsPath });
+  s.out.text(credsPath);
+  const offers = role === "contractor" || role === "agent";
+  if (offers && cap.length === 0) s.out.note("without --cap it may offer nothing");
+  s.out.note(`use it: NATS_CREDS=${credsPath} parley …, or ` +
+    `nats --creds ${credsPath} --inbox-prefix _INBOX.${name} …`);
+}
+
+async function ls(command: Command): Promise<void> {
+  const s = session(command);
+  const home = await openHome(homeOf(s.options));
+  const found = await listIdentities(home);
+  if (s.out.json) return s.out.document(found.map(shown));
+  if (found.length === 0) {
+    return s.out.note("nobody has credentials yet; next: parley identity add NAME --role ROLE");
+  }
+  s.out.table(["NAME", "ROLE", "STATE", "EXPIRES", "CAPABILITIES"], found.map((i) => [
+    i.name, i.role, stateOf(i), timeText(i.expiresAt) ?? "never", i.capabilities.join(",") || "-",
+  ]));
+}
+
+async function show(command: Command, name: string): Promise<void> {
+  const s = session(command);
+  const home = await openHome(homeOf(s.options));
+  const identity = await readIdentity(home, token("name")(name));
+  if (identity === undefined) {
+    throw new CliError("E_NOT_FOUND", `nobody named "${name}" was given credentials here`, {
+      next: "parley identity ls",
+    });
+  }
+  const may = expandPermissions(identity.role, identity.name, identity.capabilities);
+  const creds = homeFiles(home.dir).credsOf(name);
+  if (s.out.json) return s.out.document({ ...shown(identity), creds, permissions: may });
+  s.out.fields([
+    ["name", identity.name], ["role", identity.role], ["state", stateOf(identity)],
+    ["key", identity.publicKey], ["issued", timeText(identity.issuedAt)],
+    ["expires", timeText(identity.expiresAt) ?? "never"],
+    ["capabilities", identity.capabilities.join(",") || "-"],
+    ["credentials", identity.revokedAt === undefined ? creds : undefined],
+  ]);
+  for (const [what, subjects] of [
+    ["may publish", may.publish], ["may not publish", may.denyPublish ?? []],
+    ["may subscribe", may.subscribe],
+  ] as const) {
+    if (subjects.length > 0) s.out.text(`\n${what}:\n${subjects.map((x) => `  ${x}`).join("\n")}`);
+  }
+}
+
+async function revoke(command: Command, name: string): Promise<void> {
+  const s = session<{ dryRun?: boolean }>(command);
+  const home = await openHome(homeOf(s.options));
+  const server = await serverOf(s, home.dir);
+  if (s.options.dryRun === true) {
+    s.out.note(`would remove ${homeFiles(home.dir).credsOf(name)}, void its key, and ` +
+      `${server === undefined ? "tell no server: none is known to run" : `tell ${server}`}`);
+    return;
+  }
+  const { identity, delivery } = await revokeIdentity(home, name, server);
+  if (s.out.json) return s.out.document({ ...shown(identity), delivery });
+  s.out.text(`revoked ${name}`);
+  s.out.note(delivery === "none"
+    ? "no server is known to run here: it takes effect when one starts; " +
+      `or say: parley identity revoke ${name} --server URL`
+    : `${server} has cut its connections (${delivery})`);
+}
+
+/** The server to tell: the one that is named, else the one that `parley up` runs. */
+async function serverOf(s: Session<object>, home: string): Promise<string | undefined> {
+  const { NATS_URL } = process.env;
+  return s.options.server ?? (NATS_URL === "" ? undefined : NATS_URL) ?? (await readUp(home))?.url;
+}
+
+function stateOf(i: IssuedIdentity): string {
+  if (i.revokedAt !== undefined) return "revoked";
+  return (i.expiresAt ?? Infinity) <= Date.now() ? "expired" : "valid";
+}
+
+function shown(i: IssuedIdentity): object {
+  return {
+    name: i.name, role: i.role, state: stateOf(i), publicKey: i.publicKey,
+    capabilities: i.capabilities, issuedAt: timeText(i.issuedAt), expiresAt: timeText(i.expiresAt),
+    revokedAt: timeText(i.revokedAt),
+  };
+}

@@ -1,0 +1,172 @@
+// `parley up`: a mesh on this machine, in the foreground, until Ctrl-C.
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import type { LocalMesh, Profile } from "../../mesh/local.ts";
+import { homeFiles } from "../../mesh/nats/identity/home.ts";
+import { CliError, EXIT, Interrupted } from "../lib/errors.ts";
+import { withExamples } from "../lib/examples.ts";
+import { interruption, orInterrupted } from "../lib/interrupt.ts";
+import { type Output, paint } from "../lib/output.ts";
+import { numberFrom } from "../lib/parse.ts";
+import { logTo, session } from "../lib/session.ts";
+import { STANDING, standingCreds } from "../lib/standing.ts";
+import { homeOf } from "../lib/target.ts";
+import { readUp, removeUp, type UpFile, writeUp } from "../lib/up-file.ts";
+
+interface Options {
+  profile: Profile;
+  port: number;
+  store?: string;
+  monitor?: boolean;
+}
+
+export function registerUp(parley: Command): void {
+  withExamples(
+    parley.command("up")
+      .description("start a mesh on this machine: server, streams, doors; until Ctrl-C")
+      .addOption(new Option("--profile <name>",
+        "dev: default fsync; durable-1: every acknowledged write is on the disk")
+        .choices(["dev", "durable-1"]).default("dev"))
+      .option("--port <n>", "port for clients, 0 for a free one", numberFrom(0, 65_535), 4222)
+      .option("--store <dir>", "where the server keeps its data (default: <home>/store)")
+      .option("--monitor", "open the server's monitoring port too")
+      .action((_options: Options, command: Command) => up(command)),
+    "parley up",
+    "parley up --profile durable-1 --store ./data",
+    "parley up --port 0 --json        # any free port, told on standard output",
+  );
+}
+
+async function up(command: Command): Promise<void> {
+  const s = session<Options>(command);
+  const home = homeOf(s.options);
+  const { port, profile } = s.options;
+  interruption();
+  const running = await readUp(home);
+  if (running !== undefined) {
+    throw new CliError("E_RUNNING",
+      `the mesh in ${home} is up already: ${running.url}, process ${running.pid}`,
+      { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` });
+  }
+  if (port !== 0) await checkPort(port);
+  const { startLocalMesh } = await import("../../mesh/local.ts");
+  const store = s.options.store ?? join(home, "store");
+  const mesh = await startLocalMesh({
+    home, profile, storeDir: store, say: (line) => s.out.note(line),
+    ...(port === 0 ? {} : { port }),
+    ...(s.options.monitor === true ? { monitor: true } : {}),
+  });
+  const { server } = mesh;
+  const told: UpFile = {
+    url: server.url, home, pid: process.pid, serverPid: server.pid, profile, store,
+    version: server.version, startedAt: new Date().toISOString(),
+    ...(server.monitorUrl === undefined ? {} : { monitorUrl: server.monitorUrl }),
+  };
+  let stopSteward: (() => Promise<void>) | undefined;
+  try {
+    for (const who of [STANDING.admin, STANDING.submit, STANDING.read]) {
+      await standingCreds(home, who);
+    }
+    stopSteward = await startSteward(s.out, home, mesh);
+    await writeUp(told);
+    tell(s.out, told);
+    const exit = await orInterrupted(server.exited);
+    throw new CliError("E_CONNECTION",
+      `nats-server ended by itself (${exit.code ?? exit.signal}); its log: ${server.logFile}`,
+      { exit: EXIT.failed, next: "parley up" });
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    s.out.note("stopping");
+    // Asked to stop by whoever supervises us: that is an orderly end.
+    if (error.exit !== EXIT.interrupted) process.exitCode = EXIT.ok;
+    else throw error;
+  } finally {
+    await removeUp(home);
+    await stopSteward?.();
+    await mesh.stop();
+  }
+}
+
+/** Fails before anything is started, with a hint; the server itself would only say "in use". */
+async function checkPort(port: number): Promise<void> {
+  const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    const probe = createServer();
+    probe.once("error", resolve);
+    probe.listen({ port, host: "127.0.0.1", exclusive: true }, () =>
+      probe.close(() => resolve(undefined)));
+  });
+  if (fault === undefined) return;
+  throw new CliError("E_PORT", fault.code === "EADDRINUSE"
+    ? `port ${port} is taken by another program, perhaps a nats-server of yours`
+    : `port ${port} cannot be opened (${fault.code})`, {
+    next: `parley up --port ${port + 1}    (or --port 0 for a free one), or use that server: ` +
+      `parley doctor --server nats://127.0.0.1:${port}`,
+    cause: fault,
+  });
+}
+
+/** The doors for the nats program, an initiator for the tasks, and the janitor. */
+async function startSteward(
+  out: Output, home: string, mesh: LocalMesh,
+): Promise<() => Promise<void>> {
+  const [{ openPeer }, { credentialsOf }, { Inspector }, { Janitor }, { systemClock }] =
+    await Promise.all([
+      import("../../mesh/index.ts"), import("../../mesh/local.ts"),
+      import("../../mesh/inspector.ts"), import("../../mesh/nats/janitor.ts"),
+      import("../../mesh/nats/system.ts"),
+    ]);
+  const { steward, janitor } = STANDING;
+  const servers = mesh.server.url;
+  const log = logTo(out);
+  const peer = await openPeer({
+    ...credentialsOf(await standingCreds(home, steward), mesh.home), servers, log,
+    name: "parley steward", principal: steward.name, agent: "main", role: steward.role,
+    use: { contractor: false },
+  });
+  const reader = await Inspector.open({
+    ...credentialsOf(await standingCreds(home, janitor), mesh.home), servers,
+    name: "parley janitor", principal: janitor.name, role: janitor.role,
+  });
+  const sweeper = new Janitor(reader.transport, systemClock, log, janitor.name,
+    async (owner, task) => (await reader.tasks(task)).some(
+      (file) => file.owner === owner && file.view.outcome !== undefined));
+  sweeper.start();
+  return async () => {
+    sweeper.stop();
+    await peer.close(1_000).catch(() => undefined);
+    await reader.close().catch(() => undefined);
+  };
+}
+
+function tell(out: Output, told: UpFile): void {
+  const files = homeFiles(told.home);
+  const creds = (name: string) => files.credsOf(name);
+  if (out.json) {
+    return out.document({
+      ...told,
+      creds: Object.fromEntries([STANDING.admin, STANDING.submit, STANDING.read].map(
+        ({ name }) => [name, creds(name)])),
+    });
+  }
+  const flags = (name: string) =>
+    `--server ${told.url} --creds ${creds(name)} --inbox-prefix _INBOX.${name}`;
+  const { admin, submit, read } = STANDING;
+  out.text(`${paint("bold", "the mesh is up")}: ${told.url} (nats-server ${told.version}, ` +
+    `profile ${told.profile}, data in ${told.store})`);
+  out.text(`
+with parley, in this folder:
+  parley agents
+  parley submit CAPABILITY '{"text":"hello"}' --wait
+
+credentials, for agents and for the nats program:
+${[admin, submit, read].map((w) => `  ${creds(w.name)}    ${w.use}`).join("\n")}
+  parley identity add alice --role agent --cap CAPABILITY
+
+with the nats program:
+  nats ${flags(admin.name)} req mesh.call.CAPABILITY '{}'
+  nats context add parley ${flags(admin.name)} --select
+  nats sub 'mesh.rec.>'
+
+Ctrl-C stops it.`);
+}
