@@ -66,6 +66,7 @@ export class Mesh implements AsyncDisposable {
   #opening: Promise<OpenPeer> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
+  #closed = false;
   #onClosed: (() => void)[] = [];
 
   /** Use `join`. */
@@ -268,6 +269,7 @@ export class Mesh implements AsyncDisposable {
       const open = await this.#opening?.catch(() => undefined);
       await open?.close(graceMs);
     } finally {
+      this.#closed = true;
       for (const run of this.#onClosed.splice(0)) run();
     }
   }
@@ -284,7 +286,9 @@ export class Mesh implements AsyncDisposable {
     throw new ParleyError("E_DRAINING", "this agent left the mesh: join again");
   }
 
+  /** While it drains, handlers that still run may make sub-tasks. */
   #ready(): Promise<OpenPeer> {
+    if (this.#closed) this.#gone();
     if (this.#opening === undefined) {
       if (this.#closing !== undefined) this.#gone();
       const opening = this.#connect();

@@ -114,10 +114,14 @@ const submitter: Permissions = {
     "mesh.submit.*", "mesh.call.*", `mesh.look.${ME}.*`,
     // A live call is a call for proposals of the caller's own.
     `mesh.cfp.*.*.${ME}.*`, `mesh.award.*.*.${ME}.*`, `mesh.msg.*.*.${ME}.*`,
+    `mesh.offer.*.*.${ME}.*`,
+    // Whoever wrote a record of its tasks may be gone by now; cards kept for proof are public.
+    `$JS.API.DIRECT.GET.${KEYS_STREAM}.>`,
     ...artefacts,
   ],
   subscribe: [
     `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`,
+    "mesh.idle.*.*.*",
   ],
 };
 

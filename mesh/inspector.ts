@@ -3,7 +3,7 @@
 import {
   AGENTS_STREAM, ParleyError, TASKS_STREAM, lookSubject, parseRecordSubject, patterns, taskGuard,
   address, MessageSchema, parseDirected, type Address, type AgentCard, type Contract,
-  type Message, type Outcome, type RecordKey, type Role, type Spec,
+  type Message, type Outcome, type Role, type Spec,
 } from "../contracts/index.ts";
 import { createPrng } from "./core/prng.ts";
 import { foldTask, type TaskView } from "./core/task-view.ts";
@@ -41,9 +41,8 @@ export interface TaskFile {
   owner: string;
   task: string;
   view: TaskView;
+  /** In the order of their revisions; one with a `flaw` proves nothing. */
   records: ProvenRecord[];
-  /** Records that are there but cannot be proven; they are left out of everything else. */
-  unproven: { key: RecordKey; rev: number; storedAt: number }[];
   specBytes: Uint8Array | undefined;
 }
 
@@ -140,7 +139,7 @@ export class Inspector {
     });
     const records = await this.#records.open(owner, task, answer.data);
     if (records.length === 0) return [];
-    return [{ owner, task, view: foldTask(records), records, unproven: [], specBytes: undefined }];
+    return [{ owner, task, view: foldTask(records), records, specBytes: undefined }];
   }
 
   async #files(stored: readonly StoredRecord[]): Promise<TaskFile[]> {
@@ -157,11 +156,8 @@ export class Inspector {
   async #file(stored: StoredRecord[]): Promise<TaskFile> {
     const { owner, task } = (stored[0] as StoredRecord).key;
     const records = await this.#records.prove(stored);
-    const proven = new Set(records.map((r) => r.rev));
     return {
       owner, task, view: foldTask(records), records,
-      unproven: stored.filter((r) => !proven.has(r.rev))
-        .map(({ key, rev, storedAt }) => ({ key, rev, storedAt })),
       specBytes: stored.find((r) => r.key.kind === "spec")?.body,
     };
   }
@@ -289,7 +285,7 @@ export class Inspector {
     const explanations: Explanation[] = [];
     let contractorBefore: Address | undefined;
     for (const record of file.records) {
-      if (record.kind !== "contract") continue;
+      if (record.kind !== "contract" || record.flaw !== undefined) continue;
       const contract = record.body as Contract;
       const previous = file.records.findLast((r) => r.rev < record.rev);
       explanations.push(await explain({

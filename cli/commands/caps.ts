@@ -14,8 +14,8 @@ interface CapabilityRow {
   busy: number;
   calls: number;
   bids: number;
-  /** Calls that got no bid: refused for whatever reason. */
-  refusals: number;
+  /** Calls and awards that were refused, by reason: `busy` is the sign to add agents. */
+  refusals: Record<string, number>;
   contracts: number;
   failures: number;
 }
@@ -26,7 +26,7 @@ export function registerCaps(parley: Command): void {
       .description("capabilities on offer: agents, versions, bids and refusals")
       .action(async (_options: object, command: Command) => caps(command)),
     "parley caps",
-    "parley caps --json | jq '.[] | select(.refusals > .bids)'   # where agents are short",
+    "parley caps --json | jq '.[] | select(.refusals.busy > .bids)'   # where agents are short",
   );
 }
 
@@ -47,11 +47,11 @@ async function caps(command: Command): Promise<void> {
     if (s.out.json) return s.out.document(found);
     if (found.length === 0) return s.out.note("no agent offers anything here");
     s.out.table(
-      ["CAPABILITY", "VERSIONS", "AGENTS", "SLOTS", "BUSY", "CALLS", "BIDS", "REFUSALS",
-        "CONTRACTS", "FAILURES"],
+      ["CAPABILITY", "VERSIONS", "AGENTS", "SLOTS", "BUSY", "CALLS", "BIDS", "CONTRACTS",
+        "FAILURES", "REFUSALS"],
       found.map((r) => [
         r.capability, r.versions.sort().join(","), r.agents.length, r.slots, r.busy, r.calls,
-        r.bids, r.refusals, r.contracts, r.failures,
+        r.bids, r.contracts, r.failures, refusalsText(r.refusals),
       ].map(String)));
   });
 }
@@ -60,7 +60,7 @@ function rowOf(rows: Map<string, CapabilityRow>, capability: string): Capability
   const held = rows.get(capability);
   if (held !== undefined) return held;
   const fresh: CapabilityRow = {
-    capability, versions: [], agents: [], slots: 0, busy: 0, calls: 0, bids: 0, refusals: 0,
+    capability, versions: [], agents: [], slots: 0, busy: 0, calls: 0, bids: 0, refusals: {},
     contracts: 0, failures: 0,
   };
   rows.set(capability, fresh);
@@ -75,10 +75,16 @@ function count(rows: Map<string, CapabilityRow>, stats: ServiceStats): void {
     row.busy += numberIn(data.busy);
     row.calls += numberIn(data.calls);
     row.bids += numberIn(data.bids);
-    row.refusals += numberIn(data.refusals);
+    for (const [reason, n] of Object.entries(data.refusals ?? {})) {
+      row.refusals[reason] = (row.refusals[reason] ?? 0) + numberIn(n);
+    }
     row.contracts += numberIn(endpoint.num_requests);
     row.failures += numberIn(endpoint.num_errors);
   }
+}
+
+function refusalsText(refusals: Record<string, number>): string {
+  return Object.entries(refusals).map(([reason, n]) => `${reason}=${n}`).join(" ") || "0";
 }
 
 function numberIn(value: unknown): number {

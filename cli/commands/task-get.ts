@@ -39,7 +39,6 @@ async function get(command: Command, id: string): Promise<void> {
         ...summary(file), spec: file.view.spec,
         ...(output === undefined ? {} : { output }),
         records: file.records.map(recordShown),
-        unproven: file.unproven.map(({ rev, key }) => ({ rev, kind: key.kind })),
         faults: file.view.faults,
       });
     }

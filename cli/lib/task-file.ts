@@ -37,17 +37,13 @@ export function summary(file: TaskFile): object {
 export function recordShown(r: ProvenRecord): object {
   return {
     rev: r.rev, kind: r.kind, n: r.key.n, from: r.from, to: r.to, at: timeText(r.storedAt),
-    body: r.body,
+    body: r.body, ...(r.flaw === undefined ? {} : { flaw: r.flaw }),
   };
 }
 
 /** What does not add up is said, whatever the form of the output. */
 export function warnOf(out: Output, file: TaskFile): void {
-  for (const r of file.unproven) {
-    out.warn(`revision ${r.rev}: a ${r.key.kind} by ${r.key.fromPrincipal}.${r.key.fromAgent} ` +
-      "cannot be proven and is left out");
-  }
-  for (const fault of file.view.faults) out.warn(`these records break a rule: ${fault}`);
+  for (const fault of file.view.faults) out.warn(`task ${file.task}: ${fault}`);
 }
 
 /** From submission to the end, or to now. */

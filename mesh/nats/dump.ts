@@ -64,29 +64,28 @@ function readPage(transport: Transport, from: number, options: DumpOptions): Pro
   );
   const { promise, resolve, reject } = Promise.withResolvers<Page>();
   const messages: Incoming[] = [];
-  const silent = (): void => {
-    end();
-    reject(new ParleyError("E_TIMEOUT", "the store did not answer a read in time; try again"));
-  };
-  let timer = setTimeout(silent, SILENCE_MS);
-  const sub = transport.subscribe(inbox, (m) => {
+  let timer: NodeJS.Timeout | undefined;
+  const watch = (): void => {
     clearTimeout(timer);
+    timer = setTimeout(() => {
+      sub.unsubscribe();
+      reject(new ParleyError("E_TIMEOUT", "the store did not answer a read in time; try again"));
+    }, SILENCE_MS);
+  };
+  const sub = transport.subscribe(inbox, (m) => {
     if (m.status === 0) {
       messages.push(m);
-      timer = setTimeout(silent, SILENCE_MS);
-      return;
+      return watch();
     }
-    end();
+    clearTimeout(timer);
+    sub.unsubscribe();
     if (m.status === 204 || m.status === 404) {
       const pending = m.header("Nats-Num-Pending");
       return resolve({ messages, pending: pending === undefined ? undefined : Number(pending) });
     }
     reject(refusal(m.status));
   });
-  const end = (): void => {
-    clearTimeout(timer);
-    sub.unsubscribe();
-  };
+  watch();
   const body = {
     seq: from,
     batch: options.pageRecords ?? PAGE_RECORDS,

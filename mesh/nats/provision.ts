@@ -4,10 +4,11 @@
 import {
   jetstreamManager, type JetStreamManager, type StreamConfig,
 } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import {
-  ACK_WAIT_MS, AGENTS_STREAM, ARTEFACTS_BUCKET, AUDIT_STREAM, JANITOR_CONSUMER,
-  KEYS_STREAM, ParleyError, REGISTRY_STREAM, TASKS_STREAM, URGENCY, patterns, streamSubjects,
+  ACK_WAIT_MS, AGENTS_BUCKET, AGENTS_STREAM, ARTEFACTS_BUCKET, AUDIT_STREAM, JANITOR_CONSUMER,
+  KEYS_STREAM, ParleyError, REGISTRY_STREAM, TASKS_BUCKET, TASKS_STREAM, URGENCY, patterns, streamSubjects,
   supervisionConsumer,
 } from "../../contracts/index.ts";
 
@@ -94,6 +95,12 @@ export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): P
     durable_name: JANITOR_CONSUMER, ack_policy: "explicit", filter_subject: patterns.outcomes,
     ack_wait: 30 * SECOND, max_ack_pending: 1_000_000, deliver_policy: "all",
   });
+  // Made as streams, to have settings that the bucket call lacks; they must still be buckets to
+  // every tool that knows buckets.
+  const kvm = new Kvm(nc);
+  for (const name of [TASKS_BUCKET, AGENTS_BUCKET]) {
+    await (await kvm.open(name, { allow_direct: true })).status();
+  }
   say("streams, buckets and consumers are in place");
 }
 

@@ -225,7 +225,12 @@ export class NatsTransport implements Transport {
           return;
         }
         this.received++;
-        handler(new NatsMessage(m));
+        // The client would end the whole connection over an exception in here.
+        try {
+          handler(new NatsMessage(m));
+        } catch (fault) {
+          for (const h of this.#errorHandlers) h(fault as Error);
+        }
       },
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
     });
@@ -270,7 +275,10 @@ export class NatsTransport implements Transport {
 
   async close(): Promise<void> {
     this.#drain();
-    if (!this.connection.isClosed()) await this.connection.drain();
+    if (this.connection.isClosed()) return;
+    // Without a server there is nothing to drain to, and draining would fail or wait for one.
+    if (this.#state === "up") await this.connection.drain().catch(() => undefined);
+    if (!this.connection.isClosed()) await this.connection.close();
   }
 }
 

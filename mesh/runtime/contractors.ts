@@ -117,7 +117,6 @@ export class Contractors {
     const subject = parseCfpSubject(message.subject);
     const call = this.#d.inbound.read("cfp", CfpSchema, message);
     if (subject === undefined || call === undefined) return;
-    agent.stats.calls++;
     const initiator = `${subject.fromPrincipal}.${subject.fromAgent}`;
     const delay = rung === "all" ? this.#delay(agent, call) : 0;
     if (delay < 1) return this.#answer(agent, capability, initiator, call);
@@ -208,6 +207,8 @@ export class Contractors {
 
   #refuse(agent: HostedAgent, award: OpenAward, reason: RefusalReason): void {
     this.#d.counters.add(`award.refused.${reason}`);
+    const { refusals } = agent.tally(award.terms.capability);
+    refusals[reason] = (refusals[reason] ?? 0) + 1;
     this.#d.transport.publish(
       bidSubject(award.terms.initiator, award.terms.cfp, agent.address),
       msgpackBytes({ v: 1, kind: "refusal", reason, award: true }));
@@ -279,7 +280,7 @@ export class Contractors {
     if (run.over) return this.#finish(run);
     run.startedAt = this.#d.clock.now();
     run.startedWall = Math.round(this.#d.clock.wall());
-    run.agent.stats.contracts++;
+    run.agent.tally(run.award.terms.capability).contracts++;
     const { spec } = run.award;
     if (spec.inputRef === undefined) return this.#work(run, spec.input);
     this.#artefacts.get(spec.inputRef).then(openArtefact).then(
@@ -385,8 +386,9 @@ export class Contractors {
   /** The attempt failed: the initiator decides whether there is another. */
   #settle(run: Running, failure: Failure): void {
     const { terms } = run.award;
-    run.agent.stats.failures++;
-    run.agent.stats.lastError = failure.message;
+    const tally = run.agent.tally(run.award.terms.capability);
+    tally.failures++;
+    tally.lastError = failure.message;
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);

@@ -10,11 +10,27 @@ import type { Incoming, Signer, Subscription } from "../ports/index.ts";
 import { msgpackBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
 
+/** Bids out at a time for each free slot, and how long a bid counts as out, ms. Guess: a call's
+ * usual time; more would double-book, fewer would hide free agents from busy initiators. */
+const PROMISES = 3;
+const PROMISE_MS = 10;
+
 /** An offer keeps an agent asking for this long, ms. Guess: a few awards' time. */
 const WANTED_MS = 1_000;
 
 /** What a participant says of itself in a bid; the rest of the bid is filled in. */
 export type BidTerms = Pick<Bid, "startMs" | "durationMs" | "cost" | "confidence">;
+
+/** Counts of one agent and capability since it was hosted; `workedMs` is their sum. */
+export interface Tally {
+  calls: number;
+  bids: number;
+  refusals: Partial<Record<RefusalReason, number>>;
+  contracts: number;
+  failures: number;
+  workedMs: number;
+  lastError: string;
+}
 
 /** What a handler gets. */
 export interface Run {
@@ -68,10 +84,12 @@ export class HostedAgent {
   #busy = new Map<string, number>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
+  /** Moments of the last bids, oldest first. */
+  #bidAt: number[] = [];
   draining = false;
   /** When an initiator last had something waiting for this agent, ms. */
   lastOfferAt = Number.NEGATIVE_INFINITY;
-  stats = { calls: 0, bids: 0, contracts: 0, failures: 0, workedMs: 0, lastError: "" };
+  #tallies = new Map<string, Tally>();
 
   constructor(
     dependencies: Deps, principal: string, definition: AgentDefinition,
@@ -194,8 +212,35 @@ export class HostedAgent {
     this.#open = [];
   }
 
+  /** Contracts of one capability that are under way. */
+  busy(capability: string): number {
+    return this.#busy.get(capability) ?? 0;
+  }
+
+  /** What this agent has done with one of its capabilities. */
+  tally(capability: string): Tally {
+    let tally = this.#tallies.get(capability);
+    if (tally === undefined) {
+      tally = {
+        calls: 0, bids: 0, refusals: {}, contracts: 0, failures: 0, workedMs: 0, lastError: "",
+      };
+      // Others name capabilities; only our own are remembered.
+      if (this.#services.has(capability)) this.#tallies.set(capability, tally);
+    }
+    return tally;
+  }
+
   /** Bid, or the reason for none. */
   answer(capability: string, call: Cfp): Bid | RefusalReason {
+    const answer = this.#consider(capability, call);
+    const tally = this.tally(capability);
+    tally.calls++;
+    if (typeof answer !== "string") tally.bids++;
+    else tally.refusals[answer] = (tally.refusals[answer] ?? 0) + 1;
+    return answer;
+  }
+
+  #consider(capability: string, call: Cfp): Bid | RefusalReason {
     const service = this.#services.get(capability);
     if (service === undefined || call.exclude?.includes(this.address)) return "ineligible";
     if (this.draining) return "draining";
@@ -203,8 +248,20 @@ export class HostedAgent {
     if (!versionMeets(call.version, c.version)) return "ineligible";
     if (call.requires !== undefined &&
       !meets(call.requires, attributesOf(this.definition.attributes, c))) return "ineligible";
-    if (this.free(capability) <= 0) return "busy";
+    if (this.free(capability) <= 0 || this.#promised()) return "busy";
     return this.#bid(service, call);
+  }
+
+  /** More bids out than the free slots could ever honour: most would end in a refusal. */
+  #promised(): boolean {
+    const now = this.#d.clock.now();
+    const most = this.slots.free * PROMISES;
+    if (this.#bidAt.length >= most && now - (this.#bidAt.at(-most) as number) < PROMISE_MS) {
+      return true;
+    }
+    if (this.#bidAt.length >= this.slots.total * PROMISES) this.#bidAt.shift();
+    this.#bidAt.push(now);
+    return false;
   }
 
   #bid(service: Service, call: Cfp): Bid | RefusalReason {
@@ -216,7 +273,6 @@ export class HostedAgent {
     const terms = service.bid === undefined ? own : this.#ownBid(service, call, own);
     if (terms === undefined) return "low_value";
     if (call.costMax !== undefined && terms.cost > call.costMax) return "over_budget";
-    this.stats.bids++;
     return {
       v: 1, kind: "bid", ...terms,
       load: this.slots.load(this.#d.clock.now()), slots: this.free(c.name),
@@ -242,7 +298,7 @@ export class HostedAgent {
 
   /** Learns how long a task really took. */
   learn(spec: Spec, workedMs: number): void {
-    this.stats.workedMs += workedMs;
+    this.tally(spec.capability).workedMs += workedMs;
     this.#usual.get(spec.capability)?.learn(workedMs, spec.hints?.size ?? 1);
   }
 

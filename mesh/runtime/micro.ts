@@ -81,14 +81,17 @@ export class Micro {
   }
 
   #stats(agent: HostedAgent, capability: string): object {
-    const { contracts, failures, workedMs, lastError, calls, bids } = agent.stats;
+    const { contracts, failures, workedMs, lastError, calls, bids, refusals } =
+      agent.tally(capability);
     const nanoseconds = Math.round(workedMs * 1e6);
     return {
       name: capability, subject: `mesh.cfp.${capability}.all.*.*`, queue_group: "",
       num_requests: contracts, num_errors: failures, last_error: lastError,
       processing_time: nanoseconds,
       average_processing_time: contracts > 0 ? Math.round(nanoseconds / contracts) : 0,
-      data: { calls, bids, slots: agent.slots.total, busy: agent.slots.used },
+      data: {
+        calls, bids, refusals, slots: agent.slots.total, busy: agent.busy(capability),
+      },
     };
   }
 }

@@ -85,7 +85,9 @@ export class Peer {
     this.#instance = ports.random.id();
     const inbound = new Inbound(this.counters);
     const identities = new Identities(ports.transport, options.trust, this.counters,
-      options.roles.initiator ? (p, a) => ports.cards.get(p, a) : undefined);
+      options.roles.initiator || options.roles.submitter
+        ? (p, a) => ports.cards.get(p, a)
+        : undefined);
     const ownAwards = new OwnAwards();
     const records = new Records({
       ledger: ports.ledger, clock: ports.clock, random: ports.random, identities, inbound,

@@ -198,7 +198,10 @@ export class Records {
         body: body as ReadRecord["body"],
       };
       if (role !== undefined) record.role = role;
-      const embedded = (body as { award?: EmbeddedAward }).award;
+      // A spec's `award` is a wish, not an award.
+      const embedded = e.key.kind === "spec"
+        ? undefined
+        : (body as { award?: EmbeddedAward }).award;
       if (embedded === undefined) return then(record);
       this.#proveEmbedded(record, embedded, then);
     };

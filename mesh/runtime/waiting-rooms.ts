@@ -69,15 +69,17 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined || !waiting.entries.delete(entry.t.id)) return;
     waiting.room.leave(entry.t.id);
     if (waiting.room.size === 0) return this.#close(capability);
-    // A call that found somebody means that there is room again: let others try at once, so
-    // that a queue born of a short stall goes as fast as it came.
+    // A call that found several means that there is room again: let others try at once, so that
+    // a queue born of a short stall goes as fast as it came.
     if (!entry.recalled) return;
-    waiting.scarce = false;
-    this.#recall(waiting);
+    // Bids left over are slots left over.
+    const spare = entry.t.order.length - entry.t.next;
+    waiting.scarce = spare === 0;
+    if (spare > 0) this.#recall(waiting, Math.min(spare, RECALLED));
   }
 
-  #recall(waiting: Room<E>): void {
-    for (const { entry } of this.#free(waiting, RECALLED)) {
+  #recall(waiting: Room<E>, count: number): void {
+    for (const { entry } of this.#free(waiting, count)) {
       entry.recalled = true;
       this.#hooks.recall(entry);
     }
@@ -110,7 +112,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const jitter = 1 + this.#d.random.next() / 4;
     waiting.recall = this.#d.clock.after(waiting.pauseMs * jitter, () => {
       waiting.pauseMs = Math.min(RECALL_MS_MAX, waiting.pauseMs * 2);
-      this.#recall(waiting);
+      this.#recall(waiting, RECALLED);
       this.#armRecall(waiting);
     });
   }

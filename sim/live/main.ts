@@ -83,8 +83,7 @@ function explain(error: unknown, progress: ProgressLine): number {
   }
   if (error instanceof ParleyError) {
     progress.say(`error: ${error.message} (${error.code})`);
-    const away = error.code === "E_CONNECTION" || error.code === "E_PERMISSION";
-    return away ? EXIT.connection : EXIT.failed;
+    return error.code === "E_CONNECTION" ? EXIT.connection : EXIT.failed;
   }
   if (error instanceof ServerNotFoundError || error instanceof ServerStartError) {
     progress.say(`error: ${error.message}`);
@@ -107,4 +106,8 @@ async function main(): Promise<void> {
 }
 
 const [, started] = process.argv;
-if (started !== undefined && realpathSync(started) === import.meta.filename) await main();
+if (started !== undefined && realpathSync(started) === import.meta.filename) {
+  await main();
+  // Everything was closed; what is written must still reach its reader.
+  process.stdout.write("", () => process.exit());
+}

@@ -1,5 +1,5 @@
 // One live run: hosts up, tasks in, outcomes awaited, records judged, everything down again.
-import { patterns, taskGuard } from "../../contracts/index.ts";
+import { ParleyError, patterns, taskGuard } from "../../contracts/index.ts";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { buildReport, type Report, type RunCounters } from "../report.ts";
 import { CAPABILITY_DEFAULT } from "../workload/task.ts";
@@ -31,10 +31,12 @@ export class LiveRun {
   readonly #settings: Settings;
   readonly #plan: Plan;
   readonly #progress: ProgressLine;
+  /** Somebody asked for the end. */
   readonly #stop: AbortSignal;
+  /** No more is submitted or waited for, for whatever reason. */
+  readonly #over = new AbortController();
   readonly #hosts: HostProcess[];
   readonly #shares: Plan["pool"]["agents"][];
-  #nobodyLeft = Promise.withResolvers<void>();
   #mesh: SimMesh | undefined;
   #submitter: OpenPeer | undefined;
   #reader: Reader | undefined;
@@ -46,6 +48,8 @@ export class LiveRun {
     this.#plan = plan;
     this.#progress = progress;
     this.#stop = stop;
+    stop.addEventListener("abort", () => this.#over.abort(), { once: true });
+    if (stop.aborted) this.#over.abort();
     this.#shares = shares(plan.pool.agents, settings.hosts);
     this.#hosts = this.#shares.map(
       (agents, at) => new HostProcess(`host-${at}`, agents.length, (host) => this.#died(host)),
@@ -59,13 +63,15 @@ export class LiveRun {
     const mesh = await openSimMesh(this.#settings, (line) => this.#progress.say(line));
     this.#mesh = mesh;
     const owner = `sim${mesh.suffix}`;
-    await this.#raceStop(this.#startHosts(mesh));
+    await this.#untilOver(this.#startHosts(mesh));
     if (this.#stop.aborted) return undefined;
+    if (this.#over.signal.aborted) throw new ParleyError("E_LOST", "all host processes are gone");
     this.#submitter = await openSubmitter(mesh, owner, signing);
     this.#reader = await openReader(mesh, `sim-reader${mesh.suffix}`);
     const seconds = ((performance.now() - begin) / 1_000).toFixed(1);
+    const pids = this.#hosts.map((host) => host.pid).join(", ");
     this.#progress.say(
-      `${agents} agents in ${this.#hosts.length} processes joined (${seconds} s); ` +
+      `${agents} agents joined in ${seconds} s, in processes ${pids}; ` +
         `${this.#plan.tasks.length} tasks follow, for about ` +
         `${Math.ceil(this.#plan.lengthMs / 1_000)} s`,
     );
@@ -79,6 +85,7 @@ export class LiveRun {
 
   /** Ends everything that was started, whatever state it is in. */
   async close(): Promise<void> {
+    this.#over.abort();
     this.#progress.stop();
     await Promise.all(this.#hosts.map((host) => host.kill(0)));
     await this.#submitter?.close(0).catch(() => undefined);
@@ -119,26 +126,28 @@ export class LiveRun {
     if (least < agents) this.#progress.say(`only ${least} of ${agents} agents are known to all`);
   }
 
-  /** What was asked for, or nothing at all once the run is stopped. */
-  async #raceStop(work: Promise<void>): Promise<void> {
-    const stopped = Promise.withResolvers<void>();
-    const stop = (): void => stopped.resolve();
-    this.#stop.addEventListener("abort", stop, { once: true });
-    if (this.#stop.aborted) stop();
+  /** Resolves when the work is done, or at once when the run is over; then nobody waits for it. */
+  async #untilOver(work: Promise<void>): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const end = (): void => over.resolve();
+    this.#over.signal.addEventListener("abort", end, { once: true });
+    if (this.#over.signal.aborted) end();
     try {
-      await Promise.race([work, stopped.promise]);
+      await Promise.race([work, over.promise]);
     } finally {
-      this.#stop.removeEventListener("abort", stop);
-      work.catch(() => undefined); // nobody waits for it any more
+      this.#over.signal.removeEventListener("abort", end);
+      work.catch(() => undefined);
     }
   }
 
   #died(host: HostProcess): void {
-    this.#progress.say(
-      `${host.name} is gone (${host.end}) with its ${host.agents} agents; the run goes on, and ` +
-        "their tasks are given to others",
-    );
-    if (this.#hosts.every((one) => !one.alive)) this.#nobodyLeft.resolve();
+    const left = this.#hosts.some((one) => one.alive);
+    const then = left
+      ? "the run goes on, and their tasks are given to others"
+      : "nobody is left to carry on";
+    const { name, end, agents } = host;
+    this.#progress.say(`${name} is gone (${end}) with its ${agents} agents; ${then}`);
+    if (!left) this.#over.abort();
   }
 
   #submissions(): Submissions {
@@ -159,12 +168,8 @@ export class LiveRun {
       running: sumTallies(this.#hosts).running,
       agents: this.#hosts.reduce((sum, host) => sum + (host.alive ? host.agents : 0), 0),
     }));
-    await this.#raceStop(
-      Promise.race([submissions.submitAll(this.#stop), this.#nobodyLeft.promise]),
-    );
-    await this.#raceStop(
-      Promise.race([this.#settle(submissions, owner), this.#nobodyLeft.promise]),
-    );
+    await submissions.submitAll(this.#over.signal);
+    await this.#untilOver(this.#settle(submissions, owner));
     this.#progress.stop();
     if (!this.#stop.aborted) return;
     const open = submissions.open > 0 ? ` with ${submissions.open} tasks under way` : "";
@@ -178,12 +183,12 @@ export class LiveRun {
     const end = performance.now() + this.#plan.timeoutMs + EXPIRY_GRACE_MS;
     const pattern = patterns.outcomes.replace("*", owner);
     let fromRev = 1;
-    while (submissions.open > 0 && performance.now() < end && !this.#stop.aborted) {
+    while (submissions.open > 0 && performance.now() < end) {
       const pause = Promise.withResolvers<void>();
       const timer = setTimeout(pause.resolve, FOLLOW_MS);
       await Promise.race([submissions.settled(), pause.promise]);
       clearTimeout(timer);
-      if (submissions.open === 0) return;
+      if (submissions.open === 0 || this.#over.signal.aborted) return;
       for await (const { key, rev } of this.#reader?.records({ pattern, fromRev }) ?? []) {
         fromRev = rev + 1;
         submissions.ended(key.task);

@@ -1,9 +1,9 @@
 // A mesh of one's own per test file, and agents that join it as an author's would.
 import { afterAll, beforeAll, vi } from "vitest";
-import { z } from "zod";
-import { defineCapability, join, type JoinOptions, type Log, type Mesh }
-  from "../../agent-sdk/index.ts";
+import { join, type JoinOptions, type Log, type Mesh } from "../../agent-sdk/index.ts";
 import { type LocalMesh, startLocalMesh } from "../../mesh/local.ts";
+
+export { texts } from "./fixture-capabilities.ts";
 
 export const silent: Log = {
   debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined,
@@ -60,11 +60,6 @@ export function aborted(signal: AbortSignal): Promise<unknown> {
     if (signal.aborted) return resolve(signal.reason);
     signal.addEventListener("abort", () => resolve(signal.reason), { once: true });
   });
-}
-
-/** A capability with a text in and a text out. */
-export function texts(name: string) {
-  return defineCapability({ name, input: z.string(), output: z.string() });
 }
 
 /** The code of the ParleyError that a promise is rejected with. */

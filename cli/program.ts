@@ -1,0 +1,134 @@
+// The commands of `parley`, and what its exit status says.
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, Option } from "commander";
+import { registerAgents } from "./commands/agents.ts";
+import { registerCaps } from "./commands/caps.ts";
+import { registerDescribe } from "./commands/describe.ts";
+import { registerDoctor } from "./commands/doctor.ts";
+import { registerIdentity } from "./commands/identity.ts";
+import { registerSim } from "./commands/sim.ts";
+import { registerSubmit } from "./commands/submit.ts";
+import { registerTask } from "./commands/task.ts";
+import { registerUp } from "./commands/up.ts";
+import { asCliError, EXIT, errorLines, Interrupted } from "./lib/errors.ts";
+import { withExamples } from "./lib/examples.ts";
+import { duration, token } from "./lib/parse.ts";
+
+const EXAMPLES = [
+  "parley up                                 # a mesh on this machine, until Ctrl-C",
+  `parley call echo '{"text":"hello"}'       # ask the agents, wait for the answer`,
+  `parley submit echo '{"text":"hello"}'     # leave a task with the mesh`,
+  "parley task ls                            # what became of it",
+];
+
+async function program(args: string[]): Promise<Command> {
+  const parley = new Command("parley")
+    .description("A peer-to-peer mesh of agents on NATS: tasks are put out to tender.")
+    .version(version(), "-V, --version")
+    .helpCommand("help [command]", "how to use a command")
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      outputError: (text, write) => write(`parley: ${text.replace(/^error: /, "")}` +
+        "  next: parley --help\n  code: E_USAGE\n"),
+    });
+  for (const option of globalOptions()) parley.addOption(option);
+  withExamples(parley, ...EXAMPLES);
+  registerUp(parley);
+  registerIdentity(parley);
+  registerAgents(parley);
+  registerCaps(parley);
+  registerSubmit(parley);
+  registerTask(parley);
+  registerDescribe(parley);
+  registerDoctor(parley);
+  for (const command of parley.commands) takeGlobals(command);
+  // The simulator has options of its own, some of the same names; it is large, and only read
+  // where it is asked for or listed.
+  const named = parley.commands.some((command) => command.name() === args[0]);
+  if (!named) await registerSim(parley);
+  return parley;
+}
+
+function globalOptions(): Option[] {
+  return [
+    new Option("-s, --server <url>", "NATS server, several with commas ($NATS_URL)"),
+    new Option("--creds <file>", "credentials file ($NATS_CREDS)"),
+    new Option("--nkey <file>", "NKey seed file, for static users ($NATS_NKEY)"),
+    new Option("--context <name>", "context of the nats program ($NATS_CONTEXT)"),
+    new Option("--home <dir>", "folder of the mesh's identity ($PARLEY_HOME, else ./.parley)"),
+    new Option("--name <principal>", "who you are, where nothing else tells")
+      .argParser(token("name")),
+    new Option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)")
+      .argParser(duration),
+    new Option("--json", "one JSON document on standard output"),
+    new Option("-q, --quiet", "no remarks on standard error"),
+  ];
+}
+
+/** The program's options are understood after a command too. */
+function takeGlobals(command: Command): void {
+  for (const option of globalOptions()) command.addOption(option.hideHelp());
+  for (const child of command.commands) takeGlobals(child);
+}
+
+function version(): string {
+  for (const up of ["..", "../.."]) {
+    try {
+      const file = new URL(`${up}/package.json`, import.meta.url);
+      return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+    } catch {
+      // One level further up in the built package.
+    }
+  }
+  return "unknown";
+}
+
+/** The status of the program. */
+async function main(args: string[]): Promise<number> {
+  try {
+    const parley = await program(args);
+    if (args.length === 0) {
+      parley.outputHelp({ error: true });
+      return EXIT.usage;
+    }
+    await parley.parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    return report(error, args);
+  }
+}
+
+function report(error: unknown, args: string[]): number {
+  if (error instanceof Interrupted) return error.exit;
+  if (error instanceof CommanderError) {
+    // Commander has said it already; asking for help or the version is no error.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  const shown = asCliError(error);
+  if (args.includes("--json")) {
+    const { code, message, next } = shown;
+    process.stderr.write(`${JSON.stringify({ error: { code, message, next } })}\n`);
+  } else {
+    process.stderr.write(`${errorLines(shown).join("\n")}\n`);
+  }
+  if (process.env.PARLEY_TRACE) process.stderr.write(`${(error as Error).stack}\n`);
+  return shown.exit;
+}
+
+/** Runs one command and ends the process with its status. */
+export async function run(args: string[]): Promise<never> {
+  // A reader that has seen enough (`| head`) is no error.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(EXIT.ok);
+      throw error;
+    });
+  }
+  const status = await main(args);
+  // Everything was closed by the command; what is written must still reach its reader.
+  await new Promise((resolve) => process.stdout.write("", resolve));
+  await new Promise((resolve) => process.stderr.write("", resolve));
+  process.exit(status);
+}
