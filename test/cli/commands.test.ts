@@ -27,7 +27,7 @@ beforeAll(async () => {
   ({ dir, remove } = await tempDir());
   mesh = await startLocalMesh({ home: `${dir}/.parley` });
   open.push(await mesh.open("steward", "agent", [], { use: { contractor: false } }));
-  for (const [name, cost, durationMs] of [["alice", 3, 5], ["bob", 1, 400]] as const) {
+  for (const [name, cost, durationMs] of [["alice", 3, 1], ["bob", 1, 4_000]] as const) {
     const peer = await mesh.open(name, "agent", ["echo", "steps", "hold", "fail"], {
       use: { initiator: false, intake: false },
     });
@@ -38,6 +38,8 @@ beforeAll(async () => {
         {
           capability: { name: "echo", version: "1.2.0", cost, durationMs,
             input: { type: "object" }, description: "gives back what it gets" },
+          // Always the same claim, whatever the work has taken so far.
+          bid: (_call, usual) => ({ ...usual, durationMs }),
           run: async (r) => ({ output: { got: r.input, by: name } }),
         },
         {
@@ -398,7 +400,8 @@ async function forge(
   tamper: (terms: AwardTerms) => AwardTerms,
   reorder: (bids: SeenBid[]) => SeenBid[] = (bids) => bids,
 ): Promise<string> {
-  const name = (base: string) => `${base}${open.length}`;
+  const number = open.length;
+  const name = (base: string) => `${base}${number}`;
   const [sue, ina, mallory] = await Promise.all([
     person(name("sue"), "submitter"), person(name("ina"), "agent"), person(name("mallory"), "agent"),
   ]);

@@ -311,3 +311,26 @@ describe("writeSchedule", () => {
     expect(writeSchedule(odd)).toBe('task,worker,start,end\n"a,""b""",w,0.123,1\n');
   });
 });
+
+describe("what a live run adds", () => {
+  test("a task with two outcomes counts as duplicated", () => {
+    const twice = rows.map((row) => (row.id === "b" ? { ...row, outcomes: 2 } : row));
+    expect(report({ rows: twice }).tasks).toMatchObject({ completed: 3, duplicated: 1 });
+    expect(isClean(report({ rows: twice }))).toBe(false);
+  });
+
+  test("an interrupted run judges no task that was under way", () => {
+    const open = rows.map((row) => (row.id === "b" ? { ...row, state: "running" } : row));
+    const stopped = report({ rows: open, options: { interrupted: true } });
+    expect(stopped).toMatchObject({ interrupted: true, tasks: { completed: 2, lost: 0 } });
+    expect(formatReport(stopped)).toContain("stopped early with 1 under way, none done twice");
+    expect(report({ rows: open }).tasks.lost).toBe(1);
+    expect(report({ rows: open })).not.toHaveProperty("interrupted");
+  });
+
+  test("what the server counted is given per decision", () => {
+    const asked = report({ counters: { ...counters, server: { in: 30, out: 60 } } });
+    expect(asked.serverMessagesPerDecision).toEqual({ in: 10, out: 20 });
+    expect(report()).not.toHaveProperty("serverMessagesPerDecision");
+  });
+});
