@@ -1,11 +1,20 @@
 // A capability as its author states it: one value, imported by the side that serves and by the
 // side that calls, so that both are held to the same types.
 import {
-  AttributesSchema, isToken, ParleyError, tokenAdvice, VersionSchema,
-  type Attributes, type Capability as AnnouncedCapability,
+  type Capability as AnnouncedCapability,
+  type Attributes,
+  AttributesSchema,
+  isToken,
+  ParleyError,
+  tokenAdvice,
+  VersionSchema,
 } from "../contracts/index.ts";
-import { jsonSchemaOf, type InferInput, type InferOutput, type StandardSchemaV1 }
-  from "./standard-schema.ts";
+import {
+  type InferInput,
+  type InferOutput,
+  jsonSchemaOf,
+  type StandardSchemaV1,
+} from "./standard-schema.ts";
 
 export interface CapabilityOptions<
   Input extends StandardSchemaV1,
@@ -55,8 +64,11 @@ export function defineCapability<
   }
   for (const side of ["input", "output"] as const) {
     if (typeof options[side]?.["~standard"]?.validate === "function") continue;
-    throw new ParleyError("E_SCHEMA", `${side} of ${name} must be a Standard Schema, such as ` +
-      "z.object({ … }) of zod 4 or v.object({ … }) of valibot");
+    throw new ParleyError(
+      "E_SCHEMA",
+      `${side} of ${name} must be a Standard Schema, such as ` +
+        "z.object({ … }) of zod 4 or v.object({ … }) of valibot",
+    );
   }
   checkTerms(name, options);
   return Object.freeze({ ...options, version });
@@ -74,8 +86,10 @@ export function checkTerms(
   }
   const fits = AttributesSchema.optional().safeParse(terms.attributes);
   if (!fits.success) {
-    throw new ParleyError("E_SCHEMA",
-      `attributes of ${name} must be texts (256 characters at most), numbers or booleans`);
+    throw new ParleyError(
+      "E_SCHEMA",
+      `attributes of ${name} must be texts (256 characters at most), numbers or booleans`,
+    );
   }
 }
 
@@ -88,9 +102,10 @@ export function announced(c: Capability, terms: ServeTerms): AnnouncedCapability
     durationMs: terms.durationMs ?? c.durationMs,
     cost: terms.cost ?? c.cost,
     slots: terms.slots,
-    attributes: c.attributes === undefined && terms.attributes === undefined
-      ? undefined
-      : { ...c.attributes, ...terms.attributes },
+    attributes:
+      c.attributes === undefined && terms.attributes === undefined
+        ? undefined
+        : { ...c.attributes, ...terms.attributes },
   };
   const card: AnnouncedCapability = { name: c.name, version: c.version };
   for (const [key, value] of Object.entries(optional)) {

@@ -2,8 +2,12 @@
 import { ParleyError, PROGRESS_BYTES_MAX } from "../contracts/index.ts";
 import type { Run, RunResult } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
-import {
-  type Capability, type HandlerInputOf, type HandlerOutputOf, type InputOf, type OutputOf,
+import type {
+  Capability,
+  HandlerInputOf,
+  HandlerOutputOf,
+  InputOf,
+  OutputOf,
 } from "./capability.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
@@ -32,11 +36,15 @@ export interface TaskContext<Input = unknown> {
   readonly budgetLeft: number | undefined;
   /** A live sub-task: at most this task's deadline and budget, canceled with it. */
   call<C extends Capability>(
-    capability: C, input: InputOf<C>, options?: CallOptions,
+    capability: C,
+    input: InputOf<C>,
+    options?: CallOptions,
   ): Promise<OutputOf<C>>;
   /** A durable sub-task for the same owner: at most this deadline and budget, canceled with it. */
   submit<C extends Capability>(
-    capability: C, input: InputOf<C>, options?: SubmitOptions,
+    capability: C,
+    input: InputOf<C>,
+    options?: SubmitOptions,
   ): Promise<TaskHandle<OutputOf<C>>>;
 }
 
@@ -55,10 +63,16 @@ export interface SubTask {
 /** How the mesh makes sub-tasks; see mesh.ts. */
 export interface SubTasks {
   call<C extends Capability>(
-    capability: C, input: InputOf<C>, options: CallOptions, parent: SubTask,
+    capability: C,
+    input: InputOf<C>,
+    options: CallOptions,
+    parent: SubTask,
   ): Promise<OutputOf<C>>;
   submit<C extends Capability>(
-    capability: C, input: InputOf<C>, options: SubmitOptions, parent: SubTask,
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions,
+    parent: SubTask,
   ): Promise<TaskHandle<OutputOf<C>>>;
 }
 
@@ -68,19 +82,41 @@ const NOTE_LENGTH_MAX = 4096;
 
 /** Runs one contract: input checked, handler run, output checked. */
 export async function runHandler<C extends Capability>(
-  capability: C, handler: Handler<C>, run: Run, contractor: string, mesh: SubTasks, log: Log,
+  capability: C,
+  handler: Handler<C>,
+  run: Run,
+  contractor: string,
+  mesh: SubTasks,
+  log: Log,
 ): Promise<RunResult> {
-  const input = await validate(capability.input, run.input, "E_INPUT",
-    `the input of ${capability.name}`);
+  const input = await validate(
+    capability.input,
+    run.input,
+    "E_INPUT",
+    `the input of ${capability.name}`,
+  );
   const purse = new Purse(run.spec.budget);
   const limit = deadlineSignal(run);
   try {
-    const output: unknown = await handler(input, contextOf(
-      run, input, contractor, purse, limit.signal, mesh,
-      log.child({ task: run.spec.task, epoch: run.epoch, capability: capability.name })));
+    const output: unknown = await handler(
+      input,
+      contextOf(
+        run,
+        input,
+        contractor,
+        purse,
+        limit.signal,
+        mesh,
+        log.child({ task: run.spec.task, epoch: run.epoch, capability: capability.name }),
+      ),
+    );
     // What the handler gave is what travels; the caller's side applies the schema once more.
-    await validate(capability.output, output, "E_OUTPUT", `what the handler of ` +
-      `${capability.name} gave back`);
+    await validate(
+      capability.output,
+      output,
+      "E_OUTPUT",
+      `what the handler of ${capability.name} gave back`,
+    );
     const cost = purse.total(run.price);
     return cost === undefined ? { output } : { output, cost };
   } finally {
@@ -102,24 +138,38 @@ function deadlineSignal(run: Run): { signal: AbortSignal; clear(): void } {
 }
 
 function contextOf<Input>(
-  run: Run, input: Input, contractor: string, purse: Purse, signal: AbortSignal, mesh: SubTasks,
+  run: Run,
+  input: Input,
+  contractor: string,
+  purse: Purse,
+  signal: AbortSignal,
+  mesh: SubTasks,
   log: Log,
 ): TaskContext<Input> {
   const { spec, epoch, attempt, live } = run;
   const parent: SubTask = { from: { spec, epoch, contractor, live }, purse, signal };
   return {
-    task: spec.task, epoch, attempt, input, signal, deadline: spec.deadline, log,
-    progress: (done, note) => run.progress({
-      ...(done === undefined || Number.isNaN(done)
-        ? {}
-        : { done: Math.min(1, Math.max(0, done)) }),
-      ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX) }),
-    }),
+    task: spec.task,
+    epoch,
+    attempt,
+    input,
+    signal,
+    deadline: spec.deadline,
+    log,
+    progress: (done, note) =>
+      run.progress({
+        ...(done === undefined || Number.isNaN(done)
+          ? {}
+          : { done: Math.min(1, Math.max(0, done)) }),
+        ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX) }),
+      }),
     partial: (value) => {
       const bytes = Buffer.byteLength(JSON.stringify(value) ?? "");
       if (bytes > PROGRESS_BYTES_MAX) {
-        throw new ParleyError("E_TOO_LARGE", `a partial output of ${bytes} bytes; send pieces ` +
-          `of ${PROGRESS_BYTES_MAX} at most`);
+        throw new ParleyError(
+          "E_TOO_LARGE",
+          `a partial output of ${bytes} bytes; send pieces ` + `of ${PROGRESS_BYTES_MAX} at most`,
+        );
       }
       run.progress({ partial: value });
     },

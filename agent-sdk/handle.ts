@@ -3,7 +3,7 @@
 import type { Outcome } from "../contracts/index.ts";
 import type { TaskEvent, Tracker } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
-import { type Capability, type OutputOf } from "./capability.ts";
+import type { Capability, OutputOf } from "./capability.ts";
 import { validate } from "./standard-schema.ts";
 
 export interface TaskHandle<Output = unknown> {
@@ -50,9 +50,14 @@ export function cancelOn(signal: AbortSignal | undefined, tracker: Tracker, log:
   if (signal === undefined) return;
   const abort = () => {
     const { reason } = signal;
-    tracker.cancel(reason instanceof Error ? reason.message : String(reason)).catch(
-      (error: unknown) => log.warn({ task: tracker.task, error: String(error) },
-        "the task could not be canceled; it ends by itself or at its deadline"));
+    tracker
+      .cancel(reason instanceof Error ? reason.message : String(reason))
+      .catch((error: unknown) =>
+        log.warn(
+          { task: tracker.task, error: String(error) },
+          "the task could not be canceled; it ends by itself or at its deadline",
+        ),
+      );
   };
   if (signal.aborted) return abort();
   signal.addEventListener("abort", abort, { once: true });

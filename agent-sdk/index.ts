@@ -1,18 +1,31 @@
 // The agent-sdk: what an agent's author sees.
-export { defineCapability } from "./capability.ts";
+
 export type {
-  Capability, CapabilityOptions, HandlerInputOf, HandlerOutputOf, InputOf, OutputOf,
+  AgentCard,
+  Attributes,
+  Cfp,
+  Failure,
+  FailureCode,
+  Outcome,
+  Requirements,
+  TaskState,
+} from "../contracts/index.ts";
+export { ParleyError } from "../contracts/index.ts";
+export type { BidTerms, Policy, ScoredBid, TaskEvent, TaskFacts } from "../mesh/index.ts";
+export type { Log } from "../mesh/ports/index.ts";
+export type {
+  Capability,
+  CapabilityOptions,
+  HandlerInputOf,
+  HandlerOutputOf,
+  InputOf,
+  OutputOf,
 } from "./capability.ts";
+export { defineCapability } from "./capability.ts";
 export type { Handler, TaskContext } from "./context.ts";
 export { RetryableError, TerminalError } from "./errors.ts";
 export type { TaskHandle } from "./handle.ts";
-export { join, type JoinOptions } from "./join.ts";
+export { type JoinOptions, join } from "./join.ts";
 export type { AgentQuery, Mesh, ServeOptions } from "./mesh.ts";
 export type { CallOptions, SubmitOptions } from "./options.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
-export { ParleyError } from "../contracts/index.ts";
-export type {
-  AgentCard, Attributes, Cfp, Failure, FailureCode, Outcome, Requirements, TaskState,
-} from "../contracts/index.ts";
-export type { BidTerms, Policy, ScoredBid, TaskEvent, TaskFacts } from "../mesh/index.ts";
-export type { Log } from "../mesh/ports/index.ts";

@@ -1,15 +1,13 @@
 // Joining: finds the mesh and an identity, and gives the mesh to the author.
 import { randomBytes } from "node:crypto";
-import { AttributesSchema, isToken, NOBODY, ParleyError, tokenAdvice }
-  from "../contracts/index.ts";
+import { AttributesSchema, isToken, NOBODY, ParleyError, tokenAdvice } from "../contracts/index.ts";
 import { defaultLog } from "../mesh/index.ts";
 import { Mesh, type MeshOptions } from "./mesh.ts";
 import { openAccess, reachServer } from "./nats.ts";
 import { findPlace, type PlaceOptions } from "./settings.ts";
 import { drainOnSignals } from "./signals.ts";
 
-export interface JoinOptions extends PlaceOptions,
-  Omit<MeshOptions, "agent" | "log" | "name"> {
+export interface JoinOptions extends PlaceOptions, Omit<MeshOptions, "agent" | "log" | "name"> {
   /** What this agent is called: one token. With the mesh's own folder it is the principal too. */
   name: string;
   /**
@@ -53,7 +51,8 @@ async function joinMesh(o: JoinOptions): Promise<Mesh> {
   const { slots, attributes, description, policies, roles, tuning } = o;
   const optional = { slots, attributes, description, policies, roles, tuning };
   const mesh = new Mesh(access, {
-    name: o.name, agent: o.agent ?? own + randomBytes(3).toString("hex"),
+    name: o.name,
+    agent: o.agent ?? own + randomBytes(3).toString("hex"),
     log: o.log ?? defaultLog(process.env.PARLEY_LOG ?? "info"),
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   });
@@ -72,7 +71,10 @@ async function joinMesh(o: JoinOptions): Promise<Mesh> {
 }
 
 function check(o: JoinOptions): void {
-  for (const [what, text] of [["name", o.name], ["agent", o.agent ?? "x"]] as const) {
+  for (const [what, text] of [
+    ["name", o.name],
+    ["agent", o.agent ?? "x"],
+  ] as const) {
     if (!isToken(text)) throw new ParleyError("E_SCHEMA", tokenAdvice(what, String(text)));
     if (text === NOBODY) {
       throw new ParleyError("E_SCHEMA", `${what} "${NOBODY}" means nobody; take another`);
@@ -82,8 +84,10 @@ function check(o: JoinOptions): void {
     throw new ParleyError("E_SCHEMA", `slots must be 1 or more, not ${o.slots}`);
   }
   if (!AttributesSchema.optional().safeParse(o.attributes).success) {
-    throw new ParleyError("E_SCHEMA",
-      "attributes must be texts (256 characters at most), numbers or booleans");
+    throw new ParleyError(
+      "E_SCHEMA",
+      "attributes must be texts (256 characters at most), numbers or booleans",
+    );
   }
 }
 

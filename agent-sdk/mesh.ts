@@ -1,18 +1,33 @@
 // The mesh as one process sees it: serves capabilities under one address, calls and submits.
 import {
-  ParleyError, type Address, type AgentCard, type Attributes, type Requirements, type Role,
+  type Address,
+  type AgentCard,
+  type Attributes,
+  ParleyError,
+  type Requirements,
+  type Role,
 } from "../contracts/index.ts";
 import {
-  openPeer, type BidTerms, type OpenOptions, type OpenPeer, type Policy, type Service,
+  type BidTerms,
+  type OpenOptions,
+  type OpenPeer,
+  openPeer,
+  type Policy,
+  type Service,
 } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import {
-  announced, checkTerms, type Capability, type InputOf, type OutputOf, type ServeTerms,
+  announced,
+  type Capability,
+  checkTerms,
+  type InputOf,
+  type OutputOf,
+  type ServeTerms,
 } from "./capability.ts";
-import { runHandler, type Handler, type SubTask, type SubTasks } from "./context.ts";
+import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
-import { rejoin, type Access } from "./nats.ts";
-import { inherit, taskOptions, type CallOptions, type SubmitOptions } from "./options.ts";
+import { type Access, rejoin } from "./nats.ts";
+import { type CallOptions, inherit, type SubmitOptions, taskOptions } from "./options.ts";
 import { validate } from "./standard-schema.ts";
 
 export interface ServeOptions extends ServeTerms {
@@ -20,8 +35,9 @@ export interface ServeOptions extends ServeTerms {
    * The agent's own bid for a call: terms that replace the usual ones, or undefined for none.
    * Called for every call for proposals, so it must be quick and may not wait.
    */
-  bid?: Service["bid"] | ((...args: Parameters<NonNullable<Service["bid"]>>) =>
-    Partial<BidTerms> | undefined);
+  bid?:
+    | Service["bid"]
+    | ((...args: Parameters<NonNullable<Service["bid"]>>) => Partial<BidTerms> | undefined);
 }
 
 export interface MeshOptions {
@@ -103,7 +119,9 @@ export class Mesh implements AsyncDisposable {
    * @throws ParleyError E_PERMISSION or E_ROLE when the credentials do not cover it.
    */
   async serve<C extends Capability>(
-    capability: C, handler: Handler<C>, options: ServeOptions = {},
+    capability: C,
+    handler: Handler<C>,
+    options: ServeOptions = {},
   ): Promise<void> {
     this.#may("serve");
     const { name } = capability;
@@ -138,7 +156,9 @@ export class Mesh implements AsyncDisposable {
     }
     const { description, attributes, agent } = this.#o;
     this.#hosted = open.peer.host({
-      name: agent, slots: total, services: [service],
+      name: agent,
+      slots: total,
+      services: [service],
       ...(description === undefined ? {} : { description }),
       ...(attributes === undefined ? {} : { attributes }),
     });
@@ -149,20 +169,27 @@ export class Mesh implements AsyncDisposable {
    * @throws ParleyError with the failure's code; the signal's reason when aborted.
    */
   call<C extends Capability>(
-    capability: C, input: InputOf<C>, options: CallOptions = {},
+    capability: C,
+    input: InputOf<C>,
+    options: CallOptions = {},
   ): Promise<OutputOf<C>> {
     return this.#call(capability, input, options, undefined);
   }
 
   /** A durable task: resolved once it is stored; from then on the mesh finishes it. */
   submit<C extends Capability>(
-    capability: C, input: InputOf<C>, options: SubmitOptions = {},
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions = {},
   ): Promise<TaskHandle<OutputOf<C>>> {
     return this.#submit(capability, input, options, undefined);
   }
 
   async #call<C extends Capability>(
-    capability: C, input: InputOf<C>, options: CallOptions, parent: SubTask | undefined,
+    capability: C,
+    input: InputOf<C>,
+    options: CallOptions,
+    parent: SubTask | undefined,
   ): Promise<OutputOf<C>> {
     const { tracker, signal, open } = await this.#begin("call", capability, input, options, parent);
     const { onEvent } = options;
@@ -171,8 +198,10 @@ export class Mesh implements AsyncDisposable {
       const { peer } = open;
       if (!peer.options.roles.initiator) return;
       if (peer.registry.field(capability.name, undefined).offering > 0) return;
-      this.#o.log.warn({ capability: capability.name, task: tracker.task },
-        "no agent offers this capability so far; the call waits for one until its deadline");
+      this.#o.log.warn(
+        { capability: capability.name, task: tracker.task },
+        "no agent offers this capability so far; the call waits for one until its deadline",
+      );
     }, MENTION_MS);
     mention.unref();
     try {
@@ -185,15 +214,21 @@ export class Mesh implements AsyncDisposable {
   }
 
   async #submit<C extends Capability>(
-    capability: C, input: InputOf<C>, options: SubmitOptions, parent: SubTask | undefined,
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions,
+    parent: SubTask | undefined,
   ): Promise<TaskHandle<OutputOf<C>>> {
     const { tracker, open } = await this.#begin("submit", capability, input, options, parent);
     return handleOf(capability, tracker, () => open.peer.watchOwn());
   }
 
   async #begin<C extends Capability>(
-    how: "call" | "submit", capability: C, input: InputOf<C>,
-    options: CallOptions & SubmitOptions, parent: SubTask | undefined,
+    how: "call" | "submit",
+    capability: C,
+    input: InputOf<C>,
+    options: CallOptions & SubmitOptions,
+    parent: SubTask | undefined,
   ) {
     this.#may(how);
     const signals = [options.signal, parent?.signal].filter((s) => s !== undefined);
@@ -209,7 +244,10 @@ export class Mesh implements AsyncDisposable {
     try {
       const tracker = await open.peer.submitters[how](capability.name, input, task);
       if (grant !== undefined) {
-        tracker.outcome().then((o) => grant.settle(o.cost ?? 0), () => grant.settle(0));
+        tracker.outcome().then(
+          (o) => grant.settle(o.cost ?? 0),
+          () => grant.settle(0),
+        );
       }
       cancelOn(signal, tracker, this.#o.log);
       return { tracker, signal, open };
@@ -278,8 +316,11 @@ export class Mesh implements AsyncDisposable {
     if (this.#closing !== undefined && what === "serve") this.#gone();
     const { role, principal } = this.#access;
     if (MAY[what].includes(role)) return;
-    throw new ParleyError("E_ROLE", `"${principal}" has the role ${role}, which may not ${what}; ` +
-      `roles that may: ${MAY[what].join(", ")} (parley identity add NAME --role …)`);
+    throw new ParleyError(
+      "E_ROLE",
+      `"${principal}" has the role ${role}, which may not ${what}; ` +
+        `roles that may: ${MAY[what].join(", ")} (parley identity add NAME --role …)`,
+    );
   }
 
   #gone(): never {
@@ -303,8 +344,13 @@ export class Mesh implements AsyncDisposable {
   #connect(): Promise<OpenPeer> {
     const { name, agent, log, roles, policies, tuning } = this.#o;
     return openPeer({
-      ...this.#access.connection(), name, principal: this.#access.principal, agent,
-      role: this.#access.role, log, ...tuning,
+      ...this.#access.connection(),
+      name,
+      principal: this.#access.principal,
+      agent,
+      role: this.#access.role,
+      log,
+      ...tuning,
       ...(roles === undefined ? {} : { use: roles }),
       ...(policies === undefined ? {} : { policies }),
     });
@@ -337,6 +383,7 @@ function checkSlots(name: string, slots: number): void {
 function asInputError(error: unknown, capability: string): unknown {
   if (error instanceof ParleyError || !(error instanceof Error)) return error;
   if (error.name !== "EncodeError" && !(error instanceof TypeError)) return error;
-  return new ParleyError("E_INPUT", `the input of ${capability} is not JSON: ${error.message}`,
-    { cause: error });
+  return new ParleyError("E_INPUT", `the input of ${capability} is not JSON: ${error.message}`, {
+    cause: error,
+  });
 }

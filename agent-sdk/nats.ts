@@ -4,14 +4,19 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isToken, ParleyError, type Role } from "../contracts/index.ts";
 import type { OpenOptions, OpenPeer } from "../mesh/index.ts";
-import { credsAuth, nkeyAuth } from "../mesh/nats/identity/authenticator.ts";
-import { parseCreds, type Creds } from "../mesh/nats/identity/creds.ts";
-import { homeFiles, openHome, readIdentity, readTrust, type Home }
-  from "../mesh/nats/identity/home.ts";
-import { describeUser, IDENTITY_REFUSALS, mintUserJwt } from "../mesh/nats/identity/jwt.ts";
-import { generateKey, keyFromSeed, type KeyPair } from "../mesh/nats/identity/keys.ts";
-import { describeKey, readKeyring } from "../mesh/nats/identity/static-users.ts";
 import { roleBySigningKey } from "../mesh/nats/identity/account.ts";
+import { credsAuth, nkeyAuth } from "../mesh/nats/identity/authenticator.ts";
+import { type Creds, parseCreds } from "../mesh/nats/identity/creds.ts";
+import {
+  type Home,
+  homeFiles,
+  openHome,
+  readIdentity,
+  readTrust,
+} from "../mesh/nats/identity/home.ts";
+import { describeUser, IDENTITY_REFUSALS, mintUserJwt } from "../mesh/nats/identity/jwt.ts";
+import { generateKey, type KeyPair, keyFromSeed } from "../mesh/nats/identity/keys.ts";
+import { describeKey, readKeyring } from "../mesh/nats/identity/static-users.ts";
 import { readServerInfo } from "../mesh/nats/server/server-info.ts";
 import { jwtTrust, keyringTrust } from "../mesh/nats/trust.ts";
 import { isSecretText, type Place } from "./settings.ts";
@@ -52,8 +57,10 @@ export async function reachServer(place: Place): Promise<void> {
     await Promise.any(said);
   } catch (error) {
     const why = error instanceof AggregateError ? String(error.errors[0]?.message) : String(error);
-    throw new ParleyError("E_CONNECTION", `no NATS server at ${place.servers.join(", ")} ` +
-      `(${why}); start one with: parley up`);
+    throw new ParleyError(
+      "E_CONNECTION",
+      `no NATS server at ${place.servers.join(", ")} ` + `(${why}); start one with: parley up`,
+    );
   }
 }
 
@@ -64,9 +71,12 @@ function reach(place: Place) {
 function lacks(name: string, capabilities: readonly string[], wanted: readonly string[]): never {
   const missing = wanted.filter((c) => !capabilities.includes(c));
   const all = [...new Set([...capabilities, ...wanted])].map((c) => `--cap ${c}`).join(" ");
-  throw new ParleyError("E_PERMISSION", `the credentials of "${name}" do not cover ` +
-    `${missing.join(", ")}; give it an identity that does: parley identity add ${name} ` +
-    `--role agent ${all}`);
+  throw new ParleyError(
+    "E_PERMISSION",
+    `the credentials of "${name}" do not cover ` +
+      `${missing.join(", ")}; give it an identity that does: parley identity add ${name} ` +
+      `--role agent ${all}`,
+  );
 }
 
 // ---- credentials that were given ----------------------------------------------------------------
@@ -76,8 +86,11 @@ async function readSecret(source: string, what: string): Promise<string> {
   try {
     return await readFile(source, "utf8");
   } catch (cause) {
-    throw new ParleyError("E_IDENTITY",
-      `the ${what} ${resolve(source)} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new ParleyError(
+      "E_IDENTITY",
+      `the ${what} ${resolve(source)} cannot be read: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
@@ -101,22 +114,33 @@ async function credsAccess(place: Place, creds: Creds): Promise<Access> {
     if (trust === undefined) continue;
     const now = Date.now();
     const described = describeUser(creds.jwt, roleBySigningKey(trust), {
-      now, account: trust.account, revocations: trust.revocations,
+      now,
+      account: trust.account,
+      revocations: trust.revocations,
     });
     if (!described.ok) {
       refused ||= `${IDENTITY_REFUSALS[described.reason]} (by ${join(home, "trust.json")})`;
       continue;
     }
     const { name, role, capabilities } = described.identity;
-    return fixed(place, { name, role, capabilities }, {
-      authenticator: credsAuth(creds), signer: keyFromSeed(creds.seed), jwt: creds.jwt,
-      trust: jwtTrust(trust, () => Date.now()),
-    });
+    return fixed(
+      place,
+      { name, role, capabilities },
+      {
+        authenticator: credsAuth(creds),
+        signer: keyFromSeed(creds.seed),
+        jwt: creds.jwt,
+        trust: jwtTrust(trust, () => Date.now()),
+      },
+    );
   }
-  throw new ParleyError("E_IDENTITY", refused !== ""
-    ? `these credentials will not do: ${refused}; make new ones with: parley identity add`
-    : "whom to trust in this mesh is not known: put the mesh's trust.json (it holds no secrets) " +
-      "beside the creds file, or name the mesh's folder in PARLEY_HOME");
+  throw new ParleyError(
+    "E_IDENTITY",
+    refused !== ""
+      ? `these credentials will not do: ${refused}; make new ones with: parley identity add`
+      : "whom to trust in this mesh is not known: put its trust.json (it holds no secrets) " +
+          "beside the creds file, or name the mesh's folder in PARLEY_HOME",
+  );
 }
 
 async function nkeyAccess(place: Place, key: KeyPair): Promise<Access> {
@@ -125,12 +149,21 @@ async function nkeyAccess(place: Place, key: KeyPair): Promise<Access> {
     const described = describeKey(keyring, key.publicKey);
     if (!described.ok) continue;
     const { name, role, capabilities } = described.identity;
-    return fixed(place, { name, role, capabilities }, {
-      authenticator: nkeyAuth(key), signer: key, trust: keyringTrust(keyring),
-    });
+    return fixed(
+      place,
+      { name, role, capabilities },
+      {
+        authenticator: nkeyAuth(key),
+        signer: key,
+        trust: keyringTrust(keyring),
+      },
+    );
   }
-  throw new ParleyError("E_IDENTITY", `${key.publicKey} is in no keyring.json: put the mesh's ` +
-    "keyring (it holds no secrets) beside the NKey file, or name its folder in PARLEY_HOME");
+  throw new ParleyError(
+    "E_IDENTITY",
+    `${key.publicKey} is in no keyring.json: put the mesh's ` +
+      "keyring (it holds no secrets) beside the NKey file, or name its folder in PARLEY_HOME",
+  );
 }
 
 function fixed(
@@ -139,7 +172,10 @@ function fixed(
   keys: Omit<ReturnType<Access["connection"]>, "servers" | "tls">,
 ): Access {
   return {
-    principal: who.name, role: who.role, capabilities: who.capabilities, grows: false,
+    principal: who.name,
+    role: who.role,
+    capabilities: who.capabilities,
+    grows: false,
     async grow(wanted) {
       lacks(who.name, who.capabilities, wanted);
     },
@@ -158,32 +194,39 @@ async function homeAccess(place: Place, name: string): Promise<Access> {
     });
     if (home !== undefined) return mintedAccess(place, home, name);
     const given = homeFiles(dir).credsOf(name);
-    const creds = isToken(name)
-      ? await readCreds(given).catch(() => undefined)
-      : undefined;
+    const creds = isToken(name) ? await readCreds(given).catch(() => undefined) : undefined;
     if (creds !== undefined) return credsAccess(place, creds);
   }
   const reason = why instanceof Error ? ` (${why.message})` : "";
-  throw new ParleyError("E_IDENTITY", `nobody said who "${name}" is: name a creds file in ` +
-    `NATS_CREDS, made with: parley identity add ${name} --role agent --cap CAPABILITY${reason}`);
+  throw new ParleyError(
+    "E_IDENTITY",
+    `nobody said who "${name}" is: name a creds file in ` +
+      `NATS_CREDS, made with: parley identity add ${name} --role agent --cap CAPABILITY${reason}`,
+  );
 }
 
 async function mintedAccess(place: Place, home: Home, name: string): Promise<Access> {
   const issued = await readIdentity(home, name);
   if (issued?.revokedAt !== undefined) {
-    throw new ParleyError("E_IDENTITY", `"${name}" was revoked; take another name, or make it ` +
-      `anew with: parley identity add ${name} --role agent`);
+    throw new ParleyError(
+      "E_IDENTITY",
+      `"${name}" was revoked; take another name, or make it ` +
+        `anew with: parley identity add ${name} --role agent`,
+    );
   }
   // The key that the name has already, so that its replicas are one principal with one key.
-  const kept = issued === undefined
-    ? undefined
-    : await readCreds(homeFiles(home.dir).credsOf(name)).catch(() => undefined);
+  const kept =
+    issued === undefined
+      ? undefined
+      : await readCreds(homeFiles(home.dir).credsOf(name)).catch(() => undefined);
   const key = kept === undefined ? generateKey("user") : keyFromSeed(kept.seed);
   const trust = jwtTrust(home.trust, () => Date.now());
   let capabilities: readonly string[] = issued?.capabilities ?? [];
   let creds = await mint(home, name, key, capabilities);
   return {
-    principal: name, role: "agent", grows: true,
+    principal: name,
+    role: "agent",
+    grows: true,
     get capabilities() {
       return capabilities;
     },
@@ -193,17 +236,30 @@ async function mintedAccess(place: Place, home: Home, name: string): Promise<Acc
       capabilities = all;
     },
     connection: () => ({
-      ...reach(place), authenticator: credsAuth(() => creds), signer: key, jwt: creds.jwt, trust,
+      ...reach(place),
+      authenticator: credsAuth(() => creds),
+      signer: key,
+      jwt: creds.jwt,
+      trust,
     }),
   };
 }
 
 async function mint(
-  home: Home, name: string, key: KeyPair, capabilities: readonly string[],
+  home: Home,
+  name: string,
+  key: KeyPair,
+  capabilities: readonly string[],
 ): Promise<Creds> {
-  const jwt = await mintUserJwt({
-    name, publicKey: key.publicKey, capabilities: [...capabilities], account: home.trust.account,
-  }, home.keys.roles.agent);
+  const jwt = await mintUserJwt(
+    {
+      name,
+      publicKey: key.publicKey,
+      capabilities: [...capabilities],
+      account: home.trust.account,
+    },
+    home.keys.roles.agent,
+  );
   return { jwt, seed: key.seed };
 }
 
@@ -218,9 +274,16 @@ export async function rejoin(open: OpenPeer, jwt: string | undefined): Promise<v
   if (jwt !== undefined) open.peer.options.jwt = jwt;
   const { transport } = open;
   await new Promise<void>((done, fail) => {
-    const timer = setTimeout(() => fail(new ParleyError("E_CONNECTION",
-      "the server did not take the connection back in time; trying on in the background")),
-      REJOIN_MS);
+    const timer = setTimeout(
+      () =>
+        fail(
+          new ParleyError(
+            "E_CONNECTION",
+            "the server did not take the connection back in time; trying on in the background",
+          ),
+        ),
+      REJOIN_MS,
+    );
     let wentDown = false;
     transport.onState((state) => {
       if (state === "down") wentDown = true;

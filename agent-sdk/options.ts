@@ -1,14 +1,33 @@
 // What a caller may say about one task, checked before it is sent: a spec that no initiator can
 // read would never get an outcome.
 import {
-  DEADLINE_MS_MAX, isToken, ParleyError, SpecSchema, tokenAdvice, type Spec,
+  DEADLINE_MS_MAX,
+  isToken,
+  ParleyError,
+  type Spec,
+  SpecSchema,
+  tokenAdvice,
 } from "../contracts/index.ts";
 import type { TaskEvent, TaskOptions } from "../mesh/index.ts";
 
 /** Options of a live call. All times in ms; `deadline` is absolute, since the epoch. */
-export interface CallOptions extends Pick<TaskOptions,
-  "to" | "only" | "exclude" | "requires" | "hints" | "award" | "deadline" | "timeoutMs" |
-  "priority" | "budget" | "retry" | "traceparent" | "tracestate"> {
+export interface CallOptions
+  extends Pick<
+    TaskOptions,
+    | "to"
+    | "only"
+    | "exclude"
+    | "requires"
+    | "hints"
+    | "award"
+    | "deadline"
+    | "timeoutMs"
+    | "priority"
+    | "budget"
+    | "retry"
+    | "traceparent"
+    | "tracestate"
+  > {
   /** Aborted: the task is canceled, and who waits for it gets the signal's reason. */
   signal?: AbortSignal;
   /** Progress and partial output while the call runs. */
@@ -16,12 +35,24 @@ export interface CallOptions extends Pick<TaskOptions,
 }
 
 /** Options of a durable task. */
-export interface SubmitOptions extends Omit<CallOptions, "onEvent">, Pick<TaskOptions,
-  "task" | "retainMs" | "onBehalfOf"> {}
+export interface SubmitOptions
+  extends Omit<CallOptions, "onEvent">,
+    Pick<TaskOptions, "task" | "retainMs" | "onBehalfOf"> {}
 
 const OptionsSchema = SpecSchema.pick({
-  to: true, only: true, exclude: true, requires: true, hints: true, award: true, deadline: true,
-  priority: true, budget: true, retry: true, traceparent: true, tracestate: true, retainMs: true,
+  to: true,
+  only: true,
+  exclude: true,
+  requires: true,
+  hints: true,
+  award: true,
+  deadline: true,
+  priority: true,
+  budget: true,
+  retry: true,
+  traceparent: true,
+  tracestate: true,
+  retainMs: true,
   onBehalfOf: true,
 }).partial();
 
@@ -45,8 +76,7 @@ export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOp
   const fits = OptionsSchema.safeParse(options);
   if (!fits.success) {
     const issue = fits.error.issues[0];
-    throw new ParleyError("E_SCHEMA",
-      `option ${issue?.path.join(".")}: ${issue?.message}`);
+    throw new ParleyError("E_SCHEMA", `option ${issue?.path.join(".")}: ${issue?.message}`);
   }
   return options;
 }
@@ -74,7 +104,10 @@ export function inherit(own: TaskOptions, from: Inheritance): TaskOptions {
   if (from.live) return options;
   options.owner = spec.owner;
   options.parent = {
-    task: spec.task, epoch: from.epoch, contractor: from.contractor, deadline: spec.deadline,
+    task: spec.task,
+    epoch: from.epoch,
+    contractor: from.contractor,
+    deadline: spec.deadline,
     ...(options.budget === undefined ? {} : { budget: options.budget }),
   };
   return options;

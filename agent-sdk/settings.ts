@@ -48,7 +48,10 @@ export function findPlace(options: PlaceOptions, env: Env = process.env): Place 
   if (address === undefined) {
     throw new ParleyError("E_CONNECTION", `there is no mesh to join: ${START}`);
   }
-  const servers = address.split(",").map((s) => s.trim()).filter((s) => s !== "");
+  const servers = address
+    .split(",")
+    .map((s) => s.trim())
+    .filter((s) => s !== "");
   // A home that was named outranks credentials of the environment, a default one does not.
   const named = said.creds !== undefined || said.nkey !== undefined || options.home !== undefined;
   const who = named ? said : told;
@@ -56,8 +59,13 @@ export function findPlace(options: PlaceOptions, env: Env = process.env): Place 
     servers,
     creds: who.creds,
     nkey: who.creds === undefined ? who.nkey : undefined,
-    homes: [...new Set([...besideFile(who.creds ?? who.nkey), home,
-      ...(up?.home === undefined ? [] : [up.home])])],
+    homes: [
+      ...new Set([
+        ...besideFile(who.creds ?? who.nkey),
+        home,
+        ...(up?.home === undefined ? [] : [up.home]),
+      ]),
+    ],
     tls: said.tls ?? told.tls,
   };
 }
@@ -72,7 +80,8 @@ interface Told {
 function fromOptions(o: PlaceOptions, env: Env): Told {
   const context = o.context === undefined ? {} : readContext(o.context, env);
   return {
-    url: o.server ?? context.url, tls: context.tls,
+    url: o.server ?? context.url,
+    tls: context.tls,
     ...(o.creds !== undefined || o.nkey !== undefined
       ? { creds: o.creds, nkey: o.nkey }
       : { creds: context.creds, nkey: context.nkey }),
@@ -84,7 +93,8 @@ function fromEnvironment(env: Env): Told {
   const creds = env.NATS_CREDS || undefined;
   const nkey = env.NATS_NKEY || undefined;
   return {
-    url: env.NATS_URL || context.url, tls: context.tls,
+    url: env.NATS_URL || context.url,
+    tls: context.tls,
     ...(creds !== undefined || nkey !== undefined
       ? { creds, nkey }
       : { creds: context.creds, nkey: context.nkey }),
@@ -116,8 +126,10 @@ function readContext(name: string, env: Env): Told {
   const path = isAbsolute(name) ? name : join(config, "nats", "context", `${name}.json`);
   const context = readObject(path);
   if (context === undefined) {
-    throw new ParleyError("E_SCHEMA",
-      `there is no NATS context "${name}" (${path}); see: nats context ls`);
+    throw new ParleyError(
+      "E_SCHEMA",
+      `there is no NATS context "${name}" (${path}); see: nats context ls`,
+    );
   }
   const text = (field: string): string | undefined => {
     const value = context[field];
@@ -129,7 +141,9 @@ function readContext(name: string, env: Env): Told {
   if (certFile !== undefined) tls.certFile = certFile;
   if (keyFile !== undefined) tls.keyFile = keyFile;
   return {
-    url: text("url"), creds: text("creds"), nkey: text("nkey"),
+    url: text("url"),
+    creds: text("creds"),
+    nkey: text("nkey"),
     ...(Object.keys(tls).length > 0 ? { tls } : {}),
   };
 }

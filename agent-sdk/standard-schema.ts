@@ -73,9 +73,10 @@ export function jsonSchemaOf(schema: StandardSchemaV1): Record<string, unknown> 
   const offers = schema as MaybeJsonSchema;
   const target = "draft-2020-12";
   try {
-    const made = offers["~standard"].jsonSchema?.input !== undefined
-      ? offers["~standard"].jsonSchema.input({ target })
-      : offers.toJSONSchema?.({ io: "input", target });
+    const made =
+      offers["~standard"].jsonSchema?.input !== undefined
+        ? offers["~standard"].jsonSchema.input({ target })
+        : offers.toJSONSchema?.({ io: "input", target });
     // Through text: what is not JSON (functions, symbols) must not reach a signed card.
     const text = JSON.stringify(made);
     if (text === undefined || text.length > JSON_SCHEMA_BYTES_MAX) return undefined;

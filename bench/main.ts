@@ -102,9 +102,9 @@ function plan(what: string): { name: string; shape: Shape }[] | undefined {
       ];
     case "latency":
       return [
-        { name: "one at a time", shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 300 } },
+        { name: "one at a time", shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000 } },
         { name: "one at a time, unsigned",
-          shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 300, signing: false } },
+          shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000, signing: false } },
       ];
     case "scale":
       return [20, 100, 1_000, 5_000].map((agents) => ({

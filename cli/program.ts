@@ -30,8 +30,10 @@ async function program(args: string[]): Promise<Command> {
     .enablePositionalOptions()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
-      outputError: (text, write) => write(`parley: ${text.replace(/^error: /, "")}` +
-        "  next: parley --help\n  code: E_USAGE\n"),
+      outputError: (text, write) =>
+        write(
+          `parley: ${text.replace(/^error: /, "")}` + "  next: parley --help\n  code: E_USAGE\n",
+        ),
     });
   for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);
@@ -58,10 +60,12 @@ function globalOptions(): Option[] {
     new Option("--nkey <file>", "NKey seed file, for static users ($NATS_NKEY)"),
     new Option("--context <name>", "context of the nats program ($NATS_CONTEXT)"),
     new Option("--home <dir>", "folder of the mesh's identity ($PARLEY_HOME, else ./.parley)"),
-    new Option("--name <principal>", "who you are, where nothing else tells")
-      .argParser(token("name")),
-    new Option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)")
-      .argParser(duration),
+    new Option("--name <principal>", "who you are, where nothing else tells").argParser(
+      token("name"),
+    ),
+    new Option("--timeout <length>", "longest wait, such as 5s or 2m ($NATS_TIMEOUT)").argParser(
+      duration,
+    ),
     new Option("--json", "one JSON document on standard output"),
     new Option("-q, --quiet", "no remarks on standard error"),
   ];

@@ -17,8 +17,9 @@ const answer = defineCapability({
 /** Gives the answer in pieces, as they come. */
 async function* think(question: string, tokens: number, signal: AbortSignal) {
   if (key === undefined) {
-    yield* `You asked: ${question} I am a fake model, so I can only say that back.`.match(/\S+\s*/g)
-      ?? [];
+    yield* `You asked: ${question} I am a fake model, so I can only say that back.`.match(
+      /\S+\s*/g,
+    ) ?? [];
     return;
   }
   const response = await fetch(`${base}/chat/completions`, {
@@ -26,7 +27,9 @@ async function* think(question: string, tokens: number, signal: AbortSignal) {
     signal,
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
     body: JSON.stringify({
-      model, max_completion_tokens: tokens, messages: [{ role: "user", content: question }],
+      model,
+      max_completion_tokens: tokens,
+      messages: [{ role: "user", content: question }],
     }),
   });
   if (response.status === 429) {
@@ -37,28 +40,40 @@ async function* think(question: string, tokens: number, signal: AbortSignal) {
     throw new TerminalError(`the model refused: ${response.status} ${await response.text()}`);
   }
   if (!response.ok) throw new Error(`the model failed: ${response.status}`);
-  const body = await response.json() as { choices: { message: { content: string } }[] };
+  const body = (await response.json()) as { choices: { message: { content: string } }[] };
   yield body.choices[0]?.message.content ?? "";
 }
 
 const mesh = await join({ name: "thinker", attributes: { model } });
-await mesh.serve(answer, async ({ question, tokens }, { signal, partial, cost }) => {
-  let text = "";
-  for await (const piece of think(question, tokens, signal)) {
-    text += piece;
-    partial(piece);
-  }
-  cost((text.length / 4 / 1_000) * pricePerThousandTokens);
-  return { answer: text.trim(), model };
-}, {
-  slots: 8,
-  bid: (call, usual) =>
-    ({ ...usual, cost: ((call.hints?.size ?? 200) / 1_000) * pricePerThousandTokens }),
-});
+await mesh.serve(
+  answer,
+  async ({ question, tokens }, { signal, partial, cost }) => {
+    let text = "";
+    for await (const piece of think(question, tokens, signal)) {
+      text += piece;
+      partial(piece);
+    }
+    cost((text.length / 4 / 1_000) * pricePerThousandTokens);
+    return { answer: text.trim(), model };
+  },
+  {
+    slots: 8,
+    bid: (call, usual) => ({
+      ...usual,
+      cost: ((call.hints?.size ?? 200) / 1_000) * pricePerThousandTokens,
+    }),
+  },
+);
 
-const task = await mesh.submit(answer, { question: "What does a contract net do?" }, {
-  award: { policy: "cheapest" }, budget: 1, hints: { size: 200 },
-});
+const task = await mesh.submit(
+  answer,
+  { question: "What does a contract net do?" },
+  {
+    award: { policy: "cheapest" },
+    budget: 1,
+    hints: { size: 200 },
+  },
+);
 for await (const event of task.events()) {
   if (event.type === "progress") process.stdout.write(String(event.partial));
 }

@@ -11,19 +11,26 @@ const resize = defineCapability({
 
 const awayPenaltyMs = 50;
 const nearby = new Set<string>();
-const nearFirst: Policy = (bids) => bids.map((bid) =>
-  bid.bid.startMs + bid.believed.durationMs + (nearby.has(bid.from) ? 0 : awayPenaltyMs));
+const nearFirst: Policy = (bids) =>
+  bids.map(
+    (bid) => bid.bid.startMs + bid.believed.durationMs + (nearby.has(bid.from) ? 0 : awayPenaltyMs),
+  );
 
 const caller = await join({ name: "gallery", policies: { "near-first": nearFirst } });
-const workers = await Promise.all(["eu", "us"].map(async (region) => {
-  const worker = await join({ name: `resizer-${region}`, attributes: { region } });
-  await worker.serve(resize, ({ image, width }) =>
-    ({ image: `${image}?w=${width}`, by: region }), {
-    durationMs: region === "eu" ? 20 : 5, // the one far away is the faster
-    bid: (_, usual) => ({ ...usual, durationMs: region === "eu" ? 20 : 5 }),
-  });
-  return worker;
-}));
+const workers = await Promise.all(
+  ["eu", "us"].map(async (region) => {
+    const worker = await join({ name: `resizer-${region}`, attributes: { region } });
+    await worker.serve(
+      resize,
+      ({ image, width }) => ({ image: `${image}?w=${width}`, by: region }),
+      {
+        // The one far away is the faster.
+        bid: (_, usual) => ({ ...usual, durationMs: region === "eu" ? 20 : 5 }),
+      },
+    );
+    return worker;
+  }),
+);
 
 // Cards tell where an agent is; the registry has them soon after it has joined.
 while (nearby.size < 1 || (await caller.agents({ capability: resize })).length < 2) {

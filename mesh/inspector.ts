@@ -1,29 +1,43 @@
 // A reader of the mesh: tasks, cards and choices, proven here, without being an agent. What the
 // command line and audits use. Like index.ts it is a place where runtime and adapters meet.
 import {
-  AGENTS_STREAM, ParleyError, TASKS_STREAM, lookSubject, parseRecordSubject, patterns, taskGuard,
-  address, MessageSchema, parseDirected, type Address, type AgentCard, type Contract,
-  type Message, type Outcome, type Role, type Spec,
+  type Address,
+  AGENTS_STREAM,
+  type AgentCard,
+  address,
+  type Contract,
+  lookSubject,
+  type Message,
+  MessageSchema,
+  type Outcome,
+  ParleyError,
+  parseDirected,
+  parseRecordSubject,
+  patterns,
+  type Role,
+  type Spec,
+  TASKS_STREAM,
+  taskGuard,
 } from "../contracts/index.ts";
 import { createPrng } from "./core/prng.ts";
 import { foldTask, type TaskView } from "./core/task-view.ts";
 import { NatsArtefacts } from "./nats/artefacts.ts";
 import { NatsCards } from "./nats/cards.ts";
-import { connectNats, type ConnectOptions } from "./nats/connect.ts";
+import { type ConnectOptions, connectNats } from "./nats/connect.ts";
 import { directGet, getTaskRecords } from "./nats/direct-get.ts";
 import { NatsLedger } from "./nats/ledger.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
 import { NatsTransport } from "./nats/transport.ts";
 import type { Incoming, Signer, StoredRecord, Trust } from "./ports/index.ts";
 import { openArtefact } from "./runtime/artefact.ts";
+import { OwnAwards } from "./runtime/awards.ts";
 import { cancelTask } from "./runtime/cancel.ts";
 import { sealCard } from "./runtime/cards.ts";
 import { Counters } from "./runtime/counters.ts";
-import { explain, type Explanation } from "./runtime/explain.ts";
+import { type Explanation, explain } from "./runtime/explain.ts";
 import { Identities } from "./runtime/identities.ts";
-import { OwnAwards } from "./runtime/awards.ts";
 import { Inbound } from "./runtime/inbound.ts";
-import { Records, type ProvenRecord } from "./runtime/records.ts";
+import { type ProvenRecord, Records } from "./runtime/records.ts";
 import { Registry } from "./runtime/registry.ts";
 
 export interface InspectorOptions extends ConnectOptions {
@@ -88,12 +102,18 @@ export class Inspector {
     const random = systemRandom(createPrng(crypto.randomUUID()).next);
     this.#inbound = new Inbound(this.counters);
     this.#cards = new NatsCards(transport, systemClock, o.principal);
-    this.#identities = new Identities(transport, o.trust, this.counters,
-      (principal, agent) => this.#cards.get(principal, agent));
+    this.#identities = new Identities(transport, o.trust, this.counters, (principal, agent) =>
+      this.#cards.get(principal, agent),
+    );
     this.#ledger = new NatsLedger(transport, systemClock, o.principal);
     this.#records = new Records({
-      ledger: this.#ledger, clock: systemClock, random, identities: this.#identities,
-      inbound: this.#inbound, counters: this.counters, ownAwards: new OwnAwards(),
+      ledger: this.#ledger,
+      clock: systemClock,
+      random,
+      identities: this.#identities,
+      inbound: this.#inbound,
+      counters: this.counters,
+      ownAwards: new OwnAwards(),
     });
     this.registry = new Registry(o.trust, this.#identities, this.counters);
     this.#artefacts = new NatsArtefacts(transport, random);
@@ -126,8 +146,15 @@ export class Inspector {
   /** Tasks of that id: one, unless two owners chose the same. */
   async tasks(task: string): Promise<TaskFile[]> {
     if (!this.#reads) return this.#ownTasks(task);
-    const stored = await this.#permitted(getTaskRecords(
-      this.transport, systemClock, this.#o.principal, [taskGuard("*", task)], this.#timeoutMs));
+    const stored = await this.#permitted(
+      getTaskRecords(
+        this.transport,
+        systemClock,
+        this.#o.principal,
+        [taskGuard("*", task)],
+        this.#timeoutMs,
+      ),
+    );
     return this.#files(stored);
   }
 
@@ -157,7 +184,10 @@ export class Inspector {
     const { owner, task } = (stored[0] as StoredRecord).key;
     const records = await this.#records.prove(stored);
     return {
-      owner, task, view: foldTask(records), records,
+      owner,
+      task,
+      view: foldTask(records),
+      records,
       specBytes: stored.find((r) => r.key.kind === "spec")?.body,
     };
   }
@@ -179,14 +209,17 @@ export class Inspector {
   }
 
   async #extent(): Promise<{ firstSeq: number; lastSeq: number }> {
-    const answer = await this.transport.request(
-      `$JS.API.STREAM.INFO.${TASKS_STREAM}`, EMPTY, { timeoutMs: this.#timeoutMs });
+    const answer = await this.transport.request(`$JS.API.STREAM.INFO.${TASKS_STREAM}`, EMPTY, {
+      timeoutMs: this.#timeoutMs,
+    });
     const info = JSON.parse(Buffer.from(answer.data).toString()) as {
       state?: { first_seq: number; last_seq: number };
     };
     if (info.state === undefined) {
-      throw new ParleyError("E_STORE",
-        `there is no stream ${TASKS_STREAM} on this server; make it with: parley up`);
+      throw new ParleyError(
+        "E_STORE",
+        `there is no stream ${TASKS_STREAM} on this server; make it with: parley up`,
+      );
     }
     return { firstSeq: Math.max(1, info.state.first_seq), lastSeq: info.state.last_seq };
   }
@@ -194,11 +227,17 @@ export class Inspector {
   /** Guards of the tasks whose spec has a revision in that stretch, oldest first. */
   async #specsBetween(low: number, high: number): Promise<string[]> {
     const guards: string[] = [];
-    for (let seq = low; seq <= high;) {
-      const page = await this.#permitted(directGet(
-        this.transport, systemClock, this.#o.principal, TASKS_STREAM,
-        { seq, batch: PAGE, next_by_subj: taskGuard("*", "*").replace(/>$/, "spec.>") },
-        this.#timeoutMs));
+    for (let seq = low; seq <= high; ) {
+      const page = await this.#permitted(
+        directGet(
+          this.transport,
+          systemClock,
+          this.#o.principal,
+          TASKS_STREAM,
+          { seq, batch: PAGE, next_by_subj: taskGuard("*", "*").replace(/>$/, "spec.>") },
+          this.#timeoutMs,
+        ),
+      );
       for (const m of page) {
         seq = Number(m.header("Nats-Sequence")) + 1;
         const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
@@ -210,14 +249,14 @@ export class Inspector {
   }
 
   async #recordsUnder(guards: string[]): Promise<StoredRecord[]> {
-    const read = (some: string[]) => getTaskRecords(
-      this.transport, systemClock, this.#o.principal, some, this.#timeoutMs);
+    const read = (some: string[]) =>
+      getTaskRecords(this.transport, systemClock, this.#o.principal, some, this.#timeoutMs);
     try {
       return await read(guards);
     } catch (error) {
       if (!(error instanceof ParleyError) || error.code !== "E_TOO_LARGE") throw error;
       const found: StoredRecord[] = [];
-      for (const guard of guards) found.push(...await read([guard]));
+      for (const guard of guards) found.push(...(await read([guard])));
       return found;
     }
   }
@@ -230,8 +269,11 @@ export class Inspector {
     const refusal = this.#refusal;
     this.#refusal = undefined;
     if (refusal === undefined) return answer;
-    throw new ParleyError("E_PERMISSION",
-      `${this.#o.principal} may not read this (${refusal.message})`, { cause: refusal });
+    throw new ParleyError(
+      "E_PERMISSION",
+      `${this.#o.principal} may not read this (${refusal.message})`,
+      { cause: refusal },
+    );
   }
 
   /** Everybody who is here, into `registry`. Only for those who may read the bucket. */
@@ -248,30 +290,38 @@ export class Inspector {
   /** What the agents that are here say of their work (NATS micro). */
   async stats(waitMs = 1_000): Promise<ServiceStats[]> {
     const answers = await this.transport.requestMany("$SRV.STATS", EMPTY, {
-      timeoutMs: waitMs, stallMs: Math.min(250, waitMs),
+      timeoutMs: waitMs,
+      stallMs: Math.min(250, waitMs),
     });
     return answers.map(statsOf).filter((s) => s !== undefined);
   }
 
   /** Follows records as they are stored: of one task, or all that this identity may see. */
   watch(task: string | undefined, watched: Watched): { stop(): void } {
-    const pattern = this.#reads ? patterns.recordsAll
-      : patterns.recordsOfMine(this.#o.principal);
-    const subs = [this.transport.subscribe(pattern, (m) => {
-      if (task !== undefined && !m.subject.endsWith(`.${task}`)) return;
-      const storedAt = Date.parse(m.header("Nats-Time-Stamp") ?? "") || systemClock.wall();
-      this.#records.onNotice(m, (record) => watched.record({ ...record, storedAt }));
-    })];
+    const pattern = this.#reads ? patterns.recordsAll : patterns.recordsOfMine(this.#o.principal);
+    const subs = [
+      this.transport.subscribe(pattern, (m) => {
+        if (task !== undefined && !m.subject.endsWith(`.${task}`)) return;
+        const storedAt = Date.parse(m.header("Nats-Time-Stamp") ?? "") || systemClock.wall();
+        this.#records.onNotice(m, (record) => watched.record({ ...record, storedAt }));
+      }),
+    ];
     const { message } = watched;
     if (message !== undefined) {
       const all = this.#reads ? "mesh.msg.>" : patterns.messages(this.#o.principal);
       subs.push(this.transport.subscribe(all, (m) => this.#onMessage(m, task, message)));
     }
-    return { stop: () => subs.forEach((sub) => sub.unsubscribe()) };
+    return {
+      stop: () => {
+        for (const sub of subs) sub.unsubscribe();
+      },
+    };
   }
 
   #onMessage(
-    m: Incoming, task: string | undefined, handler: (from: Address, message: Message) => void,
+    m: Incoming,
+    task: string | undefined,
+    handler: (from: Address, message: Message) => void,
   ): void {
     const subject = parseDirected("msg", m.subject);
     const message = this.#inbound.read<Message>("msg", MessageSchema, m, MESSAGE_LIMITS);
@@ -288,10 +338,19 @@ export class Inspector {
       if (record.kind !== "contract" || record.flaw !== undefined) continue;
       const contract = record.body as Contract;
       const previous = file.records.findLast((r) => r.rev < record.rev);
-      explanations.push(await explain({
-        contract, from: record.from, previous, specBytes: file.specBytes,
-        spec: file.view.spec as Spec | undefined, contractorBefore,
-      }, this.#identities));
+      explanations.push(
+        await explain(
+          {
+            contract,
+            from: record.from,
+            previous,
+            specBytes: file.specBytes,
+            spec: file.view.spec as Spec | undefined,
+            contractorBefore,
+          },
+          this.#identities,
+        ),
+      );
       contractorBefore = contract.contractor;
     }
     return explanations;
@@ -308,20 +367,35 @@ export class Inspector {
     const { principal, signer, jwt } = this.#o;
     // Whoever checks the record needs the card that tells our key.
     const at = Math.round(systemClock.wall());
-    const card = sealCard({
-      v: 1, kind: "card", principal, agent: AGENT, capabilities: [], slots: 0,
-      publicKey: signer?.publicKey ?? `U${"A".repeat(55)}`, instance: `cancel-${at}`, at,
-      ...(jwt === undefined ? {} : { jwt }),
-    }, signer);
+    const card = sealCard(
+      {
+        v: 1,
+        kind: "card",
+        principal,
+        agent: AGENT,
+        capabilities: [],
+        slots: 0,
+        publicKey: signer?.publicKey ?? `U${"A".repeat(55)}`,
+        instance: `cancel-${at}`,
+        at,
+        ...(jwt === undefined ? {} : { jwt }),
+      },
+      signer,
+    );
     this.#cards.announce(principal, AGENT, card.body, card.seal, 30);
     await this.transport.flush();
     return cancelTask(this.#records, systemClock, {
-      owner: file.owner, task: file.task, reason, agent: address(principal, AGENT), signer,
+      owner: file.owner,
+      task: file.task,
+      reason,
+      agent: address(principal, AGENT),
+      signer,
       look: async () => {
         const found = await this.tasks(file.task);
         return found.find((f) => f.owner === file.owner)?.records ?? [];
       },
-      rev: file.view.rev, head: file.view.head,
+      rev: file.view.rev,
+      head: file.view.head,
     });
   }
 }
@@ -331,7 +405,9 @@ const MESSAGE_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
 function statsOf(m: Incoming): ServiceStats | undefined {
   try {
     const s = JSON.parse(Buffer.from(m.data).toString()) as {
-      started?: unknown; metadata?: { address?: unknown }; endpoints?: unknown;
+      started?: unknown;
+      metadata?: { address?: unknown };
+      endpoints?: unknown;
     };
     const who = s.metadata?.address;
     if (typeof who !== "string" || !Array.isArray(s.endpoints)) return undefined;

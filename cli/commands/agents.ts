@@ -17,11 +17,15 @@ interface Options {
 
 export function registerAgents(parley: Command): void {
   withExamples(
-    parley.command("agents")
+    parley
+      .command("agents")
       .description("agents that are here, from their signed cards")
       .option("--cap <capability>", "only those that offer it", token("capability"))
-      .option("--attr <k=v>", "only those with it: region=eu, region=eu|us, memory>=16",
-        requirement)
+      .option(
+        "--attr <k=v>",
+        "only those with it: region=eu, region=eu|us, memory>=16",
+        requirement,
+      )
       .option("--all", "also peers that offer nothing themselves")
       .action(async (_options: Options, command: Command) => agents(command)),
     "parley agents",
@@ -40,26 +44,32 @@ async function agents(command: Command): Promise<void> {
     const refused = mesh.counters.get("refused.card");
     if (refused > 0) s.out.warn(`${refused} cards cannot be proven and are left out`);
     if (found.length === 0 && (cap !== undefined || attr !== undefined)) {
-      throw new CliError("E_NOT_FOUND",
+      throw new CliError(
+        "E_NOT_FOUND",
         `none of ${offering.length} agents ${cap === undefined ? "fits" : `offers "${cap}"`}` +
-        `${attr !== undefined && cap !== undefined ? " with those attributes" : ""}`,
-        { next: "parley caps    (what the agents offer)" });
+          `${attr !== undefined && cap !== undefined ? " with those attributes" : ""}`,
+        { next: "parley caps    (what the agents offer)" },
+      );
     }
     if (s.out.json) return s.out.document(found.map(shown));
     if (found.length > 0) {
       s.out.table(["AGENT", "CAPABILITIES", "SLOTS", "ATTRIBUTES"], found.map(row));
     }
     const peers = cards.length - offering.length;
-    s.out.note(`${found.length} agents` +
-      (peers > 0 ? `, and ${peers} peers that offer nothing themselves (--all)` : ""));
+    s.out.note(
+      `${found.length} agents` +
+        (peers > 0 ? `, and ${peers} peers that offer nothing themselves (--all)` : ""),
+    );
   });
 }
 
 function fits(card: AgentCard, cap: string | undefined, attr: Requirements | undefined): boolean {
   const offered = card.capabilities.filter((c) => cap === undefined || c.name === cap);
   if (cap !== undefined && offered.length === 0) return false;
-  return meets(attr, card.attributes) ||
-    offered.some((c) => meets(attr, attributesOf(card.attributes, c)));
+  return (
+    meets(attr, card.attributes) ||
+    offered.some((c) => meets(attr, attributesOf(card.attributes, c)))
+  );
 }
 
 function byAddress(a: AgentCard, b: AgentCard): number {

@@ -22,7 +22,8 @@ interface CapabilityRow {
 
 export function registerCaps(parley: Command): void {
   withExamples(
-    parley.command("caps")
+    parley
+      .command("caps")
       .description("capabilities on offer: agents, versions, bids and refusals")
       .action(async (_options: object, command: Command) => caps(command)),
     "parley caps",
@@ -47,12 +48,33 @@ async function caps(command: Command): Promise<void> {
     if (s.out.json) return s.out.document(found);
     if (found.length === 0) return s.out.note("no agent offers anything here");
     s.out.table(
-      ["CAPABILITY", "VERSIONS", "AGENTS", "SLOTS", "BUSY", "CALLS", "BIDS", "CONTRACTS",
-        "FAILURES", "REFUSALS"],
-      found.map((r) => [
-        r.capability, r.versions.sort().join(","), r.agents.length, r.slots, r.busy, r.calls,
-        r.bids, r.contracts, r.failures, refusalsText(r.refusals),
-      ].map(String)));
+      [
+        "CAPABILITY",
+        "VERSIONS",
+        "AGENTS",
+        "SLOTS",
+        "BUSY",
+        "CALLS",
+        "BIDS",
+        "CONTRACTS",
+        "FAILURES",
+        "REFUSALS",
+      ],
+      found.map((r) =>
+        [
+          r.capability,
+          r.versions.sort().join(","),
+          r.agents.length,
+          r.slots,
+          r.busy,
+          r.calls,
+          r.bids,
+          r.contracts,
+          r.failures,
+          refusalsText(r.refusals),
+        ].map(String),
+      ),
+    );
   });
 }
 
@@ -60,8 +82,16 @@ function rowOf(rows: Map<string, CapabilityRow>, capability: string): Capability
   const held = rows.get(capability);
   if (held !== undefined) return held;
   const fresh: CapabilityRow = {
-    capability, versions: [], agents: [], slots: 0, busy: 0, calls: 0, bids: 0, refusals: {},
-    contracts: 0, failures: 0,
+    capability,
+    versions: [],
+    agents: [],
+    slots: 0,
+    busy: 0,
+    calls: 0,
+    bids: 0,
+    refusals: {},
+    contracts: 0,
+    failures: 0,
   };
   rows.set(capability, fresh);
   return fresh;
@@ -84,7 +114,11 @@ function count(rows: Map<string, CapabilityRow>, stats: ServiceStats): void {
 }
 
 function refusalsText(refusals: Record<string, number>): string {
-  return Object.entries(refusals).map(([reason, n]) => `${reason}=${n}`).join(" ") || "0";
+  return (
+    Object.entries(refusals)
+      .map(([reason, n]) => `${reason}=${n}`)
+      .join(" ") || "0"
+  );
 }
 
 function numberIn(value: unknown): number {

@@ -14,11 +14,13 @@ interface Options {
 
 export function registerDescribe(parley: Command): void {
   withExamples(
-    parley.command("describe [capability]")
+    parley
+      .command("describe [capability]")
       .description("the protocol (messages, records, subjects), or one capability")
       .option("--json-schema", "as JSON Schema, draft 2020-12")
       .action((name: string | undefined, _options: Options, command: Command) =>
-        describe(command, name)),
+        describe(command, name),
+      ),
     "parley describe",
     "parley describe --json-schema > parley.schema.json",
     "parley describe summarize             # what it takes and gives",
@@ -36,10 +38,15 @@ async function describe(command: Command, name: string | undefined): Promise<voi
     });
   }
   s.out.text("Subjects: verb, then whom it is for (P: principal, A: agent), then who sends.\n");
-  s.out.table(["SUBJECT", "FORM", "WHAT"], SUBJECTS.map((x) => [x.subject, x.form, x.text]));
+  s.out.table(
+    ["SUBJECT", "FORM", "WHAT"],
+    SUBJECTS.map((x) => [x.subject, x.form, x.text]),
+  );
   s.out.text("\nMessages and records (parley describe --json-schema for their shapes):\n");
-  s.out.table(["NAME", "FORM", "WHAT"],
-    Object.entries(SCHEMAS).map(([key, x]) => [key, x.form, x.text]));
+  s.out.table(
+    ["NAME", "FORM", "WHAT"],
+    Object.entries(SCHEMAS).map(([key, x]) => [key, x.form, x.text]),
+  );
 }
 
 async function capability(s: Session<Options>, name: string): Promise<void> {
@@ -62,7 +69,8 @@ async function capability(s: Session<Options>, name: string): Promise<void> {
     const agents = offers.map((x) => x.agent).sort();
     if (s.out.json) return s.out.document({ ...newest, versions, agents });
     s.out.fields([
-      ["capability", name], ["versions", versions.join(", ")],
+      ["capability", name],
+      ["versions", versions.join(", ")],
       ["what", newest.description],
       ["agents", `${agents.length}: ${agents.slice(0, 10).join(", ")}`],
       ["usually", newest.durationMs === undefined ? undefined : `${newest.durationMs} ms`],

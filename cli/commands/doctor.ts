@@ -1,14 +1,15 @@
 // `parley doctor`: is everything as the mesh needs it, and if not, what to do.
 import type { Command } from "commander";
+import { type Check, examine } from "../lib/doctor.ts";
 import { asCliError, CliError, EXIT } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { paint } from "../lib/output.ts";
 import { type Session, session, withInspector } from "../lib/session.ts";
-import { type Check, examine } from "../lib/doctor.ts";
 
 export function registerDoctor(parley: Command): void {
   withExamples(
-    parley.command("doctor")
+    parley
+      .command("doctor")
       .description("check server, streams, durability, permissions, clocks; each with the fix")
       .action((_options: object, command: Command) => doctor(command)),
     "parley doctor",
@@ -30,8 +31,12 @@ async function doctor(command: Command): Promise<void> {
   show(s, checks);
   const failed = checks.filter((c) => c.verdict === "fail");
   if (failed.length > 0) {
-    throw new CliError("E_CHECK", `${failed.length} of ${checks.length} checks failed: ` +
-      failed.map((c) => c.check).join(", "), { next: failed[0]?.fix ?? "see above" });
+    throw new CliError(
+      "E_CHECK",
+      `${failed.length} of ${checks.length} checks failed: ` +
+        failed.map((c) => c.check).join(", "),
+      { next: failed[0]?.fix ?? "see above" },
+    );
   }
 }
 
@@ -42,8 +47,10 @@ function show(s: Session<object>, checks: readonly Check[]): void {
   if (s.out.json) return s.out.document(checks);
   const width = Math.max(...checks.map((c) => c.check.length));
   for (const c of checks) {
-    s.out.text(`${paint(STYLES[c.verdict], MARKS[c.verdict].padEnd(4))}  ` +
-      `${c.check.padEnd(width)}  ${c.text}`);
+    s.out.text(
+      `${paint(STYLES[c.verdict], MARKS[c.verdict].padEnd(4))}  ` +
+        `${c.check.padEnd(width)}  ${c.text}`,
+    );
     if (c.fix !== undefined) s.out.text(`${" ".repeat(width + 8)}fix: ${c.fix}`);
   }
 }

@@ -2,7 +2,13 @@
 import { type Command, Option } from "commander";
 import { expandPermissions, ROLES, type Role } from "../../contracts/roles.ts";
 import {
-  addIdentity, homeFiles, initHome, type IssuedIdentity, listIdentities, openHome, readIdentity,
+  addIdentity,
+  homeFiles,
+  type IssuedIdentity,
+  initHome,
+  listIdentities,
+  openHome,
+  readIdentity,
   revokeIdentity,
 } from "../../mesh/nats/identity/home.ts";
 import { CliError } from "../lib/errors.ts";
@@ -21,7 +27,8 @@ interface AddOptions {
 
 export function registerIdentity(parley: Command): void {
   withExamples(
-    parley.command("init")
+    parley
+      .command("init")
       .description("make a mesh's identity: operator, account, one signing key per role")
       .option("--mesh <name>", "name of the mesh", token("mesh name"), "mesh")
       .action((_options: object, command: Command) => init(command)),
@@ -35,10 +42,10 @@ export function registerIdentity(parley: Command): void {
     "parley identity revoke alice",
   );
   withExamples(
-    identity.command("add <name>")
+    identity
+      .command("add <name>")
       .description("give somebody credentials: an ordinary .creds file")
-      .addOption(new Option("--role <role>", "what it may do").choices(ROLES)
-        .makeOptionMandatory())
+      .addOption(new Option("--role <role>", "what it may do").choices(ROLES).makeOptionMandatory())
       .option("--cap <names>", "capabilities that it may offer, with commas", list)
       .option("--expires <length>", "how long they last, such as 30d", duration)
       .action((name: string, _options: AddOptions, command: Command) => add(command, name)),
@@ -46,17 +53,22 @@ export function registerIdentity(parley: Command): void {
     "parley identity add dashboard --role observer --expires 30d",
   );
   withExamples(
-    identity.command("ls").description("everybody who was given credentials")
+    identity
+      .command("ls")
+      .description("everybody who was given credentials")
       .action((_options: object, command: Command) => ls(command)),
     "parley identity ls",
   );
   withExamples(
-    identity.command("show <name>").description("one identity and what it may do")
+    identity
+      .command("show <name>")
+      .description("one identity and what it may do")
       .action((name: string, _options: object, command: Command) => show(command, name)),
     "parley identity show alice",
   );
   withExamples(
-    identity.command("revoke <name>")
+    identity
+      .command("revoke <name>")
       .description("take credentials back; a running server cuts its connections at once")
       .option("--dry-run", "say what would be done, and do nothing")
       .action((name: string, _options: object, command: Command) => revoke(command, name)),
@@ -78,14 +90,19 @@ async function add(command: Command, name: string): Promise<void> {
   const { role, cap = [], expires } = s.options;
   const home = await openHome(homeOf(s.options));
   const { credsPath, identity } = await addIdentity(home, {
-    name, role, capabilities: cap, ...(expires === undefined ? {} : { expiresInMs: expires }),
+    name,
+    role,
+    capabilities: cap,
+    ...(expires === undefined ? {} : { expiresInMs: expires }),
   });
   if (s.out.json) return s.out.document({ ...shown(identity), creds: credsPath });
   s.out.text(credsPath);
   const offers = role === "contractor" || role === "agent";
   if (offers && cap.length === 0) s.out.note("without --cap it may offer nothing");
-  s.out.note(`use it: NATS_CREDS=${credsPath} parley …, or ` +
-    `nats --creds ${credsPath} --inbox-prefix _INBOX.${name} …`);
+  s.out.note(
+    `use it: NATS_CREDS=${credsPath} parley …, or ` +
+      `nats --creds ${credsPath} --inbox-prefix _INBOX.${name} …`,
+  );
 }
 
 async function ls(command: Command): Promise<void> {
@@ -96,9 +113,16 @@ async function ls(command: Command): Promise<void> {
   if (found.length === 0) {
     return s.out.note("nobody has credentials yet; next: parley identity add NAME --role ROLE");
   }
-  s.out.table(["NAME", "ROLE", "STATE", "EXPIRES", "CAPABILITIES"], found.map((i) => [
-    i.name, i.role, stateOf(i), timeText(i.expiresAt) ?? "never", i.capabilities.join(",") || "-",
-  ]));
+  s.out.table(
+    ["NAME", "ROLE", "STATE", "EXPIRES", "CAPABILITIES"],
+    found.map((i) => [
+      i.name,
+      i.role,
+      stateOf(i),
+      timeText(i.expiresAt) ?? "never",
+      i.capabilities.join(",") || "-",
+    ]),
+  );
 }
 
 async function show(command: Command, name: string): Promise<void> {
@@ -114,14 +138,18 @@ async function show(command: Command, name: string): Promise<void> {
   const creds = homeFiles(home.dir).credsOf(name);
   if (s.out.json) return s.out.document({ ...shown(identity), creds, permissions: may });
   s.out.fields([
-    ["name", identity.name], ["role", identity.role], ["state", stateOf(identity)],
-    ["key", identity.publicKey], ["issued", timeText(identity.issuedAt)],
+    ["name", identity.name],
+    ["role", identity.role],
+    ["state", stateOf(identity)],
+    ["key", identity.publicKey],
+    ["issued", timeText(identity.issuedAt)],
     ["expires", timeText(identity.expiresAt) ?? "never"],
     ["capabilities", identity.capabilities.join(",") || "-"],
     ["credentials", identity.revokedAt === undefined ? creds : undefined],
   ]);
   for (const [what, subjects] of [
-    ["may publish", may.publish], ["may not publish", may.denyPublish ?? []],
+    ["may publish", may.publish],
+    ["may not publish", may.denyPublish ?? []],
     ["may subscribe", may.subscribe],
   ] as const) {
     if (subjects.length > 0) s.out.text(`\n${what}:\n${subjects.map((x) => `  ${x}`).join("\n")}`);
@@ -133,17 +161,21 @@ async function revoke(command: Command, name: string): Promise<void> {
   const home = await openHome(homeOf(s.options));
   const server = await serverOf(s, home.dir);
   if (s.options.dryRun === true) {
-    s.out.note(`would remove ${homeFiles(home.dir).credsOf(name)}, void its key, and ` +
-      `${server === undefined ? "tell no server: none is known to run" : `tell ${server}`}`);
+    s.out.note(
+      `would remove ${homeFiles(home.dir).credsOf(name)}, void its key, and ` +
+        `${server === undefined ? "tell no server: none is known to run" : `tell ${server}`}`,
+    );
     return;
   }
   const { identity, delivery } = await revokeIdentity(home, name, server);
   if (s.out.json) return s.out.document({ ...shown(identity), delivery });
   s.out.text(`revoked ${name}`);
-  s.out.note(delivery === "none"
-    ? "no server is known to run here: it takes effect when one starts; " +
-      `or say: parley identity revoke ${name} --server URL`
-    : `${server} has cut its connections (${delivery})`);
+  s.out.note(
+    delivery === "none"
+      ? "no server is known to run here: it takes effect when one starts; " +
+          `or say: parley identity revoke ${name} --server URL`
+      : `${server} has cut its connections (${delivery})`,
+  );
 }
 
 /** The server to tell: the one that is named, else the one that `parley up` runs. */
@@ -159,8 +191,13 @@ function stateOf(i: IssuedIdentity): string {
 
 function shown(i: IssuedIdentity): object {
   return {
-    name: i.name, role: i.role, state: stateOf(i), publicKey: i.publicKey,
-    capabilities: i.capabilities, issuedAt: timeText(i.issuedAt), expiresAt: timeText(i.expiresAt),
+    name: i.name,
+    role: i.role,
+    state: stateOf(i),
+    publicKey: i.publicKey,
+    capabilities: i.capabilities,
+    issuedAt: timeText(i.issuedAt),
+    expiresAt: timeText(i.expiresAt),
     revokedAt: timeText(i.revokedAt),
   };
 }

@@ -9,7 +9,14 @@ import { withExamples } from "../lib/examples.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import type { Output } from "../lib/output.ts";
 import {
-  addressOf, list, moment, numberFrom, readInput, requirement, token, weights,
+  addressOf,
+  list,
+  moment,
+  numberFrom,
+  readInput,
+  requirement,
+  token,
+  weights,
 } from "../lib/parse.ts";
 import { type Session, session, withSubmitter } from "../lib/session.ts";
 
@@ -38,27 +45,42 @@ const GRACE_MS = 5_000;
 
 export function registerSubmit(parley: Command): void {
   const submit = withExamples(
-    common(parley.command("submit <capability> [input]")
-      .description("leave a task with the mesh; prints its id. Input: JSON, or - for a pipe")
-      .option("--wait", "wait for the outcome and print the output")
-      .option("--retries <n>", "further attempts after a failure", numberFrom(0, ATTEMPTS_MAX - 1))
-      .option("--task <id>", "an id of your own: the same id again is the same task",
-        token("task"))),
+    common(
+      parley
+        .command("submit <capability> [input]")
+        .description("leave a task with the mesh; prints its id. Input: JSON, or - for a pipe")
+        .option("--wait", "wait for the outcome and print the output")
+        .option(
+          "--retries <n>",
+          "further attempts after a failure",
+          numberFrom(0, ATTEMPTS_MAX - 1),
+        )
+        .option(
+          "--task <id>",
+          "an id of your own: the same id again is the same task",
+          token("task"),
+        ),
+    ),
     `parley submit echo '{"text":"hello"}'`,
     "parley submit summarize - --wait --progress --timeout 5m < article.json",
     `parley submit render '{}' --requires gpu=true --policy cheapest --budget 3 --priority 8`,
   );
   submit.action((capability: string, input: string | undefined, _o: Options, command: Command) =>
-    run(command, capability, input, true));
+    run(command, capability, input, true),
+  );
   const call = withExamples(
-    common(parley.command("call <capability> [input]")
-      .description("ask the agents and wait; nothing is stored. Input: JSON, or - for a pipe")),
+    common(
+      parley
+        .command("call <capability> [input]")
+        .description("ask the agents and wait; nothing is stored. Input: JSON, or - for a pipe"),
+    ),
     `parley call echo '{"text":"hello"}'`,
     `echo '{"text":"hello"}' | parley call echo - --timeout 10s`,
     `parley call translate '{"text":"hello"}' --to alice.worker`,
   );
   call.action((capability: string, input: string | undefined, _o: Options, command: Command) =>
-    run(command, capability, input, false));
+    run(command, capability, input, false),
+  );
 }
 
 function common(command: Command): Command {
@@ -70,8 +92,11 @@ function common(command: Command): Command {
     .option("--to <agent>", "award it straight to this agent", addressOf)
     .option("--only", "with --to: to nobody else")
     .option("--exclude <agents>", "agents that may not get it, with commas", list)
-    .option("--requires <k=v>", "attribute that the agent must have: gpu=true, memory>=16",
-      requirement)
+    .option(
+      "--requires <k=v>",
+      "attribute that the agent must have: gpu=true, memory>=16",
+      requirement,
+    )
     .option("--budget <cost>", "most that it may cost", numberFrom(0, 1e15, false))
     .option("--cap-version <v>", "version of the capability: the same major, at least this")
     .option("--progress", "show progress on standard error")
@@ -79,7 +104,10 @@ function common(command: Command): Command {
 }
 
 async function run(
-  command: Command, capability: string, text: string | undefined, durable: boolean,
+  command: Command,
+  capability: string,
+  text: string | undefined,
+  durable: boolean,
 ): Promise<void> {
   const s = session<Options>(command);
   const options = taskOptions(s, durable);
@@ -108,7 +136,11 @@ function told(out: Output, tracker: Tracker): void {
 }
 
 async function call(
-  s: Session<Options>, peer: Peer, capability: string, input: unknown, options: TaskOptions,
+  s: Session<Options>,
+  peer: Peer,
+  capability: string,
+  input: unknown,
+  options: TaskOptions,
   startedAt: number,
 ): Promise<void> {
   const tracker = await peer.submitters.call(capability, input, options);
@@ -133,13 +165,13 @@ function taskOptions(s: Session<Options>, durable: boolean): TaskOptions {
   else if (timeoutMs !== undefined) wanted.timeoutMs = Math.min(timeoutMs, DEADLINE_MS_MAX);
   if (o.policy !== undefined || o.weights !== undefined) {
     wanted.award = {
-      policy: o.policy ?? "hybrid", ...(o.weights === undefined ? {} : { weights: o.weights }),
+      policy: o.policy ?? "hybrid",
+      ...(o.weights === undefined ? {} : { weights: o.weights }),
     };
   }
   if (o.capVersion !== undefined) wanted.version = o.capVersion;
   if (o.retries !== undefined) wanted.retry = { attempts: o.retries + 1 };
-  for (const name of ["priority", "to", "only", "exclude", "requires", "budget",
-    "task"] as const) {
+  for (const name of ["priority", "to", "only", "exclude", "requires", "budget", "task"] as const) {
     if (o[name] !== undefined) Object.assign(wanted, { [name]: o[name] });
   }
   return wanted;
@@ -147,7 +179,11 @@ function taskOptions(s: Session<Options>, durable: boolean): TaskOptions {
 
 /** Prints events while they come, then the output; another end than "completed" is an error. */
 async function follow(
-  s: Session<Options>, peer: Peer, tracker: Tracker, options: TaskOptions, startedAt: number,
+  s: Session<Options>,
+  peer: Peer,
+  tracker: Tracker,
+  options: TaskOptions,
+  startedAt: number,
 ): Promise<void> {
   const { progress, jsonl } = s.options;
   if (progress === true || jsonl === true) {
@@ -155,16 +191,16 @@ async function follow(
     peer.watchOwn();
     void show(s, tracker);
   }
-  const left = options.deadline === undefined
-    ? options.timeoutMs
-    : options.deadline - Date.now();
+  const left = options.deadline === undefined ? options.timeoutMs : options.deadline - Date.now();
   const waiting = left === undefined ? undefined : AbortSignal.timeout(left + GRACE_MS);
-  const outcome = await orInterrupted(tracker.outcome(waiting).catch((error: unknown) => {
-    if (waiting?.aborted !== true) throw error;
-    throw new CliError("E_TIMEOUT", `no word of task ${tracker.task} after its deadline`, {
-      next: "parley doctor    (is an initiator there?)",
-    });
-  }));
+  const outcome = await orInterrupted(
+    tracker.outcome(waiting).catch((error: unknown) => {
+      if (waiting?.aborted !== true) throw error;
+      throw new CliError("E_TIMEOUT", `no word of task ${tracker.task} after its deadline`, {
+        next: "parley doctor    (is an initiator there?)",
+      });
+    }),
+  );
   await print(s, tracker, outcome, performance.now() - startedAt);
 }
 
@@ -190,15 +226,21 @@ function eventText(event: TaskEvent): string {
 }
 
 async function print(
-  s: Session<Options>, tracker: Tracker, outcome: Outcome, ms: number,
+  s: Session<Options>,
+  tracker: Tracker,
+  outcome: Outcome,
+  ms: number,
 ): Promise<void> {
   const completed = outcome.state === "completed";
   const output = completed ? await tracker.result() : undefined;
   const document = {
-    task: tracker.task, owner: tracker.owner, state: outcome.state,
+    task: tracker.task,
+    owner: tracker.owner,
+    state: outcome.state,
     ...(completed ? { output } : {}),
     ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
-    attempts: outcome.attempts, ms: Math.round(ms * 1_000) / 1_000,
+    attempts: outcome.attempts,
+    ms: Math.round(ms * 1_000) / 1_000,
   };
   if (s.options.jsonl === true) s.out.line({ type: "outcome", ...document });
   else if (s.out.json) s.out.document(document);

@@ -18,7 +18,8 @@ const WAIT_MS = 10_000;
 
 export function registerTaskCancel(task: Command): void {
   withExamples(
-    task.command("cancel <id>")
+    task
+      .command("cancel <id>")
       .description("stop a task, and wait until it has ended")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
       .option("--reason <text>", "why; the contractor sees it", "canceled by an operator")
@@ -34,7 +35,7 @@ async function cancel(command: Command, id: string): Promise<void> {
     const file = await findTask(mesh, token("task")(id), s.options.owner);
     const ended = outcomeOf(mesh, file);
     try {
-      const state = file.view.outcome?.state ?? await stop(mesh, file, s.options, ended.promise);
+      const state = file.view.outcome?.state ?? (await stop(mesh, file, s.options, ended.promise));
       if (s.out.json) s.out.document({ task: file.task, owner: file.owner, state });
       else s.out.text(state);
       if (state === "canceled") return;
@@ -59,7 +60,9 @@ function outcomeOf(mesh: Inspector, file: TaskFile): { promise: Promise<string>;
 }
 
 async function stop(
-  mesh: Inspector, file: TaskFile, options: { reason?: string; timeout?: number },
+  mesh: Inspector,
+  file: TaskFile,
+  options: { reason?: string; timeout?: number },
   ended: Promise<string>,
 ): Promise<string> {
   const written = await orInterrupted(mesh.cancel(file, options.reason ?? ""));
@@ -69,10 +72,21 @@ async function stop(
   }
   const waitMs = options.timeout ?? WAIT_MS;
   const late = AbortSignal.timeout(waitMs);
-  return orInterrupted(new Promise<string>((resolve, reject) => {
-    ended.then(resolve, reject);
-    late.addEventListener("abort", () => reject(new CliError("E_TIMEOUT",
-      `the cancel record is stored, but no initiator has ended task ${file.task} yet`,
-      { next: `parley task watch ${file.task}` })), { once: true });
-  }));
+  return orInterrupted(
+    new Promise<string>((resolve, reject) => {
+      ended.then(resolve, reject);
+      late.addEventListener(
+        "abort",
+        () =>
+          reject(
+            new CliError(
+              "E_TIMEOUT",
+              `the cancel record is stored, but no initiator has ended task ${file.task} yet`,
+              { next: `parley task watch ${file.task}` },
+            ),
+          ),
+        { once: true },
+      );
+    }),
+  );
 }

@@ -15,7 +15,8 @@ interface Options {
 
 export function registerTaskGet(task: Command): void {
   withExamples(
-    task.command("get <id>")
+    task
+      .command("get <id>")
       .description("one task: state, records, output")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
       .option("--raw", "nothing but the output, as JSON")
@@ -36,7 +37,8 @@ async function get(command: Command, id: string): Promise<void> {
     if (s.options.raw === true) return raw(s.out, file, output);
     if (s.out.json) {
       return s.out.document({
-        ...summary(file), spec: file.view.spec,
+        ...summary(file),
+        spec: file.view.spec,
         ...(output === undefined ? {} : { output }),
         records: file.records.map(recordShown),
         faults: file.view.faults,
@@ -57,21 +59,35 @@ function show(out: Output, file: TaskFile, output: unknown): void {
   const { view } = file;
   const { spec, outcome } = view;
   out.fields([
-    ["task", file.task], ["state", view.state], ["capability", spec?.capability],
-    ["owner", file.owner], ["submitter", view.submitter],
-    ["contractor", view.contract?.contractor], ["initiator", view.contract?.initiator],
-    ["epoch", String(view.epoch)], ["priority", spec && String(spec.priority)],
-    ["submitted", timeText(view.submittedAt)], ["deadline", timeText(spec?.deadline)],
-    ["ended", timeText(view.endedAt)], ["took", tookText(file)],
+    ["task", file.task],
+    ["state", view.state],
+    ["capability", spec?.capability],
+    ["owner", file.owner],
+    ["submitter", view.submitter],
+    ["contractor", view.contract?.contractor],
+    ["initiator", view.contract?.initiator],
+    ["epoch", String(view.epoch)],
+    ["priority", spec && String(spec.priority)],
+    ["submitted", timeText(view.submittedAt)],
+    ["deadline", timeText(spec?.deadline)],
+    ["ended", timeText(view.endedAt)],
+    ["took", tookText(file)],
     ["failure", outcome?.failure && `${outcome.failure.message} (${outcome.failure.code})`],
     ["input", spec && (spec.inputRef?.$ref ?? short(spec.input))],
     ["output", output === undefined ? undefined : short(output)],
   ]);
   out.text("");
-  out.table(["REV", "KIND", "N", "FROM", "TO", "AT"], file.records.map((r) => [
-    String(r.rev), r.kind, r.key.n, r.from, r.to === "_._" ? "-" : r.to,
-    timeText(r.storedAt) ?? "-",
-  ]));
+  out.table(
+    ["REV", "KIND", "N", "FROM", "TO", "AT"],
+    file.records.map((r) => [
+      String(r.rev),
+      r.kind,
+      r.key.n,
+      r.from,
+      r.to === "_._" ? "-" : r.to,
+      timeText(r.storedAt) ?? "-",
+    ]),
+  );
 }
 
 /** Long values are cut for people; --json and --raw give them whole. */

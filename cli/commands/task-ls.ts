@@ -2,12 +2,12 @@
 import { type Command, Option } from "commander";
 import { TERMINAL_STATES } from "../../contracts/records.ts";
 import type { TaskFile } from "../../mesh/inspector.ts";
+import { usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { timeText } from "../lib/output.ts";
 import { list, numberFrom, token } from "../lib/parse.ts";
 import { session, withInspector } from "../lib/session.ts";
 import { summary, tookText, warnOf } from "../lib/task-file.ts";
-import { usage } from "../lib/errors.ts";
 
 /** States that can be told from the records; "waiting" is known to its initiator alone. */
 const STATES = ["submitted", "negotiating", "running", ...TERMINAL_STATES] as const;
@@ -21,7 +21,8 @@ interface Options {
 
 export function registerTaskLs(task: Command): void {
   withExamples(
-    task.command("ls")
+    task
+      .command("ls")
       .description("the newest tasks first")
       .addOption(new Option("--state <states>", `some of ${STATES.join(", ")}`).argParser(list))
       .option("--cap <capability>", "only of this capability", token("capability"))
@@ -64,8 +65,13 @@ const HEADS = ["TASK", "STATE", "CAPABILITY", "OWNER", "CONTRACTOR", "EPOCH", "T
 function row(file: TaskFile): string[] {
   const { view } = file;
   return [
-    file.task, view.state, view.spec?.capability ?? "?", file.owner,
-    view.contract?.contractor ?? "-", String(view.epoch), tookText(file),
+    file.task,
+    view.state,
+    view.spec?.capability ?? "?",
+    file.owner,
+    view.contract?.contractor ?? "-",
+    String(view.epoch),
+    tookText(file),
     timeText(view.submittedAt) ?? "-",
   ];
 }

@@ -18,13 +18,13 @@ interface Options {
 
 export function registerTaskWatch(task: Command): void {
   withExamples(
-    task.command("watch [id]")
+    task
+      .command("watch [id]")
       .description("follow one task to its end, or all tasks until Ctrl-C")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
       .option("--progress", "also what contractors say on the way")
       .option("--jsonl", "every record as a line of JSON")
-      .action((id: string | undefined, _options: Options, command: Command) =>
-        watch(command, id)),
+      .action((id: string | undefined, _options: Options, command: Command) => watch(command, id)),
     "parley task watch ID --progress",
     "parley task watch --jsonl | jq -c 'select(.kind == \"outcome\")'",
   );
@@ -63,22 +63,28 @@ async function one(s: Session<Options>, mesh: Inspector, id: string): Promise<vo
 }
 
 function follow(
-  s: Session<Options>, mesh: Inspector, id: string | undefined,
+  s: Session<Options>,
+  mesh: Inspector,
+  id: string | undefined,
   tell: (record: ProvenRecord) => void,
 ): { stop(): void } {
   return mesh.watch(id, {
     record: id === undefined ? (record) => print(s, record) : tell,
-    ...(s.options.progress !== true ? {} : {
-      message: (from, m) => {
-        if (m.kind !== "progress") return;
-        const { task, epoch, done, note, partial } = m;
-        const shown = { kind: "progress", task, from, epoch, done, note, partial };
-        if (asJson(s)) return s.out.line(shown);
-        const share = done === undefined ? "" : `${Math.round(done * 100)} % `;
-        s.out.text(`${timeText(Date.now())}  ${task}  progress  ${from}  ${share}${note ?? ""}` +
-          `${partial === undefined ? "" : ` ${JSON.stringify(partial)}`}`);
-      },
-    }),
+    ...(s.options.progress !== true
+      ? {}
+      : {
+          message: (from, m) => {
+            if (m.kind !== "progress") return;
+            const { task, epoch, done, note, partial } = m;
+            const shown = { kind: "progress", task, from, epoch, done, note, partial };
+            if (asJson(s)) return s.out.line(shown);
+            const share = done === undefined ? "" : `${Math.round(done * 100)} % `;
+            s.out.text(
+              `${timeText(Date.now())}  ${task}  progress  ${from}  ${share}${note ?? ""}` +
+                `${partial === undefined ? "" : ` ${JSON.stringify(partial)}`}`,
+            );
+          },
+        }),
   });
 }
 
@@ -89,8 +95,11 @@ function asJson(s: Session<Options>): boolean {
 
 function print(s: Session<Options>, r: ProvenRecord): void {
   if (asJson(s)) return s.out.line({ task: r.key.task, owner: r.key.owner, ...recordShown(r) });
-  s.out.text([timeText(r.storedAt) ?? "-", r.key.task, r.kind.padEnd(8), r.from, words(r)]
-    .join("  ").trimEnd());
+  s.out.text(
+    [timeText(r.storedAt) ?? "-", r.key.task, r.kind.padEnd(8), r.from, words(r)]
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 function words(r: ProvenRecord): string {

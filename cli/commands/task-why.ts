@@ -14,7 +14,8 @@ interface Options {
 
 export function registerTaskWhy(task: Command): void {
   withExamples(
-    task.command("why <id>")
+    task
+      .command("why <id>")
       .description("why these agents got it: bids, scores, signature, and the choice once more")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
       .action((id: string, _options: Options, command: Command) => why(command, id)),
@@ -31,16 +32,22 @@ async function why(command: Command, id: string): Promise<void> {
     warnOf(s.out, file);
     if (s.out.json) {
       s.out.document({
-        task: file.task, owner: file.owner, state: file.view.state,
+        task: file.task,
+        owner: file.owner,
+        state: file.view.state,
         awards: awards.map(({ terms, ...rest }) => ({ ...rest, ...terms })),
       });
     } else show(s.out, file, awards);
     const wrong = awards.flatMap((award) => award.checks).filter((c) => c.verdict === "bad");
     if (wrong.length > 0) {
-      throw new CliError("E_CHECK", `${wrong.length} checks of task ${id} failed: ` +
-        wrong.map((check) => check.text).join("; "), {
-        next: "do not trust who signed this: parley identity revoke NAME",
-      });
+      throw new CliError(
+        "E_CHECK",
+        `${wrong.length} checks of task ${id} failed: ` +
+          wrong.map((check) => check.text).join("; "),
+        {
+          next: "do not trust who signed this: parley identity revoke NAME",
+        },
+      );
     }
   });
 }
@@ -61,14 +68,22 @@ function showAward(out: Output, e: Explanation): void {
   const { terms } = e;
   if (terms !== undefined) {
     const { policy } = terms;
-    const weights = Object.entries(policy.weights ?? {}).map(([k, v]) => `${k}=${v}`).join(",");
+    const weights = Object.entries(policy.weights ?? {})
+      .map(([k, v]) => `${k}=${v}`)
+      .join(",");
     out.fields([
-      ["awarded by", terms.initiator], ["at", timeText(terms.at)],
-      ["rung", terms.rung], ["attempt", String(terms.attempt)],
-      ["policy", `${policy.name}${weights === "" ? "" : ` (${weights})`}  ` +
-        paint("dim", `hash ${policy.hash.slice(0, 12)}`)],
+      ["awarded by", terms.initiator],
+      ["at", timeText(terms.at)],
+      ["rung", terms.rung],
+      ["attempt", String(terms.attempt)],
+      [
+        "policy",
+        `${policy.name}${weights === "" ? "" : ` (${weights})`}  ` +
+          paint("dim", `hash ${policy.hash.slice(0, 12)}`),
+      ],
       ["draw", `${numberText(policy.seed)} among bids within ${policy.band * 100} % of the best`],
-      ["bids", String(terms.bids.length)], ["refusals", String(terms.refusals)],
+      ["bids", String(terms.bids.length)],
+      ["refusals", String(terms.refusals)],
     ]);
     if (terms.bids.length > 0) {
       out.text("");
@@ -93,12 +108,29 @@ function showAward(out: Output, e: Explanation): void {
 
 function bids(out: Output, e: Explanation): void {
   out.table(
-    ["BIDDER", "START", "CLAIMED", "BELIEVED", "COST", "CONFIDENCE", "BELIEVED", "LOAD", "SCORE",
-      "RECOMPUTED"],
+    [
+      "BIDDER",
+      "START",
+      "CLAIMED",
+      "BELIEVED",
+      "COST",
+      "CONFIDENCE",
+      "BELIEVED",
+      "LOAD",
+      "SCORE",
+      "RECOMPUTED",
+    ],
     (e.terms?.bids ?? []).map((b, i) => [
-      `${b.from === e.contractor ? "*" : " "} ${b.from}`, lengthText(b.startMs),
-      lengthText(b.durationMs), lengthText(b.calibratedMs), numberText(b.cost),
-      numberText(b.confidence), numberText(b.calibratedConfidence), numberText(b.load),
-      numberText(b.score), e.recomputed[i] === undefined ? "-" : numberText(e.recomputed[i]),
-    ]));
+      `${b.from === e.contractor ? "*" : " "} ${b.from}`,
+      lengthText(b.startMs),
+      lengthText(b.durationMs),
+      lengthText(b.calibratedMs),
+      numberText(b.cost),
+      numberText(b.confidence),
+      numberText(b.calibratedConfidence),
+      numberText(b.load),
+      numberText(b.score),
+      e.recomputed[i] === undefined ? "-" : numberText(e.recomputed[i]),
+    ]),
+  );
 }

@@ -23,11 +23,17 @@ interface Options {
 
 export function registerUp(parley: Command): void {
   withExamples(
-    parley.command("up")
+    parley
+      .command("up")
       .description("start a mesh on this machine: server, streams, doors; until Ctrl-C")
-      .addOption(new Option("--profile <name>",
-        "dev: default fsync; durable-1: every acknowledged write is on the disk")
-        .choices(["dev", "durable-1"]).default("dev"))
+      .addOption(
+        new Option(
+          "--profile <name>",
+          "dev: default fsync; durable-1: every acknowledged write is on the disk",
+        )
+          .choices(["dev", "durable-1"])
+          .default("dev"),
+      )
       .option("--port <n>", "port for clients, 0 for a free one", numberFrom(0, 65_535), 4222)
       .option("--store <dir>", "where the server keeps its data (default: <home>/store)")
       .option("--monitor", "open the server's monitoring port too")
@@ -45,22 +51,33 @@ async function up(command: Command): Promise<void> {
   interruption();
   const running = await readUp(home);
   if (running !== undefined) {
-    throw new CliError("E_RUNNING",
+    throw new CliError(
+      "E_RUNNING",
       `the mesh in ${home} is up already: ${running.url}, process ${running.pid}`,
-      { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` });
+      { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` },
+    );
   }
   if (port !== 0) await checkPort(port);
   const { startLocalMesh } = await import("../../mesh/local.ts");
   const store = s.options.store ?? join(home, "store");
   const mesh = await startLocalMesh({
-    home, profile, storeDir: store, say: (line) => s.out.note(line),
+    home,
+    profile,
+    storeDir: store,
+    say: (line) => s.out.note(line),
     ...(port === 0 ? {} : { port }),
     ...(s.options.monitor === true ? { monitor: true } : {}),
   });
   const { server } = mesh;
   const told: UpFile = {
-    url: server.url, home, pid: process.pid, serverPid: server.pid, profile, store,
-    version: server.version, startedAt: new Date().toISOString(),
+    url: server.url,
+    home,
+    pid: process.pid,
+    serverPid: server.pid,
+    profile,
+    store,
+    version: server.version,
+    startedAt: new Date().toISOString(),
     ...(server.monitorUrl === undefined ? {} : { monitorUrl: server.monitorUrl }),
   };
   let stopSteward: (() => Promise<void>) | undefined;
@@ -72,9 +89,11 @@ async function up(command: Command): Promise<void> {
     await writeUp(told);
     tell(s.out, told);
     const exit = await orInterrupted(server.exited);
-    throw new CliError("E_CONNECTION",
+    throw new CliError(
+      "E_CONNECTION",
       `nats-server ended by itself (${exit.code ?? exit.signal}); its log: ${server.logFile}`,
-      { exit: EXIT.failed, next: "parley up" });
+      { exit: EXIT.failed, next: "parley up" },
+    );
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     s.out.note("stopping");
@@ -94,43 +113,68 @@ async function checkPort(port: number): Promise<void> {
     const probe = createServer();
     probe.once("error", resolve);
     probe.listen({ port, host: "127.0.0.1", exclusive: true }, () =>
-      probe.close(() => resolve(undefined)));
+      probe.close(() => resolve(undefined)),
+    );
   });
   if (fault === undefined) return;
-  throw new CliError("E_PORT", fault.code === "EADDRINUSE"
-    ? `port ${port} is taken by another program, perhaps a nats-server of yours`
-    : `port ${port} cannot be opened (${fault.code})`, {
-    next: `parley up --port ${port + 1}    (or --port 0 for a free one), or use that server: ` +
-      `parley doctor --server nats://127.0.0.1:${port}`,
-    cause: fault,
-  });
+  throw new CliError(
+    "E_PORT",
+    fault.code === "EADDRINUSE"
+      ? `port ${port} is taken by another program, perhaps a nats-server of yours`
+      : `port ${port} cannot be opened (${fault.code})`,
+    {
+      next:
+        `parley up --port ${port + 1}    (or --port 0 for a free one), or use that server: ` +
+        `parley doctor --server nats://127.0.0.1:${port}`,
+      cause: fault,
+    },
+  );
 }
 
 /** The doors for the nats program, an initiator for the tasks, and the janitor. */
 async function startSteward(
-  out: Output, home: string, mesh: LocalMesh,
+  out: Output,
+  home: string,
+  mesh: LocalMesh,
 ): Promise<() => Promise<void>> {
   const [{ openPeer }, { credentialsOf }, { Inspector }, { Janitor }, { systemClock }] =
     await Promise.all([
-      import("../../mesh/index.ts"), import("../../mesh/local.ts"),
-      import("../../mesh/inspector.ts"), import("../../mesh/nats/janitor.ts"),
+      import("../../mesh/index.ts"),
+      import("../../mesh/local.ts"),
+      import("../../mesh/inspector.ts"),
+      import("../../mesh/nats/janitor.ts"),
       import("../../mesh/nats/system.ts"),
     ]);
   const { steward, janitor } = STANDING;
   const servers = mesh.server.url;
   const log = logTo(out);
   const peer = await openPeer({
-    ...credentialsOf(await standingCreds(home, steward), mesh.home), servers, log,
-    name: "parley steward", principal: steward.name, agent: "main", role: steward.role,
+    ...credentialsOf(await standingCreds(home, steward), mesh.home),
+    servers,
+    log,
+    name: "parley steward",
+    principal: steward.name,
+    agent: "main",
+    role: steward.role,
     use: { contractor: false },
   });
   const reader = await Inspector.open({
-    ...credentialsOf(await standingCreds(home, janitor), mesh.home), servers,
-    name: "parley janitor", principal: janitor.name, role: janitor.role,
+    ...credentialsOf(await standingCreds(home, janitor), mesh.home),
+    servers,
+    name: "parley janitor",
+    principal: janitor.name,
+    role: janitor.role,
   });
-  const sweeper = new Janitor(reader.transport, systemClock, log, janitor.name,
-    async (owner, task) => (await reader.tasks(task)).some(
-      (file) => file.owner === owner && file.view.outcome !== undefined));
+  const sweeper = new Janitor(
+    reader.transport,
+    systemClock,
+    log,
+    janitor.name,
+    async (owner, task) =>
+      (await reader.tasks(task)).some(
+        (file) => file.owner === owner && file.view.outcome !== undefined,
+      ),
+  );
   sweeper.start();
   return async () => {
     sweeper.stop();
@@ -145,15 +189,18 @@ function tell(out: Output, told: UpFile): void {
   if (out.json) {
     return out.document({
       ...told,
-      creds: Object.fromEntries([STANDING.admin, STANDING.submit, STANDING.read].map(
-        ({ name }) => [name, creds(name)])),
+      creds: Object.fromEntries(
+        [STANDING.admin, STANDING.submit, STANDING.read].map(({ name }) => [name, creds(name)]),
+      ),
     });
   }
   const flags = (name: string) =>
     `--server ${told.url} --creds ${creds(name)} --inbox-prefix _INBOX.${name}`;
   const { admin, submit, read } = STANDING;
-  out.text(`${paint("bold", "the mesh is up")}: ${told.url} (nats-server ${told.version}, ` +
-    `profile ${told.profile}, data in ${told.store})`);
+  out.text(
+    `${paint("bold", "the mesh is up")}: ${told.url} (nats-server ${told.version}, ` +
+      `profile ${told.profile}, data in ${told.store})`,
+  );
   out.text(`
 with parley, in this folder:
   parley agents

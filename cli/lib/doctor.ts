@@ -4,7 +4,10 @@ import { expandPermissions } from "../../contracts/roles.ts";
 import { supervisionConsumer, TASKS_STREAM, URGENCY } from "../../contracts/subjects.ts";
 import type { Inspector } from "../../mesh/inspector.ts";
 import {
-  examineStreams, pullers, type ServerFacts, serverFacts,
+  examineStreams,
+  pullers,
+  type ServerFacts,
+  serverFacts,
 } from "../../mesh/nats/examination.ts";
 import { parseCreds } from "../../mesh/nats/identity/creds.ts";
 import { readIfThere } from "../../mesh/nats/identity/files.ts";
@@ -30,8 +33,8 @@ const CONSUMERS_MIN = 10_000;
 export async function examine(mesh: Inspector, target: Target): Promise<Check[]> {
   const facts = await factsOf(target);
   const checks: Check[] = [];
-  checks.push(...await server(mesh, target), identity(target), trust(target));
-  checks.push(...await streams(mesh, target));
+  checks.push(...(await server(mesh, target)), identity(target), trust(target));
+  checks.push(...(await streams(mesh, target)));
   checks.push(durability(facts, target), ...limits(mesh, facts), clock(facts));
   checks.push(await permissions(mesh, target), await supervision(mesh, target));
   checks.push(await registry(mesh));
@@ -52,32 +55,38 @@ async function server(mesh: Inspector, target: Target): Promise<Check[]> {
   const old = compareVersions(version, serverVersionFloor) < 0;
   return [
     {
-      check: "server", verdict: "ok",
+      check: "server",
+      verdict: "ok",
       text: `${nc.getServer()}, ${lengthText(roundTripMs)} away (from ${target.serversFrom})`,
     },
     {
-      check: "version", verdict: old ? "fail" : "ok",
+      check: "version",
+      verdict: old ? "fail" : "ok",
       text: `nats-server ${version}; ${serverVersionFloor} or newer is needed`,
       ...(old ? { fix: "install a newer nats-server, or let parley up fetch one" } : {}),
     },
     nc.info?.jetstream === true
       ? { check: "jetstream", verdict: "ok", text: "on" }
       : {
-          check: "jetstream", verdict: "fail", text: "off: tasks cannot be stored",
+          check: "jetstream",
+          verdict: "fail",
+          text: "off: tasks cannot be stored",
           fix: "start the server with -js, or with the nats-server.conf of this project",
         },
   ];
 }
 
 function identity(target: Target): Check {
-  const who = `${target.principal} (${target.role ?? "role not known"}), ` +
+  const who =
+    `${target.principal} (${target.role ?? "role not known"}), ` +
     `credentials: ${target.credsFrom}`;
   const { expiresAt } = target;
   if (expiresAt === undefined || expiresAt - Date.now() > 7 * DAY_MS) {
     return { check: "identity", verdict: "ok", text: who };
   }
   return {
-    check: "identity", verdict: "warn",
+    check: "identity",
+    verdict: "warn",
     text: `${who}; they expire in ${lengthText(expiresAt - Date.now())}`,
     fix: `parley identity revoke ${target.principal}, then add it again`,
   };
@@ -87,7 +96,8 @@ function trust(target: Target): Check {
   return target.trust !== undefined
     ? { check: "trust", verdict: "ok", text: "signatures are checked" }
     : {
-        check: "trust", verdict: "warn",
+        check: "trust",
+        verdict: "warn",
         text: `no trust.json for these credentials in ${target.home}: signatures are not checked`,
         fix: "copy the mesh's trust.json there, or name its folder: --home DIR",
       };
@@ -102,7 +112,9 @@ async function streams(mesh: Inspector, target: Target): Promise<Check[]> {
         return { check, verdict: "ok", text: `as wanted, ${messages} messages` };
       case "different":
         return {
-          check, verdict: "fail", text: `other settings than wanted: ${differing.join(", ")}`,
+          check,
+          verdict: "fail",
+          text: `other settings than wanted: ${differing.join(", ")}`,
           fix: `nats stream info ${name}; set them back, or remove it and start parley up`,
         };
       case "missing":
@@ -111,7 +123,9 @@ async function streams(mesh: Inspector, target: Target): Promise<Check[]> {
           : { check, verdict: "fail", text: "missing", fix: "parley up makes it" };
       case "not permitted":
         return {
-          check, verdict: "warn", text: "these credentials may not ask",
+          check,
+          verdict: "warn",
+          text: "these credentials may not ask",
           fix: "use admin credentials: --creds …/operator.creds",
         };
     }
@@ -123,10 +137,12 @@ function durability(facts: ServerFacts | undefined, target: Target): Check {
   if (facts === undefined) {
     const told = target.up?.profile;
     return {
-      check, verdict: told === undefined ? "warn" : "ok",
-      text: told === undefined
-        ? "not known: the server is asked through system.creds, which is not here"
-        : `profile ${told}, as parley up says`,
+      check,
+      verdict: told === undefined ? "warn" : "ok",
+      text:
+        told === undefined
+          ? "not known: the server is asked through system.creds, which is not here"
+          : `profile ${told}, as parley up says`,
       ...(told === undefined ? { fix: "run doctor with --home at the mesh's folder" } : {}),
     };
   }
@@ -134,8 +150,10 @@ function durability(facts: ServerFacts | undefined, target: Target): Check {
     return { check, verdict: "ok", text: "profile durable-1: every acknowledged write is on disk" };
   }
   return {
-    check, verdict: "warn",
-    text: `profile dev: a power cut may lose the last ${lengthText(facts.syncIntervalMs)} of ` +
+    check,
+    verdict: "warn",
+    text:
+      `profile dev: a power cut may lose the last ${lengthText(facts.syncIntervalMs)} of ` +
       "acknowledged writes; a crash of the server loses none",
     fix: "parley up --profile durable-1, or sync_interval: always in nats-server.conf",
   };
@@ -143,35 +161,49 @@ function durability(facts: ServerFacts | undefined, target: Target): Check {
 
 function limits(mesh: Inspector, facts: ServerFacts | undefined): Check[] {
   const payload = mesh.transport.payloadMax;
-  const checks: Check[] = [payload >= 2 * RECORD_BYTES_MAX
-    ? { check: "max_payload", verdict: "ok", text: `${payload} bytes` }
-    : {
-        check: "max_payload", verdict: "fail",
-        text: `${payload} bytes; ${2 * RECORD_BYTES_MAX} are needed`,
-        fix: "max_payload: 1MB in nats-server.conf",
-      }];
+  const checks: Check[] = [
+    payload >= 2 * RECORD_BYTES_MAX
+      ? { check: "max_payload", verdict: "ok", text: `${payload} bytes` }
+      : {
+          check: "max_payload",
+          verdict: "fail",
+          text: `${payload} bytes; ${2 * RECORD_BYTES_MAX} are needed`,
+          fix: "max_payload: 1MB in nats-server.conf",
+        },
+  ];
   if (facts === undefined) return checks;
-  checks.push(facts.maxControlLine >= CONTROL_LINE_MIN
-    ? { check: "max_control_line", verdict: "ok", text: `${facts.maxControlLine} bytes` }
-    : {
-        check: "max_control_line", verdict: "warn",
-        text: `${facts.maxControlLine} bytes: credentials with many capabilities do not fit`,
-        fix: "max_control_line: 64KB in nats-server.conf",
-      });
+  checks.push(
+    facts.maxControlLine >= CONTROL_LINE_MIN
+      ? { check: "max_control_line", verdict: "ok", text: `${facts.maxControlLine} bytes` }
+      : {
+          check: "max_control_line",
+          verdict: "warn",
+          text: `${facts.maxControlLine} bytes: credentials with many capabilities do not fit`,
+          fix: "max_control_line: 64KB in nats-server.conf",
+        },
+  );
   const most = facts.consumersDefaultMax ?? 0;
-  checks.push(most <= 0 || most >= CONSUMERS_MIN
-    ? { check: "consumers", verdict: "ok", text: most <= 0 ? "no limit" : `${most} per stream` }
-    : {
-        check: "consumers", verdict: "warn", text: `${most} per stream, watchers included`,
-        fix: "jetstream { limits { default_max_consumers: 20000 } } in nats-server.conf",
-      });
+  checks.push(
+    most <= 0 || most >= CONSUMERS_MIN
+      ? { check: "consumers", verdict: "ok", text: most <= 0 ? "no limit" : `${most} per stream` }
+      : {
+          check: "consumers",
+          verdict: "warn",
+          text: `${most} per stream, watchers included`,
+          fix: "jetstream { limits { default_max_consumers: 20000 } } in nats-server.conf",
+        },
+  );
   return checks;
 }
 
 function clock(facts: ServerFacts | undefined): Check {
   if (facts === undefined || !Number.isFinite(facts.clock.at)) {
-    return { check: "clock", verdict: "warn", text: "the server's clock cannot be read here",
-      fix: "run doctor with --home at the mesh's folder" };
+    return {
+      check: "clock",
+      verdict: "warn",
+      text: "the server's clock cannot be read here",
+      fix: "run doctor with --home at the mesh's folder",
+    };
   }
   const { at, readAt, within } = facts.clock;
   const skew = Math.max(0, Math.abs(at - readAt) - within);
@@ -180,7 +212,8 @@ function clock(facts: ServerFacts | undefined): Check {
     return { check: "clock", verdict: "ok", text: "agrees with the server's" };
   }
   return {
-    check: "clock", verdict: skew > CLOCK_SKEW_MS ? "fail" : "warn",
+    check: "clock",
+    verdict: skew > CLOCK_SKEW_MS ? "fail" : "warn",
     text: skew > CLOCK_SKEW_MS ? `${text}: awards are refused as stale` : text,
     fix: "keep both clocks by NTP (timedatectl set-ntp true)",
   };
@@ -195,33 +228,51 @@ async function permissions(mesh: Inspector, target: Target): Promise<Check> {
   const refused: string[] = [];
   const nc = mesh.transport.connection;
   const wanted = expandPermissions(target.role, target.principal, []).subscribe;
-  const subs = wanted.map((subject) => nc.subscribe(subject, {
-    callback: (error) => {
-      if (error !== null) refused.push(subject);
-    },
-  }));
+  const subs = wanted.map((subject) =>
+    nc.subscribe(subject, {
+      callback: (error) => {
+        if (error !== null) refused.push(subject);
+      },
+    }),
+  );
   await nc.flush();
   for (const sub of subs) sub.unsubscribe();
   return refused.length === 0
     ? { check, verdict: "ok", text: `all that ${target.role} should hear` }
     : {
-        check, verdict: "fail", text: `the server refuses ${refused.join(", ")}`,
+        check,
+        verdict: "fail",
+        text: `the server refuses ${refused.join(", ")}`,
         fix: "restart the server: it has permission templates of an older version",
       };
 }
 
 async function supervision(mesh: Inspector, target: Target): Promise<Check> {
-  const waiting = await Promise.all(URGENCY.map((urgency) => pullers(
-    mesh.transport.connection, TASKS_STREAM, supervisionConsumer(urgency), target.timeoutMs)));
+  const waiting = await Promise.all(
+    URGENCY.map((urgency) =>
+      pullers(
+        mesh.transport.connection,
+        TASKS_STREAM,
+        supervisionConsumer(urgency),
+        target.timeoutMs,
+      ),
+    ),
+  );
   const fix = "parley up, or an agent with the role agent or initiator";
   if (waiting.some((n) => n === undefined)) {
-    return { check: "initiators", verdict: "warn", text: "not known: consumers cannot be asked",
-      fix };
+    return {
+      check: "initiators",
+      verdict: "warn",
+      text: "not known: consumers cannot be asked",
+      fix,
+    };
   }
   const idle = waiting.some((n) => n === 0);
   return {
-    check: "initiators", verdict: idle ? "warn" : "ok",
-    text: idle ? "nobody waits for tasks just now: what is submitted may stay where it is"
+    check: "initiators",
+    verdict: idle ? "warn" : "ok",
+    text: idle
+      ? "nobody waits for tasks just now: what is submitted may stay where it is"
       : `${Math.min(...waiting.map(Number))} peers or more wait for tasks`,
     ...(idle ? { fix } : {}),
   };
@@ -233,14 +284,24 @@ async function registry(mesh: Inspector): Promise<Check> {
     const offering = cards.filter((c) => c.capabilities.length > 0).length;
     const refused = mesh.counters.get("refused.card");
     if (refused > 0) {
-      return { check: "agents", verdict: "warn",
+      return {
+        check: "agents",
+        verdict: "warn",
         text: `${offering} agents; ${refused} cards cannot be proven`,
-        fix: "parley identity ls    (revoked or expired?)" };
+        fix: "parley identity ls    (revoked or expired?)",
+      };
     }
-    return { check: "agents", verdict: "ok",
-      text: `${offering} agents offer something, ${cards.length} peers in all` };
+    return {
+      check: "agents",
+      verdict: "ok",
+      text: `${offering} agents offer something, ${cards.length} peers in all`,
+    };
   } catch (error) {
-    return { check: "agents", verdict: "warn", text: (error as Error).message,
-      fix: "parley up makes the registry" };
+    return {
+      check: "agents",
+      verdict: "warn",
+      text: (error as Error).message,
+      fix: "parley up makes the registry",
+    };
   }
 }

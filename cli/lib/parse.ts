@@ -67,7 +67,7 @@ export function list(text: string, before: string[] = []): string[] {
 
 type Value = string | number | boolean;
 
-function valueOf(text: string): Value {
+function attributeValue(text: string): Value {
   if (text === "true" || text === "false") return text === "true";
   return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }
@@ -80,10 +80,10 @@ export function requirement(text: string, before: Requirements = {}): Requiremen
     throw new InvalidArgumentError("Write name=value, name=a|b, name>=number or name<=number.");
   }
   if (operator === "=") {
-    const values = right.split("|").map(valueOf);
+    const values = right.split("|").map(attributeValue);
     return { ...before, [name]: values.length === 1 ? (values[0] as Value) : { in: values } };
   }
-  const bound = valueOf(right);
+  const bound = attributeValue(right);
   if (typeof bound !== "number") {
     throw new InvalidArgumentError(`After ${operator} comes a number, not "${right}".`);
   }

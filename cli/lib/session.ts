@@ -51,16 +51,22 @@ function atConnecting(error: unknown): never {
 
 /** Runs `work` with a reader of the mesh, and closes it whatever happens. */
 export async function withInspector<T>(
-  s: Session<unknown>, purpose: Purpose, work: (mesh: Inspector, target: Target) => Promise<T>,
+  s: Session<unknown>,
+  purpose: Purpose,
+  work: (mesh: Inspector, target: Target) => Promise<T>,
 ): Promise<T> {
   const { Inspector } = await import("../../mesh/inspector.ts");
   const target = await findTarget(s.options, purpose);
   const mesh = await Inspector.open({
-    ...connecting(target), name: "parley", role: target.role,
+    ...connecting(target),
+    name: "parley",
+    role: target.role,
   }).catch(atConnecting);
   if (!mesh.proving) {
-    s.out.note("signatures are not checked: the mesh's trust.json is not in " +
-      `${target.home} (name its folder with --home)`);
+    s.out.note(
+      "signatures are not checked: the mesh's trust.json is not in " +
+        `${target.home} (name its folder with --home)`,
+    );
   }
   try {
     return await work(mesh, target);
@@ -71,12 +77,16 @@ export async function withInspector<T>(
 
 /** Runs `work` with a peer that submits and calls, and closes it whatever happens. */
 export async function withSubmitter<T>(
-  s: Session<unknown>, work: (peer: OpenPeer["peer"], target: Target) => Promise<T>,
+  s: Session<unknown>,
+  work: (peer: OpenPeer["peer"], target: Target) => Promise<T>,
 ): Promise<T> {
   const { openPeer } = await import("../../mesh/index.ts");
   const target = await findTarget(s.options, "submit");
   const opened = await openPeer({
-    ...connecting(target), name: "parley", agent: "main", role: target.role ?? "submitter",
+    ...connecting(target),
+    name: "parley",
+    agent: "main",
+    role: target.role ?? "submitter",
     use: { contractor: false, initiator: false, submitter: true, intake: false },
     log: logTo(s.out),
   }).catch(atConnecting);
@@ -94,7 +104,11 @@ export function logTo(out: Output): Log {
     out.note(`parley: ${text}${shown.length === 0 ? "" : ` (${shown.join(", ")})`}`);
   };
   const log: Log = {
-    debug: () => undefined, info: () => undefined, warn: say, error: say, child: () => log,
+    debug: () => undefined,
+    info: () => undefined,
+    warn: say,
+    error: say,
+    child: () => log,
   };
   return log;
 }

@@ -73,15 +73,21 @@ export async function findTarget(
   const home = homeOf(globals, env);
   const up = await readUp(home);
   const server = globals.server ?? given(env.NATS_URL);
-  const contextName = globals.context ?? given(env.NATS_CONTEXT) ??
+  const contextName =
+    globals.context ??
+    given(env.NATS_CONTEXT) ??
     (server === undefined && up === undefined ? await selectedContext(env) : undefined);
   const context = contextName === undefined ? {} : await readContext(contextName, env);
   const url = server ?? context.url ?? up?.url ?? SERVER_DEFAULT;
   const found = await credentials({ globals, env, context, contextName, home, purpose });
   return {
-    servers: url.split(",").map((one) => one.trim()).filter((one) => one !== ""),
+    servers: url
+      .split(",")
+      .map((one) => one.trim())
+      .filter((one) => one !== ""),
     serversFrom: serversFrom(globals, env, context, contextName, up),
-    home, up,
+    home,
+    up,
     timeoutMs: globals.timeout ?? lengthOf(env.NATS_TIMEOUT ?? "") ?? TIMEOUT_MS_DEFAULT,
     ...(context.ca === undefined && context.cert === undefined ? {} : { tls: tls(context, env) }),
     ...found,
@@ -93,7 +99,10 @@ function given(text: string | undefined): string | undefined {
 }
 
 function serversFrom(
-  globals: Globals, env: Env, context: NatsContext, name: string | undefined,
+  globals: Globals,
+  env: Env,
+  context: NatsContext,
+  name: string | undefined,
   up: UpFile | undefined,
 ): string {
   if (globals.server !== undefined) return "--server";
@@ -110,8 +119,10 @@ function tls(context: NatsContext, env: Env): NonNullable<ConnectOptions["tls"]>
   };
 }
 
-type Found = Pick<Target, "principal" | "role" | "credsFrom" | "authenticator" | "signer" | "jwt" |
-  "trust" | "expiresAt">;
+type Found = Pick<
+  Target,
+  "principal" | "role" | "credsFrom" | "authenticator" | "signer" | "jwt" | "trust" | "expiresAt"
+>;
 
 interface Search {
   globals: Globals;
@@ -139,7 +150,8 @@ async function credentials(s: Search): Promise<Found> {
     const path = localPath(place[0], env);
     const text = await readFile(path, "utf8").catch((cause: unknown) => {
       throw new CliError("E_USAGE", `${path} (${place[2]}) cannot be read`, {
-        next: "parley identity ls    (whose credentials are where)", cause,
+        next: "parley identity ls    (whose credentials are where)",
+        cause,
       });
     });
     const from = `${path} (${place[2]})`;
@@ -150,25 +162,35 @@ async function credentials(s: Search): Promise<Found> {
   if (context.user !== undefined || context.token !== undefined) return fromPassword(s, inContext);
   if (trust !== undefined) {
     const who = STANDING[s.purpose];
-    return fromCreds(s, await standingCreds(s.home, who), trust,
-      homeFiles(s.home).credsOf(who.name));
+    return fromCreds(
+      s,
+      await standingCreds(s.home, who),
+      trust,
+      homeFiles(s.home).credsOf(who.name),
+    );
   }
   return { principal: named(s, undefined) ?? "cli", role: undefined, credsFrom: "none" };
 }
 
 function fromCreds(s: Search, creds: Creds, trust: Trust | undefined, from: string): Found {
   const common = {
-    authenticator: credsAuth(creds), signer: keyFromSeed(creds.seed), jwt: creds.jwt,
+    authenticator: credsAuth(creds),
+    signer: keyFromSeed(creds.seed),
+    jwt: creds.jwt,
     credsFrom: from,
   };
   if (trust !== undefined) {
     const who = describeUser(creds.jwt, roleBySigningKey(trust), {
-      account: trust.account, revocations: trust.revocations,
+      account: trust.account,
+      revocations: trust.revocations,
     });
     if (who.ok) {
       const { name, role, expiresAt } = who.identity;
       return {
-        ...common, principal: name, role, trust: jwtTrust(trust, () => Date.now()),
+        ...common,
+        principal: name,
+        role,
+        trust: jwtTrust(trust, () => Date.now()),
         ...(expiresAt === undefined ? {} : { expiresAt }),
       };
     }
@@ -194,8 +216,8 @@ function nameIn(jwt: string): string | undefined {
 }
 
 function named(s: Search, inside: string | undefined): string | undefined {
-  const name = s.globals.name ?? inside ??
-    /^_INBOX\.([^.]+)$/.exec(s.context.inbox_prefix ?? "")?.[1];
+  const name =
+    s.globals.name ?? inside ?? /^_INBOX\.([^.]+)$/.exec(s.context.inbox_prefix ?? "")?.[1];
   if (name === undefined || isToken(name)) return name;
   throw usage(tokenAdvice("the principal's name", name), "say who it is: --name NAME");
 }
@@ -206,11 +228,16 @@ async function fromNkey(s: Search, seed: string, from: string): Promise<Found> {
   const entry = Object.entries(keyring).find(([, e]) => e.publicKey === signer.publicKey);
   const name = named(s, entry?.[0]);
   if (name === undefined) {
-    throw usage(`no keyring tells whose NKey ${signer.publicKey} is`,
-      `put the mesh's keyring.json into ${s.home}, or say who it is: --name NAME`);
+    throw usage(
+      `no keyring tells whose NKey ${signer.publicKey} is`,
+      `put the mesh's keyring.json into ${s.home}, or say who it is: --name NAME`,
+    );
   }
   return {
-    principal: name, role: entry?.[1].role, credsFrom: from, signer,
+    principal: name,
+    role: entry?.[1].role,
+    credsFrom: from,
+    signer,
     authenticator: nkeyAuth(signer),
     ...(entry === undefined ? {} : { trust: keyringTrust(keyring) }),
   };
@@ -219,9 +246,10 @@ async function fromNkey(s: Search, seed: string, from: string): Promise<Found> {
 function fromPassword(s: Search, from: string): Found {
   const { user, password, token } = s.context;
   return {
-    principal: named(s, undefined) ?? "cli", role: undefined, credsFrom: from,
-    authenticator: () => token === undefined
-      ? { user: user ?? "", pass: password ?? "" }
-      : { auth_token: token },
+    principal: named(s, undefined) ?? "cli",
+    role: undefined,
+    credsFrom: from,
+    authenticator: () =>
+      token === undefined ? { user: user ?? "", pass: password ?? "" } : { auth_token: token },
   };
 }

@@ -1,6 +1,6 @@
 // Reads of a stream past its leader (ADR-31): many messages for one request, no consumer.
 import { createInbox } from "@nats-io/nats-core";
-import { ParleyError, TASKS_STREAM, parseRecordSubject } from "../../contracts/index.ts";
+import { ParleyError, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
 import type { Clock, Incoming, StoredRecord } from "../ports/index.ts";
 import type { NatsTransport } from "./transport.ts";
 
@@ -12,8 +12,12 @@ export type DirectGet =
 
 /** @throws ParleyError E_TIMEOUT, E_STORE (no stream), E_TOO_LARGE (over 1,024 subjects) */
 export function directGet(
-  transport: NatsTransport, clock: Clock, principal: string | undefined, stream: string,
-  wanted: DirectGet, timeoutMs: number,
+  transport: NatsTransport,
+  clock: Clock,
+  principal: string | undefined,
+  stream: string,
+  wanted: DirectGet,
+  timeoutMs: number,
 ): Promise<Incoming[]> {
   return new Promise((resolve, reject) => {
     const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
@@ -27,11 +31,16 @@ export function directGet(
       timer.cancel();
       sub.unsubscribe();
       if (m.status === 204 || m.status === 404) return resolve(found);
-      reject(m.status === 413
-        ? new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`)
-        : new ParleyError("E_STORE", m.status === 503
-          ? `there is no stream ${stream} on this server; make it with: parley up`
-          : `stream ${stream} refused a read (${m.status})`));
+      reject(
+        m.status === 413
+          ? new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`)
+          : new ParleyError(
+              "E_STORE",
+              m.status === 503
+                ? `there is no stream ${stream} on this server; make it with: parley up`
+                : `stream ${stream} refused a read (${m.status})`,
+            ),
+      );
     });
     transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(wanted)), {
       reply: inbox,
@@ -44,17 +53,31 @@ export function storedRecord(m: Incoming): StoredRecord | undefined {
   const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
   if (key === undefined) return undefined;
   return {
-    key, rev: Number(m.header("Nats-Sequence")),
+    key,
+    rev: Number(m.header("Nats-Sequence")),
     storedAt: Date.parse(m.header("Nats-Time-Stamp") ?? "") || 0,
-    body: m.data, header: (name) => m.header(name),
+    body: m.data,
+    header: (name) => m.header(name),
   };
 }
 
 export async function getTaskRecords(
-  transport: NatsTransport, clock: Clock, principal: string | undefined,
-  guards: string[], timeoutMs: number,
+  transport: NatsTransport,
+  clock: Clock,
+  principal: string | undefined,
+  guards: string[],
+  timeoutMs: number,
 ): Promise<StoredRecord[]> {
-  const found = await directGet(transport, clock, principal, TASKS_STREAM,
-    { multi_last: guards }, timeoutMs);
-  return found.map(storedRecord).filter((r) => r !== undefined).sort((a, b) => a.rev - b.rev);
+  const found = await directGet(
+    transport,
+    clock,
+    principal,
+    TASKS_STREAM,
+    { multi_last: guards },
+    timeoutMs,
+  );
+  return found
+    .map(storedRecord)
+    .filter((r) => r !== undefined)
+    .sort((a, b) => a.rev - b.rev);
 }

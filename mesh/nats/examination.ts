@@ -3,7 +3,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { credsAuth } from "./identity/authenticator.ts";
 import type { Creds } from "./identity/creds.ts";
-import { type ProvisionOptions, differences, streamConfigs } from "./provision.ts";
+import { differences, type ProvisionOptions, streamConfigs } from "./provision.ts";
 
 export interface ServerFacts {
   name: string;
@@ -32,10 +32,15 @@ interface Varz {
 
 /** Asks the server through its system account. Undefined when it does not answer. */
 export async function serverFacts(
-  servers: string | string[], system: Creds, timeoutMs: number,
+  servers: string | string[],
+  system: Creds,
+  timeoutMs: number,
 ): Promise<ServerFacts | undefined> {
   const nc = await connect({
-    servers, name: "parley doctor", authenticator: credsAuth(system), timeout: timeoutMs,
+    servers,
+    name: "parley doctor",
+    authenticator: credsAuth(system),
+    timeout: timeoutMs,
     maxReconnectAttempts: 0,
   });
   try {
@@ -61,7 +66,8 @@ function factsOf(varz: Varz, sentAt: number, readAt: number): ServerFacts {
     maxControlLine: varz.max_control_line ?? 0,
     consumersDefaultMax: limits?.default_max_consumers,
     clock: {
-      at: Date.parse(varz.now ?? ""), readAt: (sentAt + readAt) / 2,
+      at: Date.parse(varz.now ?? ""),
+      readAt: (sentAt + readAt) / 2,
       within: (readAt - sentAt) / 2,
     },
   };
@@ -77,16 +83,21 @@ export interface StreamFinding {
 
 /** Compares the streams that are there with those that `provision` makes. Changes nothing. */
 export async function examineStreams(
-  nc: NatsConnection, timeoutMs: number, o: ProvisionOptions = {},
+  nc: NatsConnection,
+  timeoutMs: number,
+  o: ProvisionOptions = {},
 ): Promise<StreamFinding[]> {
   const findings: StreamFinding[] = [];
   for (const wanted of streamConfigs(o)) {
     const info = await ask<{
-      config?: Record<string, unknown>; state?: { messages?: number };
+      config?: Record<string, unknown>;
+      state?: { messages?: number };
       error?: { code?: number };
     }>(nc, `$JS.API.STREAM.INFO.${wanted.name}`, timeoutMs);
     const finding: StreamFinding = {
-      name: wanted.name, state: "not permitted", differing: [],
+      name: wanted.name,
+      state: "not permitted",
+      differing: [],
       messages: info?.state?.messages ?? 0,
     };
     findings.push(finding);
@@ -103,22 +114,39 @@ export async function examineStreams(
 }
 
 const EXAMINED = [
-  "subjects", "max_msgs_per_subject", "discard", "allow_rollup_hdrs", "allow_direct",
-  "deny_delete", "deny_purge", "allow_msg_ttl", "subject_delete_marker_ttl", "max_msg_size",
+  "subjects",
+  "max_msgs_per_subject",
+  "discard",
+  "allow_rollup_hdrs",
+  "allow_direct",
+  "deny_delete",
+  "deny_purge",
+  "allow_msg_ttl",
+  "subject_delete_marker_ttl",
+  "max_msg_size",
   "republish",
 ];
 
 /** How many peers wait for specs at a supervision consumer. Undefined: it would not say. */
 export async function pullers(
-  nc: NatsConnection, stream: string, consumer: string, timeoutMs: number,
+  nc: NatsConnection,
+  stream: string,
+  consumer: string,
+  timeoutMs: number,
 ): Promise<number | undefined> {
   const info = await ask<{ num_waiting?: number }>(
-    nc, `$JS.API.CONSUMER.INFO.${stream}.${consumer}`, timeoutMs);
+    nc,
+    `$JS.API.CONSUMER.INFO.${stream}.${consumer}`,
+    timeoutMs,
+  );
   return info?.num_waiting;
 }
 
-async function ask<T>(nc: NatsConnection, subject: string, timeout: number):
-  Promise<T | undefined> {
+async function ask<T>(
+  nc: NatsConnection,
+  subject: string,
+  timeout: number,
+): Promise<T | undefined> {
   try {
     return (await nc.request(subject, "", { timeout })).json<T>();
   } catch {

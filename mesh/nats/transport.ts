@@ -100,10 +100,10 @@ export function toHeaders(values: Readonly<Record<string, string>>): MsgHdrs {
 
 const UNSAFE = /[\r\n]/;
 
-/** A connection that wrote within this time is busy, ms. */
-const BUSY_MS = 1;
+/** A connection whose last write carried so many messages is under load. */
+const CROWD = 4;
 /** Turns of the event loop that a write waits for company, and company enough, messages. */
-const TURNS_MAX = Number(process.env.TURNS ?? 4);
+const TURNS_MAX = 4;
 const COMPANY = 48;
 
 export class NatsTransport implements Transport {
@@ -120,7 +120,7 @@ export class NatsTransport implements Transport {
   #outbox: { subject: string; data: Uint8Array; options: PublishOptions | undefined }[] = [];
   #scheduled = false;
   #turns = 0;
-  #sentAt = 0;
+  #lastBatch = 0;
 
   constructor(connection: NatsConnection) {
     this.connection = connection;
@@ -183,13 +183,13 @@ export class NatsTransport implements Transport {
   /** Under load a write waits a few turns of the event loop for company: half of all CPU time
    * went into writes of one or two messages each (measured). A lone message does not wait. */
   #turn = (): void => {
-    const busy = performance.now() - this.#sentAt < BUSY_MS;
+    const busy = this.#lastBatch >= CROWD;
     if (busy && this.#turns < TURNS_MAX && this.#outbox.length < COMPANY) {
       this.#turns++;
       setImmediate(this.#turn);
       return;
     }
-    this.#sentAt = performance.now();
+    this.#lastBatch = this.#outbox.length;
     this.#drain();
   };
 

@@ -1,6 +1,9 @@
 // Canceling a task: a fenced record. Who loses the race reads the new revision off the refusal.
 import {
-  ParleyError, parseAddress, type Address, type CancelRecord,
+  type Address,
+  type CancelRecord,
+  ParleyError,
+  parseAddress,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Clock, Signer, WriteResult } from "../ports/index.ts";
@@ -28,7 +31,9 @@ export interface CancelWish {
  * @throws ParleyError E_STORE when the store did not take it
  */
 export async function cancelTask(
-  records: Records, clock: Clock, wish: CancelWish,
+  records: Records,
+  clock: Clock,
+  wish: CancelWish,
 ): Promise<"stored" | "ended"> {
   const { owner, task } = wish;
   const [fromPrincipal, fromAgent] = wish.agent.split(".") as [string, string];
@@ -44,17 +49,37 @@ export async function cancelTask(
     // A record that cannot be proven still moves the revision: the refusal tells where it is.
     const rev = Math.max(last?.rev ?? wish.rev, refusedAt);
     const body: CancelRecord = {
-      v: 1, kind: "cancel", task, reason: wish.reason.slice(0, 1024),
-      at: Math.round(clock.wall()), prev: last?.digest ?? wish.head,
+      v: 1,
+      kind: "cancel",
+      task,
+      reason: wish.reason.slice(0, 1024).toWellFormed(),
+      at: Math.round(clock.wall()),
+      prev: last?.digest ?? wish.head,
     };
-    const result = await new Promise<WriteResult>((resolve) => records.write({
-      owner, task, kind: "cancel", n: `0-${written + tries}`,
-      toPrincipal: to.principal, toAgent: to.agent, fromPrincipal, fromAgent,
-    }, body, rev, wish.signer, resolve));
+    const result = await new Promise<WriteResult>((resolve) =>
+      records.write(
+        {
+          owner,
+          task,
+          kind: "cancel",
+          n: `0-${written + tries}`,
+          toPrincipal: to.principal,
+          toAgent: to.agent,
+          fromPrincipal,
+          fromAgent,
+        },
+        body,
+        rev,
+        wish.signer,
+        resolve,
+      ),
+    );
     if (result.ok) return "stored";
     if (result.fault !== "conflict") {
-      throw new ParleyError("E_STORE",
-        `the cancel record was not stored (${result.detail}); try again`);
+      throw new ParleyError(
+        "E_STORE",
+        `the cancel record was not stored (${result.detail}); try again`,
+      );
     }
     refusedAt = result.rev ?? 0;
   }

@@ -6,17 +6,18 @@
 //       replaced cannot commit (S4, S5).
 //   C3  Every taken slot is released exactly once.
 import {
-  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, INLINE_BYTES_MAX, LiveProbeSchema, NONCES_MAX,
+  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, LiveProbeSchema, NONCES_MAX,
   OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
   directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
   type Address, type Cfp, type Contract, type EmbeddedAward, type Failure, type FailureRecord, type Offer,
   type Outcome, type RefusalReason,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
+import { supervises } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { openAward, proveAward, type OpenAward } from "./awards.ts";
-import { ARTEFACT_LIMITS, openArtefact } from "./artefact.ts";
-import { encodeJson, encodeMsgpack } from "./codec/codec.ts";
+import { encodeContent, openArtefact } from "./artefact.ts";
+import { encodeMsgpack } from "./codec/codec.ts";
 import { jsonBytes, msgpackBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
 import { HostedAgent, type AgentDefinition, type RunResult } from "./hosted-agent.ts";
@@ -321,14 +322,14 @@ export class Contractors {
     const outcome = this.#outcome(run, "completed");
     if (result.cost !== undefined) outcome.cost = result.cost;
     if (result.output === undefined) return this.#commit(run, outcome, undefined, worked);
-    let bytes: Uint8Array;
+    let content: ReturnType<typeof encodeContent>;
     try {
-      bytes = encodeJson(result.output, ARTEFACT_LIMITS);
+      content = encodeContent(result.output);
     } catch (error) {
       return this.#settle(run, failureOf("E_OUTPUT", `the result is not JSON: ${String(error)}`));
     }
-    if (bytes.length <= INLINE_BYTES_MAX) return this.#commit(run, outcome, bytes, worked);
-    this.#artefacts.put(bytes).then(
+    if (content.inline) return this.#commit(run, outcome, content.bytes, worked);
+    this.#artefacts.put(content.bytes).then(
       (ref) => {
         outcome.outputRef = ref;
         this.#commit(run, outcome, undefined, worked);
@@ -431,19 +432,30 @@ export class Contractors {
     const run = this.#running.get(task);
     if (run === undefined || run.award.terms.epoch !== epoch) return;
     if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
-    run.over = true;
-    run.abort.abort(new ParleyError("E_CANCELED", reason));
+    const stop = () => {
+      run.over = true;
+      run.abort.abort(new ParleyError("E_CANCELED", reason));
+    };
+    const { identities } = this.#d;
+    if (from === run.award.terms.initiator || !identities.on) return stop();
+    // Anybody can get on the list by a probe: it takes a supervisor's role to end a contract.
+    const [principal, agent] = from.split(".") as [string, string];
+    identities.resolve(principal, agent, (key) => {
+      if (key !== undefined && supervises(key.role)) return stop();
+      this.#d.inbound.reject("cancel", "E_ROLE");
+    });
   }
 
   onProbe(message: Incoming): void {
     const probe = this.#d.inbound.read("live", LiveProbeSchema, message);
-    if (probe === undefined || message.reply === undefined) return;
+    const reply = this.#d.inbound.replyTo("live", message);
+    if (probe === undefined || reply === undefined) return;
     // Another process of this principal may host the agent that is asked for.
     if (!this.agents.has(message.subject.split(".")[3] ?? "")) return;
     const run = this.#running.get(probe.task);
     const here = run !== undefined && run.award.terms.epoch === probe.epoch && !run.over;
     if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
-    this.#d.transport.publish(message.reply, Uint8Array.of(here ? 1 : 0));
+    this.#d.transport.publish(reply, Uint8Array.of(here ? 1 : 0));
   }
 
   #sendBeats(): void {
@@ -475,16 +487,21 @@ function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Ar
 
 const BRACE = Buffer.from("}");
 
+/** Half a character at the cut would make a record that nobody accepts. */
+function brief(message: string): string {
+  return message.slice(0, 4096).toWellFormed();
+}
+
 /** What a handler threw, as a failure: it may say itself whether a retry helps. */
 export function asFailure(error: unknown): Failure {
   if (error instanceof ParleyError) {
-    return { code: error.code, message: error.message.slice(0, 4096), retry: error.retry };
+    return { code: error.code, message: brief(error.message), retry: error.retry };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
   const terminal = retry === false;
   return {
-    code: terminal ? "E_TERMINAL" : "E_HANDLER", message: message.slice(0, 4096),
+    code: terminal ? "E_TERMINAL" : "E_HANDLER", message: brief(message),
     retry: !terminal,
     ...(typeof afterMs === "number" && afterMs >= 0 && afterMs <= DEADLINE_MS_MAX
       ? { afterMs }

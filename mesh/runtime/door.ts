@@ -7,7 +7,8 @@ import {
 } from "../../contracts/index.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
 import { asFailure } from "./contractors.ts";
-import { decodeJsonValue, encodeJson } from "./codec/codec.ts";
+import { decodeJsonValue } from "./codec/codec.ts";
+import { jsonBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Submitters, TaskOptions } from "./submitters.ts";
 
@@ -40,9 +41,10 @@ export class Door {
   }
 
   async #serve(door: "submit" | "call", message: Incoming): Promise<void> {
-    const reply = message.reply;
+    if (this.#d.inbound.forgedPath("door", message)) return;
+    const reply = this.#d.inbound.replyTo("door", message);
+    if (reply !== message.reply) return;
     try {
-      if (this.#d.inbound.forgedPath("door", message)) return;
       const { capability, input, options } = this.#read(message);
       if (this.#following >= FOLLOWED_MAX) throw new ParleyError("E_OVERLOAD");
       this.#d.counters.add(`door.${door}`);
@@ -54,7 +56,7 @@ export class Door {
       this.#following++;
       try {
         for await (const event of tracker.events()) {
-          if (event.type === "progress") this.#answer(reply, event);
+          if (event.type === "progress") this.#answer(reply, { ...event });
         }
         const outcome = await tracker.outcome();
         const output = outcome.state === "completed" ? await tracker.result() : undefined;
@@ -76,12 +78,15 @@ export class Door {
     }
   }
 
-  #answer(reply: string, value: object): void {
-    let body: Uint8Array = encodeJson(value);
+  #answer(reply: string, value: { task?: string; [field: string]: unknown }): void {
+    // Unchecked: it was decoded here, and an answer that throws would end the process.
+    let body = jsonBytes(value);
     if (body.length > this.#d.transport.payloadMax) {
-      body = encodeJson({ error: {
+      const { task } = value;
+      body = jsonBytes({ task, error: {
         code: "E_TOO_LARGE", retry: false,
-        message: `the result is larger than one message; get it with: parley task get`,
+        message: `the answer has ${body.length} bytes, more than one message holds; ` +
+          `get it with: parley task get ${task ?? "ID"} --raw`,
       } });
     }
     this.#d.transport.publish(reply, body, { headers: { "Content-Type": "application/json" } });
@@ -106,16 +111,19 @@ export class Door {
   #options(message: Incoming): TaskOptions {
     const options: TaskOptions = { onBehalfOf: "door" };
     if (!message.hasHeaders) return options;
-    const number = (name: string, low: number, high: number): number | undefined => {
+    const number = (
+      name: string, low: number, high: number, whole = false,
+    ): number | undefined => {
       const text = message.header(name);
       if (text === undefined) return undefined;
       const value = Number(text);
-      if (!(value >= low && value <= high)) {
-        throw new ParleyError("E_SCHEMA", `header ${name}: ${low} to ${high}, not "${text}"`);
+      if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
+        throw new ParleyError("E_SCHEMA",
+          `header ${name}: ${whole ? "a whole number, " : ""}${low} to ${high}, not "${text}"`);
       }
       return value;
     };
-    const priority = number("Mesh-Priority", 0, 9);
+    const priority = number("Mesh-Priority", 0, 9, true);
     const timeoutMs = number("Mesh-Timeout-Ms", 1, 30 * 24 * 3_600_000);
     const budget = number("Mesh-Budget", 0, 1e15);
     const policy = message.header("Mesh-Policy");
@@ -124,8 +132,13 @@ export class Door {
     if (priority !== undefined) options.priority = priority;
     if (timeoutMs !== undefined) options.timeoutMs = timeoutMs;
     if (budget !== undefined) options.budget = budget;
-    if (policy !== undefined) options.award = { policy };
-    if (traceparent !== undefined) options.traceparent = traceparent.slice(0, 64);
+    if (policy !== undefined) {
+      if (!isToken(policy)) throw new ParleyError("E_SCHEMA", tokenAdvice("Mesh-Policy", policy));
+      options.award = { policy };
+    }
+    if (traceparent !== undefined) {
+      options.traceparent = traceparent.slice(0, 64).toWellFormed();
+    }
     if (task !== undefined) {
       if (!isToken(task)) throw new ParleyError("E_SCHEMA", tokenAdvice("Mesh-Task", task));
       options.task = task;

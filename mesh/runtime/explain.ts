@@ -1,12 +1,16 @@
 // Why did this agent get this task? Answered from the contract record alone: it embeds what the
 // initiator signed, so anybody can check the signature and compute the choice again.
 import {
-  AwardTermsSchema, BIDS_EXPLAINED_MAX, CLAIM_TIMEOUT_MS, type Address, type AwardTerms,
-  type Contract, type SeenBid, type Spec,
+  type Address,
+  type AwardTerms,
+  AwardTermsSchema,
+  BIDS_EXPLAINED_MAX,
+  CLAIM_TIMEOUT_MS,
+  type Contract,
+  type SeenBid,
+  type Spec,
 } from "../../contracts/index.ts";
-import {
-  NAMED, rank, recompute, remembered, type Policy, type TaskFacts,
-} from "../core/policy.ts";
+import { NAMED, type Policy, rank, recompute, remembered, type TaskFacts } from "../core/policy.ts";
 import { proveAward } from "./awards.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
 import type { Identities } from "./identities.ts";
@@ -55,19 +59,27 @@ export interface ContractEvidence {
 const SCORE_TOLERANCE = 1e-9;
 
 export async function explain(
-  evidence: ContractEvidence, identities: Identities, policies = new Policies(),
+  evidence: ContractEvidence,
+  identities: Identities,
+  policies = new Policies(),
 ): Promise<Explanation> {
   const { contract } = evidence;
   const explanation: Explanation = {
-    epoch: contract.epoch, contractor: contract.contractor, terms: undefined, recomputed: [],
-    others: [], checks: [],
+    epoch: contract.epoch,
+    contractor: contract.contractor,
+    terms: undefined,
+    recomputed: [],
+    others: [],
+    checks: [],
   };
   const bytes = Buffer.from(contract.award.terms, "base64url");
   const raw = decode(bytes, RECORD_LIMITS);
   const parsed = raw.ok ? AwardTermsSchema.safeParse(raw.value) : undefined;
   if (parsed === undefined || !parsed.success) {
     explanation.checks.push({
-      name: "terms", verdict: "bad", text: "the award inside the contract cannot be read",
+      name: "terms",
+      verdict: "bad",
+      text: "the award inside the contract cannot be read",
     });
     return explanation;
   }
@@ -75,32 +87,49 @@ export async function explain(
   explanation.terms = terms;
   explanation.checks.push(
     await signatureOf(terms, bytes, Buffer.from(contract.award.sig, "base64url"), identities),
-    termsFit(terms, evidence), ...linksOf(terms, evidence));
+    termsFit(terms, evidence),
+    ...linksOf(terms, evidence),
+  );
   judge(explanation, terms, evidence, policies);
   return explanation;
 }
 
 async function signatureOf(
-  terms: AwardTerms, termsBytes: Uint8Array, signature: Uint8Array, identities: Identities,
+  terms: AwardTerms,
+  termsBytes: Uint8Array,
+  signature: Uint8Array,
+  identities: Identities,
 ): Promise<Check> {
   if (!identities.on) {
-    return { name: "signature", verdict: "unknown",
-      text: "signatures are not checked: the mesh's trust.json is not here" };
+    return {
+      name: "signature",
+      verdict: "unknown",
+      text: "signatures are not checked: the mesh's trust.json is not here",
+    };
   }
   const [principal, agent] = terms.initiator.split(".") as [string, string];
   const key = await new Promise<Parameters<typeof proveAward>[1] | undefined>((resolve) =>
-    identities.resolve(principal, agent, resolve));
+    identities.resolve(principal, agent, resolve),
+  );
   if (key === undefined) {
-    return { name: "signature", verdict: "unknown",
-      text: `no card tells the key of ${terms.initiator}` };
+    return {
+      name: "signature",
+      verdict: "unknown",
+      text: `no card tells the key of ${terms.initiator}`,
+    };
   }
   const fault = proveAward({ terms, termsBytes, signature }, key, identities);
   if (fault === undefined) {
     return { name: "signature", verdict: "good", text: `signed by ${terms.initiator}` };
   }
-  return { name: "signature", verdict: "bad", text: fault === "E_ROLE"
-    ? `${terms.initiator} is ${key.role} and may not award this`
-    : `these terms are not what ${terms.initiator} signed` };
+  return {
+    name: "signature",
+    verdict: "bad",
+    text:
+      fault === "E_ROLE"
+        ? `${terms.initiator} is ${key.role} and may not award this`
+        : `these terms are not what ${terms.initiator} signed`,
+  };
 }
 
 function termsFit(terms: AwardTerms, { contract, from, spec }: ContractEvidence): Check {
@@ -125,43 +154,63 @@ function linksOf(terms: AwardTerms, e: ContractEvidence): Check[] {
   const checks: Check[] = [];
   if (e.specBytes !== undefined) {
     const same = digest(e.specBytes) === terms.spec;
-    checks.push({ name: "spec", verdict: same ? "good" : "bad", text: same
-      ? "awarded for exactly this spec" : "awarded for another spec than the one stored" });
+    checks.push({
+      name: "spec",
+      verdict: same ? "good" : "bad",
+      text: same ? "awarded for exactly this spec" : "awarded for another spec than the one stored",
+    });
   }
   if (e.previous === undefined) return checks;
   const { previous } = e;
-  checks.push(previous.rev === terms.rev
-    ? { name: "revision", verdict: "good", text: `bound to revision ${terms.rev}` }
-    : { name: "revision", verdict: "bad",
-      text: `bound to revision ${terms.rev}, stored after ${previous.rev}` });
-  checks.push(previous.digest === terms.prev
-    ? { name: "chain", verdict: "good", text: "names the record before it by its digest" }
-    : { name: "chain", verdict: "bad", text: "names another record before it than is stored" });
+  checks.push(
+    previous.rev === terms.rev
+      ? { name: "revision", verdict: "good", text: `bound to revision ${terms.rev}` }
+      : {
+          name: "revision",
+          verdict: "bad",
+          text: `bound to revision ${terms.rev}, stored after ${previous.rev}`,
+        },
+  );
+  checks.push(
+    previous.digest === terms.prev
+      ? { name: "chain", verdict: "good", text: "names the record before it by its digest" }
+      : { name: "chain", verdict: "bad", text: "names another record before it than is stored" },
+  );
   return checks;
 }
 
 function judge(
-  out: Explanation, terms: AwardTerms, evidence: ContractEvidence, policies: Policies,
+  out: Explanation,
+  terms: AwardTerms,
+  evidence: ContractEvidence,
+  policies: Policies,
 ): void {
   const choice = (verdict: Check["verdict"], text: string): void => {
     out.checks.push({ name: "choice", verdict, text });
   };
   const facts: TaskFacts = {
-    leftMs: terms.deadline - terms.at, budget: evidence.spec?.budget,
+    leftMs: terms.deadline - terms.at,
+    budget: evidence.spec?.budget,
     weights: terms.policy.weights,
   };
   out.others = Object.keys(NAMED).map((policy) => ({
-    policy, winner: firstUnder(terms, NAMED[policy] as Policy, facts),
+    policy,
+    winner: firstUnder(terms, NAMED[policy] as Policy, facts),
   }));
   if (terms.bids.length === 0) {
-    return choice(terms.rung === "directed" ? "good" : "unknown", terms.rung === "directed"
-      ? "awarded straight to the agent that the spec names; there were no bids"
-      : "the award names no bids");
+    return choice(
+      terms.rung === "directed" ? "good" : "unknown",
+      terms.rung === "directed"
+        ? "awarded straight to the agent that the spec names; there were no bids"
+        : "the award names no bids",
+    );
   }
   const policy = policies.get(terms.policy.name);
   if (policy === undefined) {
-    return choice("unknown",
-      `policy ${terms.policy.name} is the initiator's own and is not known here`);
+    return choice(
+      "unknown",
+      `policy ${terms.policy.name} is the initiator's own and is not known here`,
+    );
   }
   out.recomputed = scores(terms, policy, facts) ?? recompute(terms.bids, policy, facts);
   const [verdict, text] = verdictOf(terms, out.recomputed, evidence.contractorBefore);
@@ -190,35 +239,52 @@ function same(a: number, b: number): boolean {
 }
 
 function verdictOf(
-  terms: AwardTerms, ours: readonly number[], before: Address | undefined,
+  terms: AwardTerms,
+  ours: readonly number[],
+  before: Address | undefined,
 ): [Check["verdict"], string] {
   const { bids } = terms;
   const wrong = bids.findIndex((b, i) => !same(ours[i] ?? Number.NaN, b.score));
   const complete = bids.length < BIDS_EXPLAINED_MAX;
   if (wrong >= 0 && complete) {
-    return ["bad", `the score of ${bids[wrong]?.from} should be ${ours[wrong]}, not ` +
-      `${bids[wrong]?.score}: the policy was not followed`];
+    return [
+      "bad",
+      `the score of ${bids[wrong]?.from} should be ${ours[wrong]}, not ` +
+        `${bids[wrong]?.score}: the policy was not followed`,
+    ];
   }
   const place = bids.findIndex((b) => b.from === terms.contractor);
   if (place < 0) return ["bad", `${terms.contractor} is not among the bids`];
   if (wrong >= 0) {
-    return ["unknown", `the award names the best ${bids.length} bids only, and the policy scores ` +
-      "against all of them: the choice cannot be computed again"];
+    return [
+      "unknown",
+      `the award names the best ${bids.length} bids only, and the policy scores ` +
+        "against all of them: the choice cannot be computed again",
+    ];
   }
-  const passedOver = place === 0 ? "" : `; ${place} better ${place === 1 ? "bid" : "bids"} ` +
-    "before it refused the award or had run out";
+  const passedOver =
+    place === 0
+      ? ""
+      : `; ${place} better ${place === 1 ? "bid" : "bids"} ` +
+        "before it refused the award or had run out";
   if (inOrder(terms, bids)) return ["good", `the same choice follows from the bids${passedOver}`];
   // After a failure the contractor of the last epoch goes to the end of the order.
   const last = bids.at(-1);
   if (last !== undefined && last.from === before && inOrder(terms, [last, ...bids.slice(0, -1)])) {
-    return ["good", `the same choice follows from the bids, with ${before} put last after its ` +
-      `failure${passedOver}`];
+    return [
+      "good",
+      `the same choice follows from the bids, with ${before} put last after its ` +
+        `failure${passedOver}`,
+    ];
   }
   if (!complete && before !== undefined) {
     return ["unknown", "the award names its best bids only, which do not show who was put last"];
   }
-  return ["bad", `the bids are not in the order of policy ${terms.policy.name}: another agent ` +
-    "should have been first"];
+  return [
+    "bad",
+    `the bids are not in the order of policy ${terms.policy.name}: another agent ` +
+      "should have been first",
+  ];
 }
 
 /** Is this the order that ranking gives: ascending scores, but for the draw among near-equals? */

@@ -33,6 +33,16 @@ export class Inbound {
     return false;
   }
 
+  /**
+   * Where to answer. Only inboxes: with any other subject the asker would have this peer's rights
+   * speak for him (its card, an acknowledgement of its deliveries). Others are counted.
+   */
+  replyTo(what: string, message: Incoming): string | undefined {
+    const { reply } = message;
+    if (reply === undefined || reply.startsWith("_INBOX.")) return reply;
+    return this.reject(what, "E_FORGED_PATH");
+  }
+
   /** Decodes and checks a core message; undefined when it was refused (and counted). */
   read<T>(
     what: string, schema: z.ZodType<T>, message: Incoming, limits: DecodeLimits = CONTROL_LIMITS,

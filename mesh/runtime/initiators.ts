@@ -1,7 +1,7 @@
 // The desk of an initiator: many tasks, one table. Feeds events to the pure machine and carries
 // out its effects.
 import {
-  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, DEADLINE_MS_MAX, LEASE_MS,
+  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, CLOCK_SKEW_MS, DEADLINE_MS_MAX, LEASE_MS,
   OPEN_TASKS_MAX, SILENCE_MS, WINDOW_MS_MAX, bidReplySubject, cfpSubject,
   directedSubject, liveSubject, parseBidSubject,
   type Address, type Answer, type AwardTerms, type Cfp, type Failure, type Outcome,
@@ -120,13 +120,18 @@ export class Initiators {
   accept(record: ReadRecord, delivery: SpecDelivery): void {
     const spec = record.body as Spec;
     const held = this.#entries.get(spec.task);
+    if (held !== undefined && held.t.owner !== delivery.key.owner) {
+      // Two owners chose the same id, and everything here goes by it: one after the other.
+      this.#d.counters.add("initiator.sameid");
+      return delivery.release(1_000);
+    }
     if (held !== undefined) {
       // Our own silence made the server hand it out again: go on where we are.
       held.delivery = delivery;
       return this.#reread(held);
     }
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
-    const furthest = this.#d.clock.wall() + DEADLINE_MS_MAX;
+    const furthest = this.#d.clock.wall() + DEADLINE_MS_MAX + CLOCK_SKEW_MS;
     if (spec.deadline > furthest) return this.#turnAway(delivery);
     const entry = this.#enter(newTask(spec, record.from, false, record.rev, record.digest),
       delivery.body, delivery, undefined);
@@ -170,7 +175,7 @@ export class Initiators {
   /** A record addressed to this initiator, or an outcome that it heard of. */
   onRecord(record: ProvenRecord): void {
     const entry = this.#entries.get(record.key.task);
-    if (entry === undefined || entry.t.live) return;
+    if (entry === undefined || entry.t.live || entry.t.owner !== record.key.owner) return;
     const { rev, digest: head } = record;
     const event = this.#lawful(entry.t, record);
     if (event !== undefined) return this.#feed(entry, event);
@@ -195,7 +200,7 @@ export class Initiators {
       case "outcome": {
         const outcome = body as Outcome;
         const lawful = outcome.state === "completed"
-          ? record.terms !== undefined && from === t.contractor
+          ? record.terms !== undefined && from === t.contractor && outcome.epoch === t.epoch
           : supervises(record.role);
         if (!lawful) return undefined;
         this.#learn(t, outcome);

@@ -41,12 +41,13 @@ export class Micro {
 
   /** `$SRV.<verb>`, `$SRV.<verb>.<name>`, `$SRV.<verb>.<name>.<id>`. */
   #serve(verb: Verb, message: Incoming): void {
-    if (message.reply === undefined) return;
+    const reply = this.#d.inbound.replyTo("micro", message);
+    if (reply === undefined) return;
     const [, , name, id] = message.subject.split(".");
     for (const agent of this.#contractors.agents.values()) {
       if (name !== undefined && name !== agent.name) continue;
       if (id !== undefined && id !== serviceId(agent)) continue;
-      this.#d.transport.publish(message.reply, encodeJson(this.#answer(verb, agent)));
+      this.#d.transport.publish(reply, encodeJson(this.#answer(verb, agent)));
     }
   }
 

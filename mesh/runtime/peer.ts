@@ -146,7 +146,8 @@ export class Peer {
       await this.#ports.supervision?.start((spec) => this.#onSpec(spec),
         () => this.initiators.room());
     }
-    if (roles.intake) this.#door.open();
+    // Who may not write specs could only refuse at the door.
+    if (roles.intake && roles.submitter) this.#door.open();
     await transport.flush();
     transport.onState((state) => {
       if (state === "up" && this.#state === "running") this.#onReconnect();
@@ -159,7 +160,8 @@ export class Peer {
   }
 
   #renewMs(): number {
-    return CARD_RENEW_MS * (0.8 + 0.2 * this.#ports.random.next());
+    const most = Math.min(CARD_RENEW_MS, this.#ttlS() * 400);
+    return most * (0.8 + 0.2 * this.#ports.random.next());
   }
 
   #listen(pattern: string, handler: (m: Incoming) => void, queue?: string): void {
@@ -294,17 +296,20 @@ export class Peer {
   #onWho(message: Incoming): void {
     const agent = message.subject.split(".")[3] ?? "";
     const card = this.#cards.get(agent);
-    if (card === undefined || message.reply === undefined) return;
-    this.#ports.transport.publish(message.reply, card.body, {
+    const reply = this.deps.inbound.replyTo("who", message);
+    if (card === undefined || reply === undefined) return;
+    this.#ports.transport.publish(reply, card.body, {
       headers: { [SIGNATURE_HEADER]: card.seal },
     });
   }
 
   async #onLook(message: Incoming): Promise<void> {
     const asked = parseLookSubject(message.subject);
-    if (message.reply === undefined || asked === undefined) return;
+    if (asked === undefined) return void this.deps.inbound.reject("look", "E_KIND");
+    const reply = this.deps.inbound.replyTo("look", message);
+    if (reply === undefined) return;
     try {
-      this.#ports.transport.publish(message.reply,
+      this.#ports.transport.publish(reply,
         await this.deps.records.pack(asked.owner, asked.task));
     } catch {
       this.deps.counters.add("look.failed");

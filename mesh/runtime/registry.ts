@@ -1,7 +1,8 @@
 // This peer's view of who is here, from the server's announcements of cards (republish) plus a
 // snapshot. It tells how many could answer a call and what they need; it never tells who is free.
 import {
-  SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, parseCardSubject, type AgentCard, type Requirements,
+  AGENTS_BUCKET, AGENTS_STREAM, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, parseCardSubject,
+  type AgentCard, type Requirements,
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
 import type { Field } from "../core/initiator-task.ts";
@@ -53,6 +54,11 @@ export class Registry {
   onNotice(message: Incoming): void {
     const who = parseCardSubject(message.subject);
     if (who === undefined) return;
+    // A client can have the server deliver other messages here; only the bucket's own count.
+    const key = `$KV.${AGENTS_BUCKET}.${who.principal}.${who.agent}`;
+    if (message.header("Nats-Stream") !== AGENTS_STREAM || message.header("Nats-Subject") !== key) {
+      return this.#counters.add("refused.card.E_FORGED_PATH");
+    }
     const gone = message.data.length === 0 || message.header("KV-Operation") !== undefined;
     if (gone) {
       const expired = message.header("Nats-Marker-Reason") === "MaxAge";

@@ -1,13 +1,13 @@
 // The desk of a submitter: writes specs, follows what becomes of them, makes live calls.
 import {
-  DEADLINE_MS_DEFAULT, INLINE_BYTES_MAX, OutcomeSchema, PRIORITY_DEFAULT, ParleyError,
+  DEADLINE_MS_DEFAULT, OutcomeSchema, PRIORITY_DEFAULT, ParleyError,
   failure as failureOf, lookSubject, specN, urgencyOf,
   type Address, type AwardWish, type Failure, type Hints, type Outcome,
   type Progress, type RecordKey, type Requirements, type Spec, type TaskState,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Signer } from "../ports/index.ts";
-import { ARTEFACT_LIMITS } from "./artefact.ts";
+import { encodeContent } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
 import type { Deps } from "./dependencies.ts";
@@ -168,8 +168,8 @@ export class Submitters {
     if (o.retry !== undefined) {
       spec.retry = { attempts: o.retry.attempts ?? 3, backoffMs: o.retry.backoffMs ?? 200 };
     }
-    const bytes = encodeJson(input ?? null, ARTEFACT_LIMITS);
-    if (bytes.length > INLINE_BYTES_MAX) {
+    const { bytes, inline } = encodeContent(input ?? null);
+    if (!inline) {
       spec.inputRef = await this.#artefacts.put(bytes);
       delete (spec as { input?: unknown }).input;
     }
@@ -178,7 +178,9 @@ export class Submitters {
 
   /** An outcome addressed to this submitter, or any record of a task that it owns. */
   onRecord(record: ReadRecord & { key: RecordKey }): void {
-    this.#trackers.get(record.key.task)?.onRecord(record);
+    const tracker = this.#trackers.get(record.key.task);
+    // Another owner's task may bear the same id; its outcome is none of this one.
+    if (tracker?.owner === record.key.owner) tracker.onRecord(record);
   }
 
   onProgress(from: Address, progress: Progress): void {

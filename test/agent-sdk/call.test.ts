@@ -3,8 +3,12 @@ import { randomBytes } from "node:crypto";
 import * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { defineCapability, ParleyError, TerminalError, type TaskEvent }
-  from "../../agent-sdk/index.ts";
+import {
+  defineCapability,
+  ParleyError,
+  type TaskEvent,
+  TerminalError,
+} from "../../agent-sdk/index.ts";
 import { aborted, codeOf, gate, texts, useMesh } from "./fixture.ts";
 
 const mesh = useMesh();
@@ -18,15 +22,20 @@ describe("a call", () => {
 
   test("reaches its own agent and another's, with the defaults of both schemas", async () => {
     const alice = await mesh.join("alice");
-    await alice.serve(summarize, ({ text, words }) =>
-      ({ summary: text.split(" ").slice(0, words).join(" ") }));
+    await alice.serve(summarize, ({ text, words }) => ({
+      summary: text.split(" ").slice(0, words).join(" "),
+    }));
     const bob = await mesh.join("bob");
     for (const caller of [alice, bob]) {
-      expect(await caller.call(summarize, { text: "one two three" }))
-        .toEqual({ summary: "one two", score: 1 });
+      expect(await caller.call(summarize, { text: "one two three" })).toEqual({
+        summary: "one two",
+        score: 1,
+      });
     }
-    expect(await bob.call(summarize, { text: "one two three", words: 1 }))
-      .toEqual({ summary: "one", score: 1 });
+    expect(await bob.call(summarize, { text: "one two three", words: 1 })).toEqual({
+      summary: "one",
+      score: 1,
+    });
     await alice.close();
   });
 
@@ -47,7 +56,10 @@ describe("a call", () => {
     const length = defineCapability({
       name: "length",
       input: z.string().transform((s) => s.length),
-      output: v.pipe(v.number(), v.transform((n) => `${n} letters`)),
+      output: v.pipe(
+        v.number(),
+        v.transform((n) => `${n} letters`),
+      ),
     });
     const eve = await mesh.join("eve");
     await eve.serve(length, (n) => n);
@@ -66,21 +78,31 @@ describe("a call", () => {
     });
     const events: TaskEvent[] = [];
     await frank.call(story, "a time", { onEvent: (e) => events.push(e) });
-    const told = events.flatMap((e) => (e.type === "progress" ? [[e.done, e.note, e.partial]] : []));
+    const told = events.flatMap((e) =>
+      e.type === "progress" ? [[e.done, e.note, e.partial]] : [],
+    );
     expect(told).toEqual([
-      [undefined, undefined, { text: "Once " }], [0.5, "half", undefined],
-      [1, undefined, undefined], [undefined, undefined, { text: "upon" }],
+      [undefined, undefined, { text: "Once " }],
+      [0.5, "half", undefined],
+      [1, undefined, undefined],
+      [undefined, undefined, { text: "upon" }],
     ]);
   });
 });
 
 describe("validation at the handler", () => {
-  const strict = (name: string) => defineCapability({
-    name, input: z.object({ n: z.number() }), output: z.object({ n: z.number() }),
-  });
-  const loose = (name: string) => defineCapability({
-    name, input: z.unknown(), output: z.unknown(),
-  });
+  const strict = (name: string) =>
+    defineCapability({
+      name,
+      input: z.object({ n: z.number() }),
+      output: z.object({ n: z.number() }),
+    });
+  const loose = (name: string) =>
+    defineCapability({
+      name,
+      input: z.unknown(),
+      output: z.unknown(),
+    });
 
   test("input of another author's making is E_INPUT, after one attempt", async () => {
     let ran = 0;
@@ -92,7 +114,9 @@ describe("validation at the handler", () => {
     const heidi = await mesh.join("heidi");
     const handle = await heidi.submit(loose("strict-in"), { n: "x" });
     expect(await handle.outcome()).toMatchObject({
-      state: "failed", attempts: 1, failure: { code: "E_INPUT", retry: false },
+      state: "failed",
+      attempts: 1,
+      failure: { code: "E_INPUT", retry: false },
     });
     expect(ran).toBe(0);
   });
@@ -191,8 +215,10 @@ describe("deadlines", () => {
   });
 
   test.each([
-    [{ timeoutMs: 0 }, /timeoutMs/], [{ priority: 11 }, /option priority/],
-    [{ to: "nowhere" }, /option to/], [{ budget: -1 }, /option budget/],
+    [{ timeoutMs: 0 }, /timeoutMs/],
+    [{ priority: 11 }, /option priority/],
+    [{ to: "nowhere" }, /option to/],
+    [{ budget: -1 }, /option budget/],
     [{ deadline: Date.now() + 1e12 }, /deadline/],
   ])("options that no initiator could read are refused: %j", async (options, said) => {
     const rita = await mesh.join("rita");
@@ -230,7 +256,11 @@ describe("who gets it", () => {
 
   test("a bid function that throws costs its agent the bid, nobody else", async () => {
     const [xia, yan] = [await mesh.join("xia"), await mesh.join("yan")];
-    await xia.serve(who, () => "xia", { bid: () => { throw new Error("oops"); } });
+    await xia.serve(who, () => "xia", {
+      bid: () => {
+        throw new Error("oops");
+      },
+    });
     await yan.serve(who, () => "yan");
     await mesh.sees(yan, who, 2);
     expect(await yan.call(who, "")).toBe("yan");
@@ -252,19 +282,20 @@ describe("who gets it", () => {
     await Promise.all(agents.map((m) => m.close()));
   });
 
-  test("requirements are met by the agent's, the capability's and the serving's attributes",
-    async () => {
-      const [dan, eli] = [await mesh.join("dan", { attributes: { region: "eu" } }),
-        await mesh.join("eli", { attributes: { region: "us" } })];
-      await dan.serve(who, () => "dan", { attributes: { memoryGb: 8 } });
-      await eli.serve(who, () => "eli", { attributes: { memoryGb: 64 } });
-      await mesh.sees(dan, who, 2);
-      expect(await dan.call(who, "", { requires: { region: "us" } })).toBe("eli");
-      expect(await eli.call(who, "", { requires: { memoryGb: { max: 16 } } })).toBe("dan");
-      const [found] = await dan.agents({ capability: who, requires: { region: "eu" } });
-      expect(found?.principal).toBe("dan");
-      await Promise.all([dan.close(), eli.close()]);
-    });
+  test("requirements are met by attributes of agent, capability and serving", async () => {
+    const [dan, eli] = [
+      await mesh.join("dan", { attributes: { region: "eu" } }),
+      await mesh.join("eli", { attributes: { region: "us" } }),
+    ];
+    await dan.serve(who, () => "dan", { attributes: { memoryGb: 8 } });
+    await eli.serve(who, () => "eli", { attributes: { memoryGb: 64 } });
+    await mesh.sees(dan, who, 2);
+    expect(await dan.call(who, "", { requires: { region: "us" } })).toBe("eli");
+    expect(await eli.call(who, "", { requires: { memoryGb: { max: 16 } } })).toBe("dan");
+    const [found] = await dan.agents({ capability: who, requires: { region: "eu" } });
+    expect(found?.principal).toBe("dan");
+    await Promise.all([dan.close(), eli.close()]);
+  });
 
   test("an agent of another major version is not asked", async () => {
     const second = defineCapability({ ...who, version: "2.1.0" });
@@ -286,12 +317,16 @@ describe("slots", () => {
     const hal = await mesh.join("hal");
     let running = 0;
     let most = 0;
-    await hal.serve(busy, async () => {
-      most = Math.max(most, ++running);
-      await new Promise((resolve) => setImmediate(resolve));
-      running -= 1;
-      return "";
-    }, { slots: 2 });
+    await hal.serve(
+      busy,
+      async () => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running -= 1;
+        return "";
+      },
+      { slots: 2 },
+    );
     await Promise.all(Array.from({ length: 12 }, () => hal.call(busy, "")));
     expect(most).toBe(2);
   });

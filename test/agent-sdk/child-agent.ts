@@ -7,8 +7,12 @@ const mesh = await join({ name: "child", roles: { initiator: false, intake: fals
 const told = new Promise<string>((resolve) => {
   process.stdin.once("data", (data) => resolve(String(data).trim()));
 });
-await mesh.serve(texts("long"), async (input) => {
-  console.log("started");
-  return `${input} ${await told}`;
-}, { slots: 4 });
+await mesh.serve(
+  texts("long"),
+  async (input) => {
+    console.log("started");
+    return `${input} ${await told}`;
+  },
+  { slots: 4 },
+);
 console.log(`ready ${mesh.address}`);

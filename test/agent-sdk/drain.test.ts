@@ -26,8 +26,13 @@ async function startChild(local: LocalMesh = mesh.local): Promise<Child> {
   const child = spawn(process.execPath, [script], {
     stdio: ["pipe", "pipe", "inherit"],
     env: {
-      ...process.env, NATS_URL: local.server.url, NATS_CREDS: "", NATS_CONTEXT: "", NATS_NKEY: "",
-      PARLEY_HOME: local.home.dir, PARLEY_LOG: "error",
+      ...process.env,
+      NATS_URL: local.server.url,
+      NATS_CREDS: "",
+      NATS_CONTEXT: "",
+      NATS_NKEY: "",
+      PARLEY_HOME: local.home.dir,
+      PARLEY_LOG: "error",
     },
   });
   children.push(child);
@@ -42,14 +47,17 @@ async function startChild(local: LocalMesh = mesh.local): Promise<Child> {
     for (;;) {
       const found = pattern.exec(output);
       if (found !== null) return found[1] ?? "";
-      await Promise.race([new Promise<void>((resolve) => watchers.add(resolve)),
-        exit.then(() => Promise.reject(new Error(`the child ended; it said: ${output}`)))]);
+      await Promise.race([
+        new Promise<void>((resolve) => watchers.add(resolve)),
+        exit.then(() => Promise.reject(new Error(`the child ended; it said: ${output}`))),
+      ]);
     }
   };
   return {
-    process: child, exit,
+    process: child,
+    exit,
     address: await line(/^ready (\S+)$/m),
-    said: async (text) => void await line(new RegExp(`^(${text})$`, "m")),
+    said: async (text) => void (await line(new RegExp(`^(${text})$`, "m"))),
   };
 }
 
@@ -58,24 +66,23 @@ afterEach(() => {
 });
 
 describe("an agent that gets SIGTERM", () => {
-  test("leaves, finishes what it runs, and exits 0; an immediate repeat changes nothing",
-    async () => {
-      const caller = await mesh.join("caller", { tuning });
-      const child = await startChild();
-      const handle = await caller.submit(long, "work");
-      const call = caller.call(long, "call");
-      await child.said("started");
-      await mesh.sees(caller, long, 1);
-      child.process.kill("SIGTERM");
-      child.process.kill("SIGTERM");
-      await mesh.sees(caller, long, 0);
-      expect(child.process.exitCode).toBeNull();
-      child.process.stdin?.write("done\n");
-      expect(await handle.result()).toBe("work done");
-      expect(await call).toBe("call done");
-      expect(await child.exit).toEqual([0, null]);
-      expect(await handle.outcome()).toMatchObject({ attempts: 1 });
-    }, 20_000);
+  test("leaves, finishes what runs, exits 0; an immediate repeat changes nothing", async () => {
+    const caller = await mesh.join("caller", { tuning });
+    const child = await startChild();
+    const handle = await caller.submit(long, "work");
+    const call = caller.call(long, "call");
+    await child.said("started");
+    await mesh.sees(caller, long, 1);
+    child.process.kill("SIGTERM");
+    child.process.kill("SIGTERM");
+    await mesh.sees(caller, long, 0);
+    expect(child.process.exitCode).toBeNull();
+    child.process.stdin?.write("done\n");
+    expect(await handle.result()).toBe("work done");
+    expect(await call).toBe("call done");
+    expect(await child.exit).toEqual([0, null]);
+    expect(await handle.outcome()).toMatchObject({ attempts: 1 });
+  }, 20_000);
 
   test("and again, later than a repeat, ends at once", async () => {
     const caller = await mesh.join("caller2", { tuning });

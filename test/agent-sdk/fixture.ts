@@ -1,12 +1,15 @@
 // A mesh of one's own per test file, and agents that join it as an author's would.
 import { afterAll, beforeAll, vi } from "vitest";
-import { join, type JoinOptions, type Log, type Mesh } from "../../agent-sdk/index.ts";
+import { type JoinOptions, join, type Log, type Mesh } from "../../agent-sdk/index.ts";
 import { type LocalMesh, startLocalMesh } from "../../mesh/local.ts";
 
 export { texts } from "./fixture-capabilities.ts";
 
 export const silent: Log = {
-  debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined,
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
   child: () => silent,
 };
 
@@ -23,17 +26,24 @@ export function useMesh(): Fixture {
   const fixture = {
     async join(name: string, options: Partial<JoinOptions> = {}) {
       const mesh = await join({
-        name, server: fixture.local.server.url, home: fixture.local.home.dir, log: silent,
-        onSignals: "ignore", ...options,
+        name,
+        server: fixture.local.server.url,
+        home: fixture.local.home.dir,
+        log: silent,
+        onSignals: "ignore",
+        ...options,
       });
       joined.push(mesh);
       return mesh;
     },
     async sees(mesh: Mesh, capability: { name: string }, count: number) {
-      await vi.waitFor(async () => {
-        const found = await mesh.agents({ capability: capability.name });
-        if (found.length !== count) throw new Error(`${found.length} agents, not ${count}`);
-      }, { timeout: 5_000, interval: 5 });
+      await vi.waitFor(
+        async () => {
+          const found = await mesh.agents({ capability: capability.name });
+          if (found.length !== count) throw new Error(`${found.length} agents, not ${count}`);
+        },
+        { timeout: 5_000, interval: 5 },
+      );
     },
   } as Fixture;
   beforeAll(async () => {
@@ -48,7 +58,8 @@ export function useMesh(): Fixture {
 
 /** A promise with its ends outside. */
 export function gate<T = void>(): {
-  promise: Promise<T>; open: (value: T) => void;
+  promise: Promise<T>;
+  open: (value: T) => void;
 } {
   const { promise, resolve } = Promise.withResolvers<T>();
   return { promise, open: resolve };

@@ -31,24 +31,36 @@ describe("the address", () => {
     await writeFile(path(home, "up.json"), JSON.stringify({ url: "nats://up:1", home }));
     const env = { PARLEY_HOME: home, XDG_CONFIG_HOME: dir };
     expect(findPlace({}, env)).toMatchObject({ servers: ["nats://up:1"], homes: [home] });
-    expect(findPlace({}, { ...env, NATS_URL: "nats://env:1, nats://env:2" }).servers)
-      .toEqual(["nats://env:1", "nats://env:2"]);
-    expect(findPlace({ server: "nats://said:1" }, { ...env, NATS_URL: "nats://env:1" }).servers)
-      .toEqual(["nats://said:1"]);
+    expect(findPlace({}, { ...env, NATS_URL: "nats://env:1, nats://env:2" }).servers).toEqual([
+      "nats://env:1",
+      "nats://env:2",
+    ]);
+    expect(
+      findPlace({ server: "nats://said:1" }, { ...env, NATS_URL: "nats://env:1" }).servers,
+    ).toEqual(["nats://said:1"]);
   });
 
   test("of a context of the nats CLI, with its credentials and certificates", async () => {
     await mkdir(path(dir, "nats", "context"), { recursive: true });
-    await writeFile(path(dir, "nats", "context", "lab.json"), JSON.stringify({
-      url: "tls://lab:4222", creds: "~/lab.creds", nkey: "", ca: "/lab/ca.pem", password: "",
-    }));
+    await writeFile(
+      path(dir, "nats", "context", "lab.json"),
+      JSON.stringify({
+        url: "tls://lab:4222",
+        creds: "~/lab.creds",
+        nkey: "",
+        ca: "/lab/ca.pem",
+        password: "",
+      }),
+    );
     const place = findPlace({}, { NATS_CONTEXT: "lab", XDG_CONFIG_HOME: dir });
     expect(place).toMatchObject({ servers: ["tls://lab:4222"], tls: { caFile: "/lab/ca.pem" } });
     expect(place.creds).toMatch(/^\/.*lab\.creds$/);
-    expect(findPlace({ context: "lab", creds: "mine.creds" }, { XDG_CONFIG_HOME: dir }).creds)
-      .toBe("mine.creds");
-    expect(() => findPlace({ context: "nowhere" }, { XDG_CONFIG_HOME: dir }))
-      .toThrow(/no NATS context "nowhere".*nats context ls/);
+    expect(findPlace({ context: "lab", creds: "mine.creds" }, { XDG_CONFIG_HOME: dir }).creds).toBe(
+      "mine.creds",
+    );
+    expect(() => findPlace({ context: "nowhere" }, { XDG_CONFIG_HOME: dir })).toThrow(
+      /no NATS context "nowhere".*nats context ls/,
+    );
   });
 
   test("missing: says how to start a mesh", async () => {
@@ -68,8 +80,11 @@ describe("the address", () => {
 });
 
 describe("a name", () => {
-  test.each([["name", { name: "a.b" }], ["agent", { name: "a", agent: "b c" }],
-    ["name", { name: "_" }]])("%s that is no token is refused: %j", async (what, options) => {
+  test.each([
+    ["name", { name: "a.b" }],
+    ["agent", { name: "a", agent: "b c" }],
+    ["name", { name: "_" }],
+  ])("%s that is no token is refused: %j", async (what, options) => {
     await expect(mesh.join("x", options)).rejects.toThrow(new RegExp(`^${what} "`));
   });
 });
@@ -107,7 +122,9 @@ describe("the identity", () => {
     const { server, home } = mesh.local;
     const echo = texts("echo-creds");
     const { credsPath } = await addIdentity(home, {
-      name: "given", role: "agent", capabilities: ["echo-creds"],
+      name: "given",
+      role: "agent",
+      capabilities: ["echo-creds"],
     });
     vi.stubEnv("NATS_URL", server.url);
     vi.stubEnv("NATS_CREDS", credsPath);
@@ -116,7 +133,8 @@ describe("the identity", () => {
     await agent.serve(echo, (s) => s);
     expect(await agent.call(echo, "hi")).toBe("hi");
     await expect(agent.serve(texts("more"), (s) => s)).rejects.toThrow(
-      /"given" do not cover more; .* parley identity add given --role agent --cap echo-creds --cap more/);
+      /"given" do not cover more; .*identity add given --role agent --cap echo-creds --cap more/,
+    );
     await agent.close();
   });
 
@@ -142,11 +160,12 @@ describe("the identity", () => {
     const options = { name: "x", server: server.url, creds: text, log: silent };
     await expect(join(options)).rejects.toThrow(/trust\.json .* beside the creds file/);
     await writeFile(path(dir, "copied.creds"), text);
-    await writeFile(path(dir, "trust.json"),
-      await readFile(homeFiles(home.dir).trust, "utf8"));
+    await writeFile(path(dir, "trust.json"), await readFile(homeFiles(home.dir).trust, "utf8"));
     const agent = await join({ ...options, creds: path(dir, "copied.creds") });
     expect(agent.principal).toBe("texted");
-    await expect(agent.serve(texts("a"), (s) => s)).rejects.toThrow(/role submitter.*may not serve/);
+    await expect(agent.serve(texts("a"), (s) => s)).rejects.toThrow(
+      /role submitter.*may not serve/,
+    );
     await expect(agent.agents()).rejects.toThrow(/may not agents/);
     await agent.close();
   });
@@ -164,8 +183,9 @@ describe("the identity", () => {
   test("of nobody: names the command that makes one", async () => {
     const alone = join({ name: "alone", server: mesh.local.server.url });
     await expect(alone).rejects.toThrow(/parley identity add alone --role agent/);
-    expect(await codeOf(join({ name: "a", server: "x", creds: path(dir, "no.creds") })))
-      .toBe("E_IDENTITY");
+    expect(await codeOf(join({ name: "a", server: "x", creds: path(dir, "no.creds") }))).toBe(
+      "E_IDENTITY",
+    );
   });
 });
 

@@ -35,14 +35,21 @@ describe("a durable sub-task", () => {
     });
     const deadline = Date.now() + 60_000;
     const handle = await root.submit(parent, "x", {
-      deadline, budget: 10, priority: 7, onBehalfOf: "a customer",
+      deadline,
+      budget: 10,
+      priority: 7,
+      onBehalfOf: "a customer",
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     });
     expect(await handle.result()).toBe("X");
     expect(sub?.owner).toBe("root");
     const spec = await specOf("root", sub!.task);
     expect(spec).toMatchObject({
-      owner: "root", deadline, budget: 9, priority: 7, onBehalfOf: "a customer",
+      owner: "root",
+      deadline,
+      budget: 9,
+      priority: 7,
+      onBehalfOf: "a customer",
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
       parent: { task: handle.task, epoch: 1, contractor: boss.address, deadline, budget: 9 },
     });
@@ -98,13 +105,16 @@ describe("a durable sub-task", () => {
 describe("a live sub-call", () => {
   test("of a live or durable task has at most its deadline, and shares its budget", async () => {
     const seen = defineCapability({
-      name: "seen", input: z.null(),
+      name: "seen",
+      input: z.null(),
       output: z.object({ deadline: z.number(), left: z.number().optional() }),
     });
     const parent = defineCapability({ name: "parent-4", input: z.null(), output: seen.output });
     const boss = await mesh.join("boss4");
-    await boss.serve(seen, (_, { deadline, budgetLeft: left }) =>
-      ({ deadline, ...(left === undefined ? {} : { left }) }));
+    await boss.serve(seen, (_, { deadline, budgetLeft: left }) => ({
+      deadline,
+      ...(left === undefined ? {} : { left }),
+    }));
     await boss.serve(parent, (_, { call }) => call(seen, null, { timeoutMs: 1e9 }));
     const root = await mesh.join("root4");
     const deadline = Date.now() + 30_000;

@@ -1,6 +1,6 @@
 // Durable tasks through the agent-sdk, on a real server.
 import { describe, expect, test } from "vitest";
-import { RetryableError, TerminalError, type TaskEvent } from "../../agent-sdk/index.ts";
+import { RetryableError, type TaskEvent, TerminalError } from "../../agent-sdk/index.ts";
 import { aborted, codeOf, gate, texts, useMesh } from "./fixture.ts";
 
 const mesh = useMesh();
@@ -31,7 +31,10 @@ describe("submit", () => {
     const handle = await bob.submit(work, "x");
     const events = await collect(handle.events());
     expect(events.map(brief)).toEqual([
-      "running 1", "progress 1 0.25quarter", "progress 1 piece", "completed 1",
+      "running 1",
+      "progress 1 0.25quarter",
+      "progress 1 piece",
+      "completed 1",
     ]);
     expect(events[0]).toMatchObject({ contractor: amy.address });
     expect(await handle.result()).toBe("x 1 1 true");
@@ -55,15 +58,22 @@ describe("submit", () => {
   test("costs what the bid asked for, or what the handler says", async () => {
     const paid = texts("paid");
     const dee = await mesh.join("dee");
-    await dee.serve(paid, (input, { cost }) => {
-      if (input === "dear") {
-        cost(7);
-        cost(1);
-      }
-      return "";
-    }, { cost: 3 });
-    const costs = await Promise.all(["usual", "dear"].map(async (input) =>
-      (await (await dee.submit(paid, input)).outcome()).cost));
+    await dee.serve(
+      paid,
+      (input, { cost }) => {
+        if (input === "dear") {
+          cost(7);
+          cost(1);
+        }
+        return "";
+      },
+      { cost: 3 },
+    );
+    const costs = await Promise.all(
+      ["usual", "dear"].map(
+        async (input) => (await (await dee.submit(paid, input)).outcome()).cost,
+      ),
+    );
     expect(costs).toEqual([3, 8]);
     const tooDear = await dee.submit(paid, "usual", { budget: 2, timeoutMs: 200 });
     expect(await tooDear.outcome()).toMatchObject({ state: "expired" });
@@ -85,7 +95,8 @@ describe("cancel", () => {
     await started.promise;
     await handle.cancel("enough");
     expect(await handle.outcome()).toMatchObject({
-      state: "canceled", failure: { code: "E_CANCELED", message: "enough" },
+      state: "canceled",
+      failure: { code: "E_CANCELED", message: "enough" },
     });
     expect(await codeOf(handle.result())).toBe("E_CANCELED");
     expect(await stopped.promise).toMatchObject({ code: "E_CANCELED", message: "enough" });
@@ -99,7 +110,8 @@ describe("cancel", () => {
     await expect(handle.result(waiting)).rejects.toThrow(/timeout/);
     control.abort(new Error("not needed"));
     expect(await handle.outcome()).toMatchObject({
-      state: "canceled", failure: { message: "not needed" },
+      state: "canceled",
+      failure: { message: "not needed" },
     });
   });
 });
@@ -116,12 +128,20 @@ describe("attempts", () => {
     const handle = await hao.submit(flaky, "", { retry: { attempts: 3, backoffMs: 40 } });
     const events = (await collect(handle.events())).map(brief);
     expect(events).toEqual([
-      "running 1", "failure 1 E_HANDLER", "negotiating 1",
-      "running 2", "failure 2 E_HANDLER", "negotiating 2",
-      "running 3", "failure 3 E_HANDLER", "negotiating 3", "failed 3",
+      "running 1",
+      "failure 1 E_HANDLER",
+      "negotiating 1",
+      "running 2",
+      "failure 2 E_HANDLER",
+      "negotiating 2",
+      "running 3",
+      "failure 3 E_HANDLER",
+      "negotiating 3",
+      "failed 3",
     ]);
     expect(await handle.outcome()).toMatchObject({
-      state: "failed", attempts: 3,
+      state: "failed",
+      attempts: 3,
       failure: { code: "E_HANDLER", message: "Error: attempt 3 broke (attempt 3 of 3)" },
     });
     expect(at).toHaveLength(3);
@@ -154,7 +174,9 @@ describe("attempts", () => {
     });
     const handle = await jim.submit(hopeless, "");
     expect(await handle.outcome()).toMatchObject({
-      state: "failed", attempts: 1, failure: { code: "E_TERMINAL", retry: false },
+      state: "failed",
+      attempts: 1,
+      failure: { code: "E_TERMINAL", retry: false },
     });
     expect(ran).toBe(1);
   });

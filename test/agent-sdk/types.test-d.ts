@@ -30,8 +30,10 @@ export async function zodServes(): Promise<void> {
     expectTypeOf(input).toEqualTypeOf<{ text: string; words: number }>();
     expectTypeOf(context.input).toEqualTypeOf<{ text: string; words: number }>();
     expectTypeOf(context.signal).toEqualTypeOf<AbortSignal>();
-    expectTypeOf(await context.call(valibot, { text: "" }))
-      .toEqualTypeOf<{ summary: string; score: number }>();
+    expectTypeOf(await context.call(valibot, { text: "" })).toEqualTypeOf<{
+      summary: string;
+      score: number;
+    }>();
     return { summary: input.text };
   });
   // A default in the output may be left out by the handler, and need not be a promise.
@@ -58,10 +60,14 @@ export async function valibotServes(): Promise<void> {
 }
 
 export async function calls(): Promise<void> {
-  expectTypeOf(await mesh.call(zod, { text: "" }))
-    .toEqualTypeOf<{ summary: string; score: number }>();
-  expectTypeOf(await mesh.call(valibot, { text: "", words: 3 }))
-    .toEqualTypeOf<{ summary: string; score: number }>();
+  expectTypeOf(await mesh.call(zod, { text: "" })).toEqualTypeOf<{
+    summary: string;
+    score: number;
+  }>();
+  expectTypeOf(await mesh.call(valibot, { text: "", words: 3 })).toEqualTypeOf<{
+    summary: string;
+    score: number;
+  }>();
   // @ts-expect-error text is missing
   await mesh.call(zod, {});
   // @ts-expect-error text is no number

@@ -3,8 +3,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findTarget } from "../../cli/lib/target.ts";
 import { lengthOf, requirement, weights } from "../../cli/lib/parse.ts";
+import { findTarget } from "../../cli/lib/target.ts";
 import { tempDir } from "../support/nats-server.ts";
 import { parley } from "../support/program.ts";
 
@@ -24,8 +24,19 @@ describe("usage", () => {
     expect(code).toBe(0);
     expect(out.split("\n")[0]).toBe("Examples:");
     expect(out.split("\n")[1]).toMatch(/^ {2}parley up/);
-    for (const name of ["up", "init", "identity", "agents", "caps", "submit", "call", "task",
-      "doctor", "describe", "sim"]) {
+    for (const name of [
+      "up",
+      "init",
+      "identity",
+      "agents",
+      "caps",
+      "submit",
+      "call",
+      "task",
+      "doctor",
+      "describe",
+      "sim",
+    ]) {
       expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, "m"));
     }
   });
@@ -83,13 +94,26 @@ describe("describe", () => {
     expect(code).toBe(0);
     const schema = JSON.parse(out);
     expect(schema.$schema).toContain("2020-12");
-    expect(Object.keys(schema.$defs)).toEqual(expect.arrayContaining(
-      ["card", "spec", "cfp", "answer", "award", "contract", "outcome", "cancel", "failure"]));
+    expect(Object.keys(schema.$defs)).toEqual(
+      expect.arrayContaining([
+        "card",
+        "spec",
+        "cfp",
+        "answer",
+        "award",
+        "contract",
+        "outcome",
+        "cancel",
+        "failure",
+      ]),
+    );
     expect(schema.$defs.spec.required).toEqual(expect.arrayContaining(["task", "capability"]));
     // A field with a default may be left out by whoever writes a spec.
     expect(schema.$defs.spec.required).not.toContain("priority");
-    expect(schema.$defs.award.properties.terms)
-      .toMatchObject({ type: "string", contentEncoding: "binary" });
+    expect(schema.$defs.award.properties.terms).toMatchObject({
+      type: "string",
+      contentEncoding: "binary",
+    });
   });
 
   it("gives the grammar of subjects", async () => {
@@ -108,14 +132,26 @@ describe("identities", () => {
     expect([init.code, init.out]).toEqual([0, `${home()}\n`]);
     expect((await as("init")).code).toBe(1);
 
-    const add = await as("identity", "add", "alice", "--role", "agent", "--cap", "ocr,echo",
-      "--expires", "30d");
+    const add = await as(
+      "identity",
+      "add",
+      "alice",
+      "--role",
+      "agent",
+      "--cap",
+      "ocr,echo",
+      "--expires",
+      "30d",
+    );
     expect(add.code).toBe(0);
     expect(await readFile(add.out.trim(), "utf8")).toContain("BEGIN NATS USER JWT");
 
     const [alice] = JSON.parse((await as("identity", "ls", "--json")).out);
     expect(alice).toMatchObject({
-      name: "alice", role: "agent", state: "valid", capabilities: ["ocr", "echo"],
+      name: "alice",
+      role: "agent",
+      state: "valid",
+      capabilities: ["ocr", "echo"],
     });
     const days = (Date.parse(alice.expiresAt) - Date.parse(alice.issuedAt)) / 86_400_000;
     expect(days).toBe(30);
@@ -135,29 +171,41 @@ describe("identities", () => {
 describe("where it connects, and as whom", () => {
   const context = async (name: string, value: object) => {
     await mkdir(join(dir, "config", "nats", "context"), { recursive: true });
-    await writeFile(join(dir, "config", "nats", "context", `${name}.json`),
-      JSON.stringify({ nkey: "", ...value }));
+    await writeFile(
+      join(dir, "config", "nats", "context", `${name}.json`),
+      JSON.stringify({ nkey: "", ...value }),
+    );
   };
   const env = (extra = {}) => ({
-    HOME: dir, XDG_CONFIG_HOME: join(dir, "config"), PARLEY_HOME: join(dir, "none"), ...extra,
+    HOME: dir,
+    XDG_CONFIG_HOME: join(dir, "config"),
+    PARLEY_HOME: join(dir, "none"),
+    ...extra,
   });
 
   it("flags, then the environment, then a context, then the default", async () => {
     await context("work", { url: "nats://context:1", user: "u", password: "p" });
     const target = (globals: object, extra = {}) => findTarget(globals, "read", env(extra));
     expect(await target({})).toMatchObject({
-      servers: ["nats://127.0.0.1:4222"], serversFrom: "the default", credsFrom: "none",
+      servers: ["nats://127.0.0.1:4222"],
+      serversFrom: "the default",
+      credsFrom: "none",
     });
     expect(await target({ context: "work" })).toMatchObject({
-      servers: ["nats://context:1"], serversFrom: "nats context work",
+      servers: ["nats://context:1"],
+      serversFrom: "nats context work",
       credsFrom: "nats context work",
     });
-    expect(await target({}, { NATS_CONTEXT: "work" }))
-      .toMatchObject({ servers: ["nats://context:1"] });
-    expect(await target({ context: "work" }, { NATS_URL: "nats://a:1, nats://b:2" }))
-      .toMatchObject({ servers: ["nats://a:1", "nats://b:2"], serversFrom: "NATS_URL" });
-    expect(await target({ server: "nats://flag:1" }, { NATS_URL: "nats://a:1" }))
-      .toMatchObject({ servers: ["nats://flag:1"], serversFrom: "--server" });
+    expect(await target({}, { NATS_CONTEXT: "work" })).toMatchObject({
+      servers: ["nats://context:1"],
+    });
+    expect(await target({ context: "work" }, { NATS_URL: "nats://a:1, nats://b:2" })).toMatchObject(
+      { servers: ["nats://a:1", "nats://b:2"], serversFrom: "NATS_URL" },
+    );
+    expect(await target({ server: "nats://flag:1" }, { NATS_URL: "nats://a:1" })).toMatchObject({
+      servers: ["nats://flag:1"],
+      serversFrom: "--server",
+    });
     expect(await target({}, { NATS_TIMEOUT: "2m" })).toMatchObject({ timeoutMs: 120_000 });
   });
 
@@ -169,8 +217,14 @@ describe("where it connects, and as whom", () => {
     const target = () => findTarget({ home }, "read", env());
     expect((await target()).servers).toEqual(["nats://chosen:1"]);
     const up = {
-      url: "nats://127.0.0.1:7", home, pid: process.pid, serverPid: 1, profile: "dev",
-      version: "2.15.1", store: "x", startedAt: "2026-01-01T00:00:00Z",
+      url: "nats://127.0.0.1:7",
+      home,
+      pid: process.pid,
+      serverPid: 1,
+      profile: "dev",
+      version: "2.15.1",
+      store: "x",
+      startedAt: "2026-01-01T00:00:00Z",
     };
     await writeFile(join(home, "up.json"), JSON.stringify(up));
     expect((await target()).servers).toEqual(["nats://127.0.0.1:7"]);
@@ -180,20 +234,29 @@ describe("where it connects, and as whom", () => {
   });
 
   it("a context or a file that is not there is said in words", async () => {
-    await expect(findTarget({ context: "nope" }, "read", env()))
-      .rejects.toMatchObject({ code: "E_NOT_FOUND" });
-    await expect(findTarget({ creds: join(dir, "nope.creds") }, "read", env()))
-      .rejects.toMatchObject({ code: "E_USAGE" });
-    await expect(findTarget({ creds: "op://vault/x" }, "read", env()))
-      .rejects.toThrow(/op:\/\//);
+    await expect(findTarget({ context: "nope" }, "read", env())).rejects.toMatchObject({
+      code: "E_NOT_FOUND",
+    });
+    await expect(
+      findTarget({ creds: join(dir, "nope.creds") }, "read", env()),
+    ).rejects.toMatchObject({ code: "E_USAGE" });
+    await expect(findTarget({ creds: "op://vault/x" }, "read", env())).rejects.toThrow(/op:\/\//);
   });
 });
 
 describe("arguments", () => {
   it.each([
-    ["250ms", 250], ["30s", 30_000], ["1.5s", 1_500], ["1h30m", 5_400_000],
-    ["30d", 2_592_000_000], ["5", undefined], ["", undefined], ["-5s", undefined],
-    ["5s!", undefined], ["0s", undefined], ["5 s", undefined],
+    ["250ms", 250],
+    ["30s", 30_000],
+    ["1.5s", 1_500],
+    ["1h30m", 5_400_000],
+    ["30d", 2_592_000_000],
+    ["5", undefined],
+    ["", undefined],
+    ["-5s", undefined],
+    ["5s!", undefined],
+    ["0s", undefined],
+    ["5 s", undefined],
   ])("length of time %j", (text, ms) => {
     expect(lengthOf(text)).toBe(ms);
   });
@@ -202,7 +265,10 @@ describe("arguments", () => {
     const read = (...texts: string[]) =>
       texts.reduce((held: object, text) => requirement(text, held as never), {});
     expect(read("gpu=true", "region=eu|us", "memory>=16", "memory<=64", "name=x=y")).toEqual({
-      gpu: true, region: { in: ["eu", "us"] }, memory: { min: 16, max: 64 }, name: "x=y",
+      gpu: true,
+      region: { in: ["eu", "us"] },
+      memory: { min: 16, max: 64 },
+      name: "x=y",
     });
     expect(() => read("memory")).toThrow(/name=value/);
     expect(() => read("memory>=much")).toThrow(/number/);

@@ -10,7 +10,7 @@ import { credentialsOf } from "../../mesh/local.ts";
 import { mintUser, openHome } from "../../mesh/nats/identity/home.ts";
 import { isAlive } from "../../mesh/nats/server/cache.ts";
 import { tempDir } from "../support/nats-server.ts";
-import { parley, type Program, startParley } from "../support/program.ts";
+import { type Program, parley, startParley } from "../support/program.ts";
 
 let dir: string;
 let remove: () => Promise<void>;
@@ -73,15 +73,22 @@ describe("parley up", { timeout: 60_000 }, () => {
     const home = await openHome(told.home);
     const creds = await mintUser(home, { name: "ann", role: "agent", capabilities: ["echo"] });
     const ann = await openPeer({
-      ...credentialsOf(creds, home), servers: told.url, name: "ann", principal: "ann",
-      agent: "main", role: "contractor",
+      ...credentialsOf(creds, home),
+      servers: told.url,
+      name: "ann",
+      principal: "ann",
+      agent: "main",
+      role: "contractor",
     });
     ann.peer.host({
-      name: "w", slots: 1,
-      services: [{
-        capability: { name: "echo", version: "1.0.0" },
-        run: async (r) => ({ output: r.input }),
-      }],
+      name: "w",
+      slots: 1,
+      services: [
+        {
+          capability: { name: "echo", version: "1.0.0" },
+          run: async (r) => ({ output: r.input }),
+        },
+      ],
     });
     const done = await parley(["submit", "echo", '{"hello":"mesh"}', "--wait"], dir);
     expect([done.code, done.out]).toEqual([0, '{"hello":"mesh"}\n']);
@@ -111,7 +118,9 @@ describe("parley up", { timeout: 60_000 }, () => {
     expect(JSON.parse(got.out)).toMatchObject({ task: task.trim(), owner: "cli", faults: [] });
     const doctor = await parley(["doctor", "--json"], dir);
     expect(JSON.parse(doctor.out)).toContainEqual({
-      check: "durability", verdict: "ok", text: expect.stringContaining("durable-1"),
+      check: "durability",
+      verdict: "ok",
+      text: expect.stringContaining("durable-1"),
     });
   });
 

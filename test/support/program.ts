@@ -1,8 +1,8 @@
 // Runs `parley` (and `nats`) as a user would: as a process of its own, with a clean environment.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { findOnPath } from "../../mesh/nats/server/child.ts";
 import { natsCliPath } from "../../mesh/nats/server/index.ts";
 
@@ -27,7 +27,11 @@ type Env = Record<string, string | undefined>;
 function cleanEnv(home: string, extra: Env): NodeJS.ProcessEnv {
   const env: Env = { ...process.env };
   for (const name of Object.keys(env)) {
-    if (/^(NATS_(?!SERVER_BIN)|PARLEY_(?!CACHE|OFFLINE|NATS_)|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)/.test(name)) {
+    if (
+      /^(NATS_(?!SERVER_BIN)|PARLEY_(?!CACHE|OFFLINE|NATS_)|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)/.test(
+        name,
+      )
+    ) {
       delete env[name];
     }
   }
@@ -35,10 +39,16 @@ function cleanEnv(home: string, extra: Env): NodeJS.ProcessEnv {
 }
 
 export function start(
-  binary: string, args: readonly string[], home: string, extra: Env = {}, input?: string,
+  binary: string,
+  args: readonly string[],
+  home: string,
+  extra: Env = {},
+  input?: string,
 ): Program {
   const child = spawn(binary, args, {
-    cwd: home, env: cleanEnv(home, extra), stdio: ["pipe", "pipe", "pipe"],
+    cwd: home,
+    env: cleanEnv(home, extra),
+    stdio: ["pipe", "pipe", "pipe"],
   });
   let out = "";
   let err = "";
@@ -62,28 +72,37 @@ export function start(
   return {
     process: child,
     ended,
-    line: (fits) => new Promise((resolve, reject) => {
-      const look = () => {
-        const found = lines.find((line) => fits.test(line));
-        if (found === undefined) return;
-        waiting.delete(look);
-        resolve(found);
-      };
-      waiting.add(look);
-      look();
-      void ended.then(({ code }) => reject(new Error(`it ended (${code}) first: ${out}\n${err}`)));
-    }),
+    line: (fits) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const found = lines.find((line) => fits.test(line));
+          if (found === undefined) return;
+          waiting.delete(look);
+          resolve(found);
+        };
+        waiting.add(look);
+        look();
+        void ended.then(({ code }) =>
+          reject(new Error(`it ended (${code}) first: ${out}\n${err}`)),
+        );
+      }),
   };
 }
 
 export function startParley(
-  args: readonly string[], home: string, env: Env = {}, input?: string,
+  args: readonly string[],
+  home: string,
+  env: Env = {},
+  input?: string,
 ): Program {
   return start(process.execPath, [main, ...args], home, env, input);
 }
 
 export function parley(
-  args: readonly string[], home: string, env: Env = {}, input?: string,
+  args: readonly string[],
+  home: string,
+  env: Env = {},
+  input?: string,
 ): Promise<Ended> {
   return startParley(args, home, env, input).ended;
 }

@@ -1,0 +1,35 @@
+// The examples, run from the sources as a reader of the repository runs them.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { useMesh } from "./fixture.ts";
+
+const mesh = useMesh();
+
+test.each([
+  ["02-llm-agent.ts", /^You asked: What does a contract net do\? .*\nfake, cost 0\.000\d\d\n$/],
+  ["03-own-policy.ts", /^fastest: us\nnear-first: eu\n$/],
+])(
+  "%s does what it says, and ends",
+  async (file, said) => {
+    const path = fileURLToPath(new URL(`../../examples/${file}`, import.meta.url));
+    const child = spawn(process.execPath, ["--conditions=parley-source", path], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: {
+        ...process.env,
+        NATS_URL: mesh.local.server.url,
+        NATS_CREDS: "",
+        NATS_NKEY: "",
+        NATS_CONTEXT: "",
+        OPENAI_API_KEY: undefined,
+        PARLEY_HOME: mesh.local.home.dir,
+      },
+    });
+    const [output, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    expect(output).toMatch(said);
+    expect(code).toBe(0);
+  },
+  20_000,
+);

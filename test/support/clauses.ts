@@ -1,0 +1,36 @@
+// A mesh for the tests of the protocol's clauses: peers live as long as the test that opened them.
+import { onTestFinished } from "vitest";
+import type { OpenPeer } from "../../mesh/index.ts";
+import { counted, until, useWire, type Wire } from "../wire/fixture.ts";
+
+export interface Clauses extends Wire {
+  /** Sum of the counters of all peers of this test whose names begin so. */
+  counted(prefix: string): number;
+  /** Waits until every peer that initiates knows this many agents with the capability. */
+  known(capability: string, agents: number): Promise<void>;
+}
+
+export function useClauses(): Clauses {
+  const wire = useWire();
+  const open = wire.peer;
+  let peers: OpenPeer[] = [];
+  return Object.assign(wire, {
+    async peer(...args: Parameters<Wire["peer"]>) {
+      const peer = await open(...args);
+      peers.push(peer);
+      onTestFinished(async () => {
+        peers = peers.filter((p) => p !== peer);
+        await peer.close(0);
+      });
+      return peer;
+    },
+    counted: (prefix: string) => peers.reduce((sum, p) => sum + counted(p, prefix), 0),
+    async known(capability: string, agents: number) {
+      const deciding = peers.filter((p) => p.peer.options.roles.initiator);
+      await until(
+        () => deciding.every((p) => p.peer.registry.find(capability).length === agents),
+        `${agents} agents with ${capability} in the registry`,
+      );
+    },
+  });
+}
