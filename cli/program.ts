@@ -31,9 +31,7 @@ async function program(args: string[]): Promise<Command> {
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) =>
-        write(
-          `parley: ${text.replace(/^error: /, "")}` + "  next: parley --help\n  code: E_USAGE\n",
-        ),
+        write(`parley: ${text.replace(/^error: /, "")}  next: parley --help\n  code: E_USAGE\n`),
     });
   for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);

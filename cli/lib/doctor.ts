@@ -1,12 +1,18 @@
 // The checks of `parley doctor`, in the order in which one thing rests on another.
 import { CLOCK_SKEW_MS, RECORD_BYTES_MAX } from "../../contracts/limits.ts";
 import { expandPermissions } from "../../contracts/roles.ts";
-import { supervisionConsumer, TASKS_STREAM, URGENCY } from "../../contracts/subjects.ts";
+import {
+  AUDIT_STREAM,
+  supervisionConsumer,
+  TASKS_STREAM,
+  URGENCY,
+} from "../../contracts/subjects.ts";
 import type { Inspector } from "../../mesh/inspector.ts";
 import {
   examineStreams,
   pullers,
   type ServerFacts,
+  type StreamFinding,
   serverFacts,
 } from "../../mesh/nats/examination.ts";
 import { parseCreds } from "../../mesh/nats/identity/creds.ts";
@@ -105,31 +111,33 @@ function trust(target: Target): Check {
 
 async function streams(mesh: Inspector, target: Target): Promise<Check[]> {
   const found = await examineStreams(mesh.transport.connection, target.timeoutMs);
-  return found.map(({ name, state, differing, messages }): Check => {
-    const check = `stream ${name}`;
-    switch (state) {
-      case "as wanted":
-        return { check, verdict: "ok", text: `as wanted, ${messages} messages` };
-      case "different":
-        return {
-          check,
-          verdict: "fail",
-          text: `other settings than wanted: ${differing.join(", ")}`,
-          fix: `nats stream info ${name}; set them back, or remove it and start parley up`,
-        };
-      case "missing":
-        return name === "mesh_audit"
-          ? { check, verdict: "ok", text: "not kept: no history for audits" }
-          : { check, verdict: "fail", text: "missing", fix: "parley up makes it" };
-      case "not permitted":
-        return {
-          check,
-          verdict: "warn",
-          text: "these credentials may not ask",
-          fix: "use admin credentials: --creds …/operator.creds",
-        };
-    }
-  });
+  return found.map(streamCheck);
+}
+
+function streamCheck({ name, state, differing, messages }: StreamFinding): Check {
+  const check = `stream ${name}`;
+  if (state === "as wanted") {
+    return { check, verdict: "ok", text: `as wanted, ${messages} messages` };
+  }
+  if (state === "different") {
+    return {
+      check,
+      verdict: "fail",
+      text: `other settings than wanted: ${differing.join(", ")}`,
+      fix: `nats stream info ${name}; set them back, or remove it and start parley up`,
+    };
+  }
+  if (state === "not permitted") {
+    return {
+      check,
+      verdict: "warn",
+      text: "these credentials may not ask",
+      fix: "use admin credentials: --creds …/operator.creds",
+    };
+  }
+  return name === AUDIT_STREAM
+    ? { check, verdict: "ok", text: "not kept: no history for audits" }
+    : { check, verdict: "fail", text: "missing", fix: "parley up makes it" };
 }
 
 function durability(facts: ServerFacts | undefined, target: Target): Check {

@@ -9,7 +9,8 @@ import {
   BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, LiveProbeSchema, NONCES_MAX,
   OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
   directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
-  type Address, type Cfp, type Contract, type EmbeddedAward, type Failure, type FailureRecord, type Offer,
+  type Address, type Cfp, type Contract, type EmbeddedAward, type Failure, type FailureRecord,
+  type Offer,
   type Outcome, type RefusalReason,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";

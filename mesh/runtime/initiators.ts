@@ -1,28 +1,48 @@
 // The desk of an initiator: many tasks, one table. Feeds events to the pure machine and carries
 // out its effects.
 import {
-  ACK_WAIT_MS, AnswerSchema, BIDS_EXPLAINED_MAX, CLOCK_SKEW_MS, DEADLINE_MS_MAX, LEASE_MS,
-  OPEN_TASKS_MAX, SILENCE_MS, WINDOW_MS_MAX, bidReplySubject, cfpSubject,
-  directedSubject, liveSubject, parseBidSubject,
-  type Address, type Answer, type AwardTerms, type Cfp, type Failure, type Outcome,
-  type Spec, type TerminalState,
+  ACK_WAIT_MS,
+  type Address,
+  type Answer,
+  AnswerSchema,
+  bidReplySubject,
+  type Cfp,
+  CLOCK_SKEW_MS,
+  cfpSubject,
+  DEADLINE_MS_MAX,
+  directedSubject,
+  type Failure,
+  liveSubject,
+  OPEN_TASKS_MAX,
+  type Outcome,
+  parseBidSubject,
+  SILENCE_MS,
+  type Spec,
+  type TerminalState,
+  WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { Answers } from "../core/answers.ts";
 import { Calibration } from "../core/calibration.ts";
 import { step } from "../core/initiator.ts";
 import {
-  newTask, type Context, type Effect, type Event, type InitiatorTask,
+  type Context,
+  type Effect,
+  type Event,
+  type InitiatorTask,
+  newTask,
 } from "../core/initiator-task.ts";
-import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
-import { foldTask, mayCancel, supervises, type ReadRecord } from "../core/task-view.ts";
+import type { ScoredBid } from "../core/policy.ts";
+import { foldTask, mayCancel, type ReadRecord, supervises } from "../core/task-view.ts";
 import type { Incoming, Signer, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
+import { cfpTokens } from "./cfp-tokens.ts";
 import { msgpackBytes } from "./codec/own.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
 import type { ProvenRecord } from "./records.ts";
 import { digest } from "./signing.ts";
+import { cfpOf, endOf, termsOf } from "./tender.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 
 /** Who wants to know how a live call of this peer goes. */
@@ -64,7 +84,6 @@ export class Initiators {
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
   #context: Context;
-  #cfps = 0;
   #sweep: { cancel(): void } | undefined;
 
   constructor(dependencies: Deps, options: InitiatorOptions) {
@@ -76,9 +95,10 @@ export class Initiators {
       recall: (entry) => this.#feed(entry, { on: "recall" }),
     });
     this.#context = {
-      now: 0, wall: 0,
+      now: 0,
+      wall: 0,
       draw: () => dependencies.random.next(),
-      newCfp: () => (this.#cfps++).toString(36),
+      newCfp: cfpTokens(dependencies.random),
       field: (t) => dependencies.registry.field(t.spec.capability, t.spec.requires),
       policy: (name) => options.policies.get(name),
       answers: this.#answers,
@@ -133,8 +153,12 @@ export class Initiators {
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
     const furthest = this.#d.clock.wall() + DEADLINE_MS_MAX + CLOCK_SKEW_MS;
     if (spec.deadline > furthest) return this.#turnAway(delivery);
-    const entry = this.#enter(newTask(spec, record.from, false, record.rev, record.digest),
-      delivery.body, delivery, undefined);
+    const entry = this.#enter(
+      newTask(spec, record.from, false, record.rev, record.digest),
+      delivery.body,
+      delivery,
+      undefined,
+    );
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
       return this.#reread(entry);
@@ -147,10 +171,24 @@ export class Initiators {
     delivery.ack();
   }
 
+  /** A spec that is proven and may not be carried out: its submitter learns why. */
+  refuse(record: ReadRecord, delivery: SpecDelivery, failure: Failure): void {
+    const spec = record.body as Spec;
+    if (this.#entries.has(spec.task)) return;
+    const t = newTask(spec, record.from, false, record.rev, record.digest);
+    this.#d.counters.add("ended.rejected");
+    // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
+    this.#store(t, "rejected", failure, (ok) => (ok ? delivery.ack() : delivery.release(1_000)));
+  }
+
   /** A live call of this peer's own: nothing is stored. */
   call(spec: Spec, specBytes: Uint8Array, observer: LiveObserver): void {
-    const entry = this.#enter(newTask(spec, this.#o.agent, true, 0, ""), specBytes, undefined,
-      observer);
+    const entry = this.#enter(
+      newTask(spec, this.#o.agent, true, 0, ""),
+      specBytes,
+      undefined,
+      observer,
+    );
     this.#feed(entry, { on: "begin" });
   }
 
@@ -160,12 +198,21 @@ export class Initiators {
   }
 
   #enter(
-    t: InitiatorTask, specBytes: Uint8Array, delivery: SpecDelivery | undefined,
+    t: InitiatorTask,
+    specBytes: Uint8Array,
+    delivery: SpecDelivery | undefined,
     observer: LiveObserver | undefined,
   ): Entry {
     const entry: Entry = {
-      t, delivery, specBytes, specDigest: digest(specBytes), observer,
-      queuedAt: Number.POSITIVE_INFINITY, heldSince: this.#d.clock.now(), offeredUntil: 0, recalled: false,
+      t,
+      delivery,
+      specBytes,
+      specDigest: digest(specBytes),
+      observer,
+      queuedAt: Number.POSITIVE_INFINITY,
+      heldSince: this.#d.clock.now(),
+      offeredUntil: 0,
+      recalled: false,
       probing: false,
     };
     this.#entries.set(t.id, entry);
@@ -199,9 +246,10 @@ export class Initiators {
       }
       case "outcome": {
         const outcome = body as Outcome;
-        const lawful = outcome.state === "completed"
-          ? record.terms !== undefined && from === t.contractor && outcome.epoch === t.epoch
-          : supervises(record.role);
+        const lawful =
+          outcome.state === "completed"
+            ? record.terms !== undefined && from === t.contractor && outcome.epoch === t.epoch
+            : supervises(record.role);
         if (!lawful) return undefined;
         this.#learn(t, outcome);
         return { on: "outcome", rev };
@@ -221,8 +269,7 @@ export class Initiators {
     if (entry === undefined || entry.t.contractor !== from) return;
     const { awarded } = entry.t;
     if (awarded !== undefined && workedMs !== undefined) {
-      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs,
-        true);
+      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs, true);
     }
     this.#feed(entry, { on: "outcome", rev });
   }
@@ -230,7 +277,8 @@ export class Initiators {
   /** A live contractor's last word. */
   onLiveFailure(task: string, from: Address, epoch: number, failure: Failure): void {
     const entry = this.#entries.get(task);
-    if (entry?.t.live && entry.t.contractor === from) this.#feed(entry, { on: "failure", rev: 0, head: "", epoch, failure });
+    if (entry?.t.live && entry.t.contractor === from)
+      this.#feed(entry, { on: "failure", rev: 0, head: "", epoch, failure });
   }
 
   onLiveOutcome(task: string, from: Address, workedMs: number | undefined): boolean {
@@ -238,8 +286,7 @@ export class Initiators {
     if (entry === undefined || !entry.t.live || entry.t.contractor !== from) return false;
     const { awarded } = entry.t;
     if (awarded !== undefined) {
-      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs,
-        true);
+      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs, true);
     }
     this.#feed(entry, { on: "outcome", rev: 0 });
     return true;
@@ -277,17 +324,28 @@ export class Initiators {
     this.#d.counters.add(`refusals.${answer.reason}`);
     entry.offeredUntil = 0;
     this.#feed(entry, {
-      on: "refusal", cfp: subject.cfp, from, award: answer.award === true,
-      reason: answer.reason, freeInMs: answer.freeInMs,
+      on: "refusal",
+      cfp: subject.cfp,
+      from,
+      award: answer.award === true,
+      reason: answer.reason,
+      freeInMs: answer.freeInMs,
     });
   }
 
   #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
     this.#calls.set(entry.t.cfp, entry);
     this.#d.counters.add("offers");
-    this.#d.transport.publish(directedSubject("offer", to, this.#o.agent), msgpackBytes({
-      v: 1, kind: "offer", capability, urgency: urgent, call: this.#cfp(entry.t),
-    }));
+    this.#d.transport.publish(
+      directedSubject("offer", to, this.#o.agent),
+      msgpackBytes({
+        v: 1,
+        kind: "offer",
+        capability,
+        urgency: urgent,
+        call: this.#cfp(entry.t),
+      }),
+    );
   }
 
   #feed(entry: Entry, event: Event): void {
@@ -330,7 +388,8 @@ export class Initiators {
         return this.#d.transport.publish(
           cfpSubject(t.spec.capability, effect.rung, this.#o.agent),
           msgpackBytes(this.#cfp(t)),
-          { reply: bidReplySubject(this.#o.agent, t.cfp) });
+          { reply: bidReplySubject(this.#o.agent, t.cfp) },
+        );
       case "award":
         return this.#award(entry, effect.to, effect.bid, effect.order);
       case "wait":
@@ -340,8 +399,14 @@ export class Initiators {
       case "withdraw":
         return this.#d.transport.publish(
           directedSubject("msg", effect.contractor, this.#o.agent),
-          msgpackBytes({ v: 1, kind: "cancel", task: t.id, epoch: effect.epoch,
-            reason: effect.reason.slice(0, 1024) }));
+          msgpackBytes({
+            v: 1,
+            kind: "cancel",
+            task: t.id,
+            epoch: effect.epoch,
+            reason: effect.reason.slice(0, 1024),
+          }),
+        );
       case "end":
         return this.#end(entry, effect.state, effect.failure);
       case "reread":
@@ -352,39 +417,23 @@ export class Initiators {
   }
 
   #cfp(t: InitiatorTask): Cfp {
-    const { spec } = t;
-    const cfp: Cfp = {
-      v: 1, kind: "cfp", cfp: t.cfp, task: t.id, priority: spec.priority,
-      windowMs: this.#o.windowMs ?? WINDOW_MS_MAX,
-    };
-    if (spec.version !== undefined) cfp.version = spec.version;
-    if (spec.requires !== undefined) cfp.requires = spec.requires;
-    if (spec.hints !== undefined) cfp.hints = spec.hints;
-    if (spec.budget !== undefined) cfp.costMax = spec.budget;
-    if (spec.exclude !== undefined) cfp.exclude = spec.exclude;
-    cfp.deadline = spec.deadline;
-    if (t.rung === "all") {
-      cfp.crowd = this.#d.registry.field(spec.capability, undefined).offering;
-    }
-    return cfp;
+    const crowd =
+      t.rung === "all" ? this.#d.registry.field(t.spec.capability, undefined).offering : undefined;
+    return cfpOf(t, this.#o.windowMs ?? WINDOW_MS_MAX, crowd);
   }
 
-  #award(
-    entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[],
-  ): void {
+  #award(entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[]): void {
     const { t } = entry;
     const policy = t.spec.award?.policy ?? "balanced";
-    const terms: AwardTerms = {
-      v: 1, kind: "award", task: t.id, owner: t.owner, submitter: t.submitter,
-      capability: t.spec.capability, epoch: t.epoch + 1, attempt: t.epoch + 1,
-      rev: t.rev, prev: t.head, live: t.live, cfp: t.cfp, spec: entry.specDigest,
-      initiator: this.#o.agent, contractor: to, rung: t.rung,
-      policy: { name: policy, hash: this.#o.policies.hash(policy), seed: t.draw, band: NEAR_EQUAL,
-        ...(t.spec.award?.weights ? { weights: definedOnly(t.spec.award.weights) } : {}) },
-      bids: bid === undefined ? [] : order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
-      refusals: t.refusals, deadline: t.spec.deadline, leaseMs: LEASE_MS,
-      at: Math.round(this.#d.clock.wall()), nonce: this.#d.random.id(),
-    };
+    const terms = termsOf(t, {
+      to,
+      order: bid === undefined ? [] : order,
+      spec: entry.specDigest,
+      initiator: this.#o.agent,
+      policyHash: this.#o.policies.hash(policy),
+      at: Math.round(this.#d.clock.wall()),
+      nonce: this.#d.random.id(),
+    });
     this.#d.counters.add("awards");
     const sealed = sealAward(terms, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
@@ -397,36 +446,50 @@ export class Initiators {
     const [principal, agent] = contractor.split(".") as [string, string];
     const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
     this.#d.counters.add("probes");
-    this.#d.transport.request(liveSubject(principal, agent), msgpackBytes({
-      v: 1, kind: "live", task: entry.t.id, epoch, from: this.#o.agent,
-    }), { timeoutMs: 2_000 }).then(
-      (answer) => answer.data.length === 1 && answer.data[0] === 1,
-      () => undefined,
-    ).then((alive) => {
-      entry.probing = false;
-      if (alive === true) return this.#feed(entry, { on: "seen", from: contractor });
-      // Our own link may be the trouble: a cut revokes nobody while we cannot see.
-      if (alive === undefined && this.#d.transport.state() !== "up") return;
-      const why = alive === false
-        ? `${contractor} no longer works on this task`
-        : `${contractor} does not answer`;
-      if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
-      void this.#readView(entry).then((view) => {
-        if (view === undefined) return;
-        if (view.contractOpen && view.epoch === epoch) {
-          return this.#feed(entry, { on: "lost", epoch, why });
-        }
-        this.#feed(entry, { on: "adopt", view });
+    this.#d.transport
+      .request(
+        liveSubject(principal, agent),
+        msgpackBytes({
+          v: 1,
+          kind: "live",
+          task: entry.t.id,
+          epoch,
+          from: this.#o.agent,
+        }),
+        { timeoutMs: 2_000 },
+      )
+      .then(
+        (answer) => answer.data.length === 1 && answer.data[0] === 1,
+        () => undefined,
+      )
+      .then((alive) => {
+        entry.probing = false;
+        if (alive === true) return this.#feed(entry, { on: "seen", from: contractor });
+        // Our own link may be the trouble: a cut revokes nobody while we cannot see.
+        if (alive === undefined && this.#d.transport.state() !== "up") return;
+        const why =
+          alive === false
+            ? `${contractor} no longer works on this task`
+            : `${contractor} does not answer`;
+        if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
+        void this.#readView(entry).then((view) => {
+          if (view === undefined) return;
+          if (view.contractOpen && view.epoch === epoch) {
+            return this.#feed(entry, { on: "lost", epoch, why });
+          }
+          this.#feed(entry, { on: "adopt", view });
+        });
       });
-    });
   }
 
   async #readView(entry: Entry) {
     try {
       return foldTask(await this.#d.records.read(entry.t.owner, entry.t.id));
     } catch (error) {
-      this.#d.log.warn({ task: entry.t.id, error: String(error) },
-        "the records of this task cannot be read now; trying again");
+      this.#d.log.warn(
+        { task: entry.t.id, error: String(error) },
+        "the records of this task cannot be read now; trying again",
+      );
       this.#d.clock.after(1_000, () => {
         if (this.#entries.get(entry.t.id) === entry) this.#reread(entry);
       });
@@ -449,21 +512,35 @@ export class Initiators {
       entry.observer?.ended(state, failure);
       return this.#feed(entry, { on: "ended", ok: true });
     }
-    const outcome: Outcome = {
-      v: 1, kind: "outcome", task: t.id, epoch: t.epoch, state, attempts: t.epoch,
-      endedAt: Math.round(this.#d.clock.wall()), prev: t.head,
-    };
-    if (failure !== undefined) outcome.failure = failure;
-    if (t.spec.retainMs !== undefined) outcome.retainMs = t.spec.retainMs;
+    this.#store(t, state, failure, (ok) => {
+      if (this.#entries.get(t.id) === entry) this.#feed(entry, { on: "ended", ok });
+    });
+  }
+
+  #store(
+    t: InitiatorTask,
+    state: TerminalState,
+    failure: Failure | undefined,
+    done: (ok: boolean) => void,
+  ): void {
     const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
     const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
-    this.#d.records.write({
-      owner: t.owner, task: t.id, kind: "outcome", n: String(t.epoch),
-      toPrincipal, toAgent, fromPrincipal, fromAgent,
-    }, outcome, t.rev, this.#o.signer, (result) => {
-      if (this.#entries.get(t.id) !== entry) return;
-      this.#feed(entry, { on: "ended", ok: result.ok });
-    });
+    this.#d.records.write(
+      {
+        owner: t.owner,
+        task: t.id,
+        kind: "outcome",
+        n: String(t.epoch),
+        toPrincipal,
+        toAgent,
+        fromPrincipal,
+        fromAgent,
+      },
+      endOf(t, state, failure, Math.round(this.#d.clock.wall())),
+      t.rev,
+      this.#o.signer,
+      (result) => done(result.ok),
+    );
   }
 
   #close(entry: Entry): void {
@@ -476,8 +553,13 @@ export class Initiators {
   #learn(t: InitiatorTask, outcome: Outcome): void {
     const { awarded } = t;
     if (awarded === undefined || outcome.startedAt === undefined) return;
-    this.calibration.learn(awarded.from, t.spec.capability, awarded.bid.durationMs,
-      outcome.endedAt - outcome.startedAt, outcome.state === "completed");
+    this.calibration.learn(
+      awarded.from,
+      t.spec.capability,
+      awarded.bid.durationMs,
+      outcome.endedAt - outcome.startedAt,
+      outcome.state === "completed",
+    );
   }
 
   #signalProgress(): void {
@@ -488,10 +570,4 @@ export class Initiators {
       }
     }
   }
-}
-
-function definedOnly(weights: Record<string, number | undefined>): Record<string, number> {
-  const out: Record<string, number> = {};
-  for (const [name, value] of Object.entries(weights)) if (value !== undefined) out[name] = value;
-  return out;
 }

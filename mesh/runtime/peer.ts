@@ -2,7 +2,7 @@
 //
 // Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
 import {
-  CARD_RENEW_MS, CARD_TTL_S, MessageSchema, BeatSchema, ParleyError, address, parseDirected,
+  CARD_RENEW_MS, CARD_TTL_S, MessageSchema, BeatSchema, ParleyError, address, failure, parseDirected,
   parseLookSubject,
   patterns, type Address, type AgentCard, type Message,
 } from "../../contracts/index.ts";
@@ -246,7 +246,7 @@ export class Peer {
         if (fault === undefined) return this.initiators.accept(record, delivery);
         this.deps.inbound.reject("record.spec", "E_AUTHORITY");
         this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
-        delivery.ack();
+        this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
       }, () => delivery.release(1_000));
     });
   }

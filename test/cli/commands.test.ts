@@ -147,6 +147,19 @@ describe("submit and call", LONG, () => {
     expect(signal.aborted).toBe(true);
   });
 
+  it("two calls at once under one name do not get each other's bids", async () => {
+    const spy = await mesh.local.open("spy", "observer");
+    const calls: string[] = [];
+    const sub = spy.transport.subscribe("mesh.cfp.*.*.cli.*", (m) => calls.push(m.reply ?? ""));
+    await spy.transport.flush();
+    const answers = await Promise.all([1, 2].map((n) => mesh.run(["call", "echo", `{"n":${n}}`])));
+    expect(answers.map((a) => JSON.parse(a.out).got)).toEqual([{ n: 1 }, { n: 2 }]);
+    sub.unsubscribe();
+    await spy.close(0);
+    expect(calls.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(calls).size).toBe(calls.length);
+  });
+
   it("Ctrl-C ends a call, and the agent is told to stop", async () => {
     const program = mesh.begin(["call", "hold"]);
     const { signal } = await mesh.holding();

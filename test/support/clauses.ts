@@ -1,4 +1,5 @@
-// A mesh for the tests of the protocol's clauses: peers live as long as the test that opened them.
+// A mesh for the tests of the protocol's clauses: peers and clients live as long as the test that
+// opened them.
 import { onTestFinished } from "vitest";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { counted, until, useWire, type Wire } from "../wire/fixture.ts";
@@ -13,6 +14,7 @@ export interface Clauses extends Wire {
 export function useClauses(): Clauses {
   const wire = useWire();
   const open = wire.peer;
+  const join = wire.stranger;
   let peers: OpenPeer[] = [];
   return Object.assign(wire, {
     async peer(...args: Parameters<Wire["peer"]>) {
@@ -23,6 +25,13 @@ export function useClauses(): Clauses {
         await peer.close(0);
       });
       return peer;
+    },
+    async stranger(...args: Parameters<Wire["stranger"]>) {
+      const stranger = await join(...args);
+      // The administrator is the fixture's own. Others go with their test: a tap that stays open
+      // would hide from later tests that nobody is there.
+      if (args[1] !== "admin") onTestFinished(() => stranger.nc.close());
+      return stranger;
     },
     counted: (prefix: string) => peers.reduce((sum, p) => sum + counted(p, prefix), 0),
     async known(capability: string, agents: number) {

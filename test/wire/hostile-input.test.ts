@@ -6,7 +6,16 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { RECORD_KINDS, type RecordKind } from "../../contracts/subjects.ts";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { HOSTILE_BYTES } from "../support/hostile-bytes.ts";
-import { counted, json, msgpack, type Stranger, service, specOf, until, useWire } from "./fixture.ts";
+import {
+  counted,
+  json,
+  msgpack,
+  type Stranger,
+  service,
+  specOf,
+  until,
+  useWire,
+} from "./fixture.ts";
 import { type Wrong, wrongOnes } from "./wrong-messages.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -45,6 +54,8 @@ beforeAll(async () => {
   // Waits until the end of the file: calls and idle agents of `rare` are heard meanwhile.
   await sue.peer.submitters.submit("rare", {}, { timeoutMs: 600_000 });
   await until(() => call !== "", "the call for somebody rare");
+  await until(() => counted(ina, "waits") > 0, "the task to wait");
+  await ina.transport.flush();
 }, 30_000);
 
 /** Tasks of somebody else, submitted before and expected after what `during` does. */
@@ -219,19 +230,26 @@ describe("on a core subject", () => {
     });
   });
 
-  test.each(TARGETS)("$name tells version, kind and misfit apart, in both formats", async (target) => {
-    const wrong = wrongOnes(target.valid).filter((w) => target.name !== "mesh.award" || w.opaque);
-    for (const encode of target.name === "mesh.award" ? [msgpack] : [json, msgpack]) {
-      for (const code of ["E_VERSION", "E_KIND", "E_SCHEMA"] as const) {
-        const mine = wrong.filter((w) => w.code === code);
-        expect(mine.length).toBeGreaterThan(0);
-        let found: Awaited<ReturnType<typeof blast>>;
-        do found = await blast(target, mine.map((w: Wrong) => encode(w.value)));
-        while (found.late > 0);
-        expect([code, found.by]).toEqual([code, { [code]: mine.length }]);
+  test.each(TARGETS)(
+    "$name tells version, kind and misfit apart, in both formats",
+    async (target) => {
+      const wrong = wrongOnes(target.valid).filter((w) => target.name !== "mesh.award" || w.opaque);
+      for (const encode of target.name === "mesh.award" ? [msgpack] : [json, msgpack]) {
+        for (const code of ["E_VERSION", "E_KIND", "E_SCHEMA"] as const) {
+          const mine = wrong.filter((w) => w.code === code);
+          expect(mine.length).toBeGreaterThan(0);
+          let found: Awaited<ReturnType<typeof blast>>;
+          do
+            found = await blast(
+              target,
+              mine.map((w: Wrong) => encode(w.value)),
+            );
+          while (found.late > 0);
+          expect([code, found.by]).toEqual([code, { [code]: mine.length }]);
+        }
       }
-    }
-  });
+    },
+  );
 
   test("random bytes do no more than that", async () => {
     await meanwhile(() =>
@@ -279,22 +297,28 @@ describe("at the door", () => {
     return (await mal.request(subject, body, head)).json();
   }
 
-  test.each(["submit", "call"] as const)("mesh.%s refuses with a code and a reason", async (door) => {
-    await meanwhile(async () => {
-      for (const { name, bytes, fault } of HOSTILE_BYTES) {
-        const answer = await ask(`mesh.${door}.echo`, bytes);
-        if (FINE.has(name)) {
-          expect([name, answer.state]).toEqual([name, door === "call" ? "completed" : "submitted"]);
-          continue;
+  test.each(["submit", "call"] as const)(
+    "mesh.%s refuses with a code and a reason",
+    async (door) => {
+      await meanwhile(async () => {
+        for (const { name, bytes, fault } of HOSTILE_BYTES) {
+          const answer = await ask(`mesh.${door}.echo`, bytes);
+          if (FINE.has(name)) {
+            expect([name, answer.state]).toEqual([
+              name,
+              door === "call" ? "completed" : "submitted",
+            ]);
+            continue;
+          }
+          const code = fault === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
+          // A msgpack map over the control limit is no JSON in the first place.
+          const codes = [code, "E_NOT_UNDERSTOOD"];
+          expect([name, codes.includes(answer.error?.code ?? "")]).toEqual([name, true]);
+          expect(answer.error?.message).toMatch(/JSON/);
         }
-        const code = fault === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
-        // A msgpack map over the control limit is no JSON in the first place.
-        const codes = [code, "E_NOT_UNDERSTOOD"];
-        expect([name, codes.includes(answer.error?.code ?? "")]).toEqual([name, true]);
-        expect(answer.error?.message).toMatch(/JSON/);
-      }
-    });
-  });
+      });
+    },
+  );
 
   test("random bytes are refused, or they were JSON", async () => {
     await fc.assert(
@@ -342,15 +366,19 @@ describe("at the door", () => {
     expect(answer).toMatchObject({ state: "rejected", failure: { code: "E_POLICY" } });
   });
 
-  test.each(["*", ">", "a!b", "x".repeat(65), "\u{1f600}"])("no capability is called %s", async (name) => {
-    const answer = await ask(`mesh.submit.${name}`, "{}");
-    expect(answer.error?.code).toBe("E_SCHEMA");
-  });
+  test.each(["*", ">", "a!b", "x".repeat(65), "\u{1f600}"])(
+    "no capability is called %s",
+    async (name) => {
+      const answer = await ask(`mesh.submit.${name}`, "{}");
+      expect(answer.error?.code).toBe("E_SCHEMA");
+    },
+  );
 
   test.each([30, 31, 32, 33])("input of depth %i is refused or comes back", async (depth) => {
     const body = `${"[".repeat(depth)}${"]".repeat(depth)}`;
     const answer = await ask("mesh.call.echo", body, { "Mesh-Timeout-Ms": "5000" });
-    if (answer.error !== undefined) expect(answer.error.code).toMatch(/^E_(SCHEMA|NOT_UNDERSTOOD)$/);
+    if (answer.error !== undefined)
+      expect(answer.error.code).toMatch(/^E_(SCHEMA|NOT_UNDERSTOOD)$/);
     else expect(answer).toMatchObject({ state: "completed", output: JSON.parse(body) });
   });
 
@@ -374,7 +402,11 @@ describe("at the door", () => {
   test("answers only to inboxes: the door speaks for nobody on other subjects", async () => {
     const key = await olga.nc.request("$JS.API.DIRECT.GET.mesh_keys.mesh.key.ina.main", "");
     const before = counted(ina, "refused.door.");
-    for (const reply of ["mesh.key.ina.main", "mesh.reg.ina.main", "mesh.award.wes.main.ina.main"]) {
+    for (const reply of [
+      "mesh.key.ina.main",
+      "mesh.reg.ina.main",
+      "mesh.award.wes.main.ina.main",
+    ]) {
       mal.publish("mesh.call.echo", "{}", {}, reply);
       mal.publish("mesh.submit.echo", "{", {}, reply);
     }
@@ -416,8 +448,12 @@ describe("asked who it is and whether it is there", () => {
     const notices = olga.nc.subscribe("mesh.reg.>");
     const before = { wes: counted(wes, "refused."), ina: counted(ina, "refused.") };
     mal.publish("mesh.who.wes.main", "", {}, "mesh.reg.wes.main");
-    mal.publish("mesh.live.wes.main", msgpack({ v: 1, kind: "live", task: "t", epoch: 1,
-      from: "mal.main" }), {}, "mesh.reg.wes.main");
+    mal.publish(
+      "mesh.live.wes.main",
+      msgpack({ v: 1, kind: "live", task: "t", epoch: 1, from: "mal.main" }),
+      {},
+      "mesh.reg.wes.main",
+    );
     mal.publish("mesh.look.mal.t1", "", {}, "mesh.reg.ina.main");
     olga.publish("$SRV.PING", "", {}, "mesh.reg.wes.main");
     await until(() => counted(wes, "refused.") >= before.wes + 3, "three refused by wes");
@@ -496,40 +532,45 @@ describe("in the store", () => {
     },
   };
 
-  test.each(WITH_SCHEMA)("a signed %s that fits no schema is told apart by its fault", async (kind) => {
-    mal.answerWho("main");
-    await mal.nc.flush();
-    const valid = bodies[kind] as Record<string, unknown>;
-    const wrong = wrongOnes(valid, ["input"]).filter((w) => !("task" in w.value) || w.value.task === "wrong");
-    wrong.push({ code: "E_SENDER", value: { ...valid, task: "another" }, opaque: true });
-    for (const code of ["E_VERSION", "E_KIND", "E_SCHEMA", "E_SENDER"] as const) {
-      const counter = `refused.record.${kind}.${code}`;
-      const before = counted(ina, counter);
-      const mine = wrong.filter((w) => w.code === code);
-      for (const [i, w] of mine.entries()) {
-        const [subject, body, head] = mal.record({
-          key: {
-            owner: "sue",
-            task: "wrong",
-            kind,
-            n: kind === "spec" ? "0-1" : `${code}-${i}`,
-            toPrincipal: kind === "spec" ? "_" : "ina",
-            toAgent: kind === "spec" ? `${code}-${i}` : "main",
-            fromPrincipal: "mal",
-            fromAgent: "main",
-          },
-          body: json(w.value),
-          fence: 0,
-          fenceHeader: null,
-        });
-        mal.publish(subject, body, head);
-      }
-      await until(
-        () => counted(ina, counter) === before + mine.length,
-        () => `${code}: ${counted(ina, counter) - before} of ${mine.length}`,
+  test.each(WITH_SCHEMA)(
+    "a signed %s that fits no schema is told apart by its fault",
+    async (kind) => {
+      mal.answerWho("main");
+      await mal.nc.flush();
+      const valid = bodies[kind] as Record<string, unknown>;
+      const wrong = wrongOnes(valid, ["input"]).filter(
+        (w) => !("task" in w.value) || w.value.task === "wrong",
       );
-    }
-  });
+      wrong.push({ code: "E_SENDER", value: { ...valid, task: "another" }, opaque: true });
+      for (const code of ["E_VERSION", "E_KIND", "E_SCHEMA", "E_SENDER"] as const) {
+        const counter = `refused.record.${kind}.${code}`;
+        const before = counted(ina, counter);
+        const mine = wrong.filter((w) => w.code === code);
+        for (const [i, w] of mine.entries()) {
+          const [subject, body, head] = mal.record({
+            key: {
+              owner: "sue",
+              task: "wrong",
+              kind,
+              n: kind === "spec" ? "0-1" : `${code}-${i}`,
+              toPrincipal: kind === "spec" ? "_" : "ina",
+              toAgent: kind === "spec" ? `${code}-${i}` : "main",
+              fromPrincipal: "mal",
+              fromAgent: "main",
+            },
+            body: json(w.value),
+            fence: 0,
+            fenceHeader: null,
+          });
+          mal.publish(subject, body, head);
+        }
+        await until(
+          () => counted(ina, counter) === before + mine.length,
+          () => `${code}: ${counted(ina, counter) - before} of ${mine.length}`,
+        );
+      }
+    },
+  );
 
   test("hostile cards seat nobody", async () => {
     const seats = ina.peer.registry.size;

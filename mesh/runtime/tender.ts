@@ -1,0 +1,70 @@
+// The initiator's own words: what it says in a call, an award, and an end.
+import {
+  BIDS_EXPLAINED_MAX, LEASE_MS,
+  type Address, type AwardTerms, type Cfp, type Failure, type Outcome, type TerminalState,
+} from "../../contracts/index.ts";
+import type { InitiatorTask } from "../core/initiator-task.ts";
+import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
+
+/** The abstraction of a task: all that a participant needs for a bid. */
+export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefined): Cfp {
+  const { spec } = t;
+  const cfp: Cfp = {
+    v: 1, kind: "cfp", cfp: t.cfp, task: t.id, priority: spec.priority, windowMs,
+    deadline: spec.deadline,
+  };
+  if (spec.version !== undefined) cfp.version = spec.version;
+  if (spec.requires !== undefined) cfp.requires = spec.requires;
+  if (spec.hints !== undefined) cfp.hints = spec.hints;
+  if (spec.budget !== undefined) cfp.costMax = spec.budget;
+  if (spec.exclude !== undefined) cfp.exclude = spec.exclude;
+  if (crowd !== undefined) cfp.crowd = crowd;
+  return cfp;
+}
+
+export interface Choice {
+  to: Address;
+  /** Bids in the order of their scores; empty when the award was directed. */
+  order: readonly ScoredBid[];
+  /** Digest of the spec's bytes. */
+  spec: string;
+  initiator: Address;
+  policyHash: string;
+  at: number;
+  nonce: string;
+}
+
+/** Everything that binds the award, and everything that explains it. */
+export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
+  const { spec } = t;
+  const policy: AwardTerms["policy"] = {
+    name: spec.award?.policy ?? "balanced", hash: c.policyHash, seed: t.draw, band: NEAR_EQUAL,
+  };
+  if (spec.award?.weights !== undefined) policy.weights = definedOnly(spec.award.weights);
+  return {
+    v: 1, kind: "award", task: t.id, owner: t.owner, submitter: t.submitter,
+    capability: spec.capability, epoch: t.epoch + 1, attempt: t.epoch + 1,
+    rev: t.rev, prev: t.head, live: t.live, cfp: t.cfp, spec: c.spec,
+    initiator: c.initiator, contractor: c.to, rung: t.rung, policy,
+    bids: c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
+    refusals: t.refusals, deadline: spec.deadline, leaseMs: LEASE_MS, at: c.at, nonce: c.nonce,
+  };
+}
+
+export function endOf(
+  t: InitiatorTask, state: TerminalState, failure: Failure | undefined, endedAt: number,
+): Outcome {
+  const outcome: Outcome = {
+    v: 1, kind: "outcome", task: t.id, epoch: t.epoch, state, attempts: t.epoch, endedAt,
+    prev: t.head,
+  };
+  if (failure !== undefined) outcome.failure = failure;
+  if (t.spec.retainMs !== undefined) outcome.retainMs = t.spec.retainMs;
+  return outcome;
+}
+
+function definedOnly(weights: Record<string, number | undefined>): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const [name, value] of Object.entries(weights)) if (value !== undefined) out[name] = value;
+  return out;
+}

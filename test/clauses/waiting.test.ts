@@ -1,0 +1,118 @@
+// Clauses 8: waiting, and the market turned round.
+import { describe, expect, test } from "vitest";
+import { AGING_MS, IdleSchema, OfferSchema } from "../../contracts/index.ts";
+import { step } from "../../mesh/core/initiator.ts";
+import { type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
+import { useClauses } from "../support/clauses.ts";
+import { Bench } from "../support/core.ts";
+import { Tap } from "../support/tap.ts";
+import { gate, msgpack, service, until } from "../wire/fixture.ts";
+
+const wire = useClauses();
+
+describe("waiting on the wire", () => {
+  test("P8.1, P8.2: a task waits for a slot; the agent that frees one says so and gets it", async () => {
+    const tap = new Tap(await wire.stranger("p82tap", "observer"), "mesh.idle.>");
+    await tap.ready();
+    const a = await wire.peer("p82a", "agent", ["sum"]);
+    const gates = [gate(), gate()];
+    let runs = 0;
+    a.peer.host({
+      name: "w",
+      slots: 1,
+      services: [
+        service("sum", async () => {
+          await gates[runs++]?.promise;
+          return { output: runs };
+        }),
+      ],
+    });
+    await wire.known("sum", 1);
+    const before = tap.seen.length;
+    const first = await a.peer.submitters.submit("sum", {}, {});
+    await until(() => runs === 1, "the first to run");
+    const second = await a.peer.submitters.submit("sum", {}, {});
+    await until(() => a.peer.counters.get("waits") > 0, "the second to wait");
+    gates[0]?.open();
+    gates[1]?.open();
+    expect(await first.result()).toBeDefined();
+    expect(await second.result()).toBe(2);
+    const idle = tap.seen.slice(before);
+    expect(idle.length).toBeGreaterThan(0);
+    expect(idle[0]?.subject).toBe("mesh.idle.sum.p82a.w");
+    expect(IdleSchema.strict().parse(idle[0]?.decoded())).toMatchObject({ slots: 1 });
+  });
+
+  test("P8.3: offers, the most urgent first and one a slot; each is a call to one agent", async () => {
+    const sue = await wire.peer("p83s", "agent");
+    const submit = (task: string, priority: number) =>
+      sue.peer.submitters.submit("sum", {}, { task, priority });
+    const handles = [await submit("t-low", 2), await submit("t-high", 8), await submit("t-mid", 5)];
+    await until(() => sue.peer.counters.get("waits") === 3, "three waiting tasks");
+    const free = await wire.stranger("p83f", "contractor", ["sum"]);
+    const offers = new Tap(free, "mesh.offer.p83f.>");
+    await offers.ready();
+    const wanted = async (count: number): Promise<string[]> => {
+      const before = offers.seen.length;
+      // A recall may have a task under way just then: ask until there are as many as slots.
+      await until(async () => {
+        free.publish("mesh.idle.sum.p83f.w", msgpack({ v: 1, kind: "idle", slots: count }));
+        await offers.until((m) => offers.seen.indexOf(m) >= before);
+        return offers.seen.length >= before + count;
+      }, `${count} offers`);
+      return offers.seen.slice(before).map((m) => {
+        expect(m.subject).toBe("mesh.offer.p83f.w.p83s.main");
+        const offer = OfferSchema.parse(m.decoded());
+        expect(offer).toMatchObject({ capability: "sum", call: { kind: "cfp" } });
+        return offer.call.task;
+      });
+    };
+    expect((await wanted(1))[0]).toBe("t-high");
+    await Promise.all(handles.map((h) => h.cancel()));
+  });
+});
+
+describe("waiting in the core", () => {
+  test("P8.1: a waiting task wants nothing but its deadline", () => {
+    const bench = new Bench();
+    const t = bench.task();
+    bench.field = { agents: 50, offering: 50, groups8: 8, groups2: 2 };
+    step(t, { on: "begin" }, bench.context);
+    step(t, { on: "nobody", cfp: t.cfp }, bench.context);
+    expect(t.phase).toBe("waiting");
+    expect(t.dueAt - bench.context.now).toBe(t.spec.deadline - bench.context.wall);
+    bench.taken();
+    step(t, { on: "due" }, bench.context);
+    expect([t.phase, bench.taken()]).toEqual(["waiting", []]);
+  });
+
+  test("P8.4: priority, one level for every ten seconds, then the nearer deadline", () => {
+    expect(AGING_MS).toBe(10_000);
+    const w = (task: string, over: Partial<Waiter>): Waiter => ({
+      task,
+      priority: 5,
+      since: 0,
+      deadline: 2_000_000_000_000,
+      ...over,
+    });
+    const room = new WaitingRoom();
+    room.enter(w("old", { priority: 4 }));
+    room.enter(w("young", { priority: 5, since: 10_001 }));
+    room.enter(w("near", { priority: 5, since: 10_001, deadline: 1_999_999_000_000 }));
+    room.enter(w("high", { priority: 9, since: 10_001 }));
+    expect(room.pick(4, () => true).map((one) => one.task)).toEqual([
+      "high",
+      "old",
+      "near",
+      "young",
+    ]);
+  });
+
+  test("P8.5: newcomers queue behind those who wait", () => {
+    const bench = new Bench();
+    bench.queueing = true;
+    const t = bench.task();
+    step(t, { on: "begin" }, bench.context);
+    expect(bench.taken()).toEqual([{ do: "wait", on: true }]);
+  });
+});
