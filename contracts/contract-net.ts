@@ -1,9 +1,14 @@
 // Messages of the contract net (FIPA SC00029 for the acts, Smith 1980 for the lifetimes).
 // All but the award travel unsigned: the server enforces who may name himself on the subject.
 import { z } from "zod";
-import { AddressSchema, CapabilityNameSchema, PrincipalSchema, TaskIdSchema, TokenSchema }
-  from "./ids.ts";
 import { FailureSchema } from "./failure.ts";
+import {
+  AddressSchema,
+  CapabilityNameSchema,
+  PrincipalSchema,
+  TaskIdSchema,
+  TokenSchema,
+} from "./ids.ts";
 import { HintsSchema, RequirementsSchema } from "./spec.ts";
 
 const bytes = z.instanceof(Uint8Array);
@@ -47,7 +52,13 @@ export const BidSchema = z.object({
 export type Bid = z.infer<typeof BidSchema>;
 
 export const REFUSAL_REASONS = [
-  "busy", "ineligible", "over_budget", "draining", "low_value", "stale", "not_understood",
+  "busy",
+  "ineligible",
+  "over_budget",
+  "draining",
+  "low_value",
+  "stale",
+  "not_understood",
   "unverified",
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
@@ -156,7 +167,10 @@ export type Beat = z.infer<typeof BeatSchema>;
 
 /** Directed messages (`mesh.msg`). Each may be lost without harm. */
 export const ProgressSchema = z.object({
-  v: z.literal(1), kind: z.literal("progress"), task: TaskIdSchema, epoch: z.int(),
+  v: z.literal(1),
+  kind: z.literal("progress"),
+  task: TaskIdSchema,
+  epoch: z.int(),
   n: z.int().min(0),
   /** 0 to 1, when the author knows it. */
   done: finite.min(0).max(1).optional(),
@@ -168,38 +182,58 @@ export type Progress = z.infer<typeof ProgressSchema>;
 
 /** The contractor to its initiator: the outcome (or failure) is stored under this revision. */
 export const DoneSchema = z.object({
-  v: z.literal(1), kind: z.literal("done"), task: TaskIdSchema, epoch: z.int(),
-  rev: z.int(), state: z.string().max(16),
+  v: z.literal(1),
+  kind: z.literal("done"),
+  task: TaskIdSchema,
+  epoch: z.int(),
+  rev: z.int(),
+  state: z.string().max(16),
   /** How long the work itself took, ms: what the bid's claim is compared with. */
   workedMs: finite.min(0).optional(),
 });
 
 export const CancelNoticeSchema = z.object({
-  v: z.literal(1), kind: z.literal("cancel"), task: TaskIdSchema, epoch: z.int(),
+  v: z.literal(1),
+  kind: z.literal("cancel"),
+  task: TaskIdSchema,
+  epoch: z.int(),
   reason: z.string().max(1024),
 });
 
 /** "Are you there, and still on this task?" The answer is one byte: 1 yes, 0 no. */
 export const LiveProbeSchema = z.object({
-  v: z.literal(1), kind: z.literal("live"), task: TaskIdSchema, epoch: z.int(),
+  v: z.literal(1),
+  kind: z.literal("live"),
+  task: TaskIdSchema,
+  epoch: z.int(),
   /** Who asks; he gets the beats from now on. */
   from: AddressSchema,
 });
 
 /** You no longer hold this contract: stop. */
 export const FencedSchema = z.object({
-  v: z.literal(1), kind: z.literal("fenced"), task: TaskIdSchema, epoch: z.int(),
+  v: z.literal(1),
+  kind: z.literal("fenced"),
+  task: TaskIdSchema,
+  epoch: z.int(),
 });
 
 /** A live contractor's answer: nothing is stored, so the outcome itself is the message. */
 export const LiveOutcomeSchema = z.object({
-  v: z.literal(1), kind: z.literal("live"), task: TaskIdSchema, epoch: z.int(),
+  v: z.literal(1),
+  kind: z.literal("live"),
+  task: TaskIdSchema,
+  epoch: z.int(),
   outcome: bytes.optional(),
   failure: FailureSchema.optional(),
   workedMs: finite.min(0).optional(),
 });
 
 export const MessageSchema = z.discriminatedUnion("kind", [
-  ProgressSchema, DoneSchema, CancelNoticeSchema, FencedSchema, LiveOutcomeSchema,
+  ProgressSchema,
+  DoneSchema,
+  CancelNoticeSchema,
+  FencedSchema,
+  LiveOutcomeSchema,
 ]);
 export type Message = z.infer<typeof MessageSchema>;

@@ -42,7 +42,10 @@ export function parseAddress(text: string): { principal: string; agent: string }
 
 /** What to say to somebody whose name is no token. Ends with a name that would do. */
 export function tokenAdvice(what: string, text: string): string {
-  const mended = text.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
+  const mended = text
+    .replace(/[^A-Za-z0-9_-]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 64);
   const hint = mended.length > 0 ? `; "${mended}" would do` : "";
   return `${what} "${text}" must be 1 to 64 of A-Z a-z 0-9 _ -${hint}`;
 }

@@ -1,8 +1,8 @@
 // Bodies of the records under a task, besides the spec. JSON, since people read them.
 import { z } from "zod";
-import { AddressSchema, CapabilityNameSchema, TaskIdSchema } from "./ids.ts";
-import { FailureSchema } from "./failure.ts";
 import { BidSchema } from "./contract-net.ts";
+import { FailureSchema } from "./failure.ts";
+import { AddressSchema, CapabilityNameSchema, TaskIdSchema } from "./ids.ts";
 import { ReferenceSchema } from "./spec.ts";
 
 /** A signed award as records embed it: exact bytes of the terms, and the initiator's signature,
@@ -33,7 +33,12 @@ export type TerminalState = (typeof TERMINAL_STATES)[number];
 
 /** States that a task passes through; the last five absorb. */
 export type TaskState =
-  | "submitted" | "negotiating" | "waiting" | "running" | "input_required" | TerminalState;
+  | "submitted"
+  | "negotiating"
+  | "waiting"
+  | "running"
+  | "input_required"
+  | TerminalState;
 
 /** The one terminal record; nothing follows it. */
 export const OutcomeSchema = z.object({

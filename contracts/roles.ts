@@ -2,12 +2,27 @@
 // in its user JWT, `{{tag(cap)}}` one entry per capability that the JWT grants.
 // The inbox prefix is the principal's own (`_INBOX.<name>`), so nobody reads another's replies.
 import {
-  AGENTS_BUCKET, AGENTS_STREAM, ARTEFACTS_BUCKET, AUDIT_STREAM, JANITOR_CONSUMER, KEYS_STREAM,
-  patterns, supervisionConsumer, TASKS_BUCKET, TASKS_STREAM, URGENCY, type RecordKind,
+  AGENTS_BUCKET,
+  AGENTS_STREAM,
+  ARTEFACTS_BUCKET,
+  AUDIT_STREAM,
+  JANITOR_CONSUMER,
+  KEYS_STREAM,
+  patterns,
+  type RecordKind,
+  supervisionConsumer,
+  TASKS_BUCKET,
+  TASKS_STREAM,
+  URGENCY,
 } from "./subjects.ts";
 
 export const ROLES = [
-  "contractor", "initiator", "submitter", "observer", "admin", "agent",
+  "contractor",
+  "initiator",
+  "submitter",
+  "observer",
+  "admin",
+  "agent",
 ] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -58,8 +73,19 @@ const artefacts = [
 
 const contractor: Permissions = {
   publish: [
-    ...(["contract", "checkpoint", "question", "failure", "result", "outcome", "spec", "cancel",
-      "answer"] as const).map((kind) => author(kind, "*")),
+    ...(
+      [
+        "contract",
+        "checkpoint",
+        "question",
+        "failure",
+        "result",
+        "outcome",
+        "spec",
+        "cancel",
+        "answer",
+      ] as const
+    ).map((kind) => author(kind, "*")),
     // A bid names its author last; the bare reply subject is granted only so that the server
     // keeps no note of every call's reply subject (it can but say "nobody here").
     `mesh.bid.*.*.*.${ME}.*`,
@@ -77,8 +103,12 @@ const contractor: Permissions = {
     `mesh.live.${ME}.*`,
     `mesh.rec.*.${ME}.>`,
     `mesh.rec.${ME}.>`,
-    "$SRV.PING", "$SRV.INFO", "$SRV.STATS",
-    "$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>",
+    "$SRV.PING",
+    "$SRV.INFO",
+    "$SRV.STATS",
+    "$SRV.PING.>",
+    "$SRV.INFO.>",
+    "$SRV.STATS.>",
   ],
 };
 
@@ -92,8 +122,10 @@ const initiator: Permissions = {
     ...URGENCY.flatMap((u) => {
       const c = `${TASKS_STREAM}.${supervisionConsumer(u)}`;
       return [
-        `$JS.API.CONSUMER.INFO.${c}`, `$JS.API.CONSUMER.MSG.NEXT.${c}`,
-        `$JS.ACK.${c}.>`, `$JS.ACK.*.*.${c}.>`,
+        `$JS.API.CONSUMER.INFO.${c}`,
+        `$JS.API.CONSUMER.MSG.NEXT.${c}`,
+        `$JS.ACK.${c}.>`,
+        `$JS.ACK.*.*.${c}.>`,
       ];
     }),
     // Adoption reads all records of one task; cards tell who could bid.
@@ -102,25 +134,42 @@ const initiator: Permissions = {
     `$JS.API.DIRECT.GET.${KEYS_STREAM}.>`,
   ],
   subscribe: [
-    `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`, "mesh.idle.*.*.*", "mesh.card.>",
-    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, "mesh.look.*.*", patterns.cancelsToAnybody,
-    "mesh.submit.*", "mesh.call.*", patterns.disconnects,
+    `mesh.bid.${ME}.>`,
+    `mesh.beat.${ME}.>`,
+    "mesh.idle.*.*.*",
+    "mesh.card.>",
+    `mesh.rec.*.${ME}.>`,
+    `mesh.rec.${ME}.>`,
+    "mesh.look.*.*",
+    patterns.cancelsToAnybody,
+    "mesh.submit.*",
+    "mesh.call.*",
+    patterns.disconnects,
   ],
 };
 
 const submitter: Permissions = {
   publish: [
-    author("spec", ME), author("cancel", ME), author("answer", ME),
-    "mesh.submit.*", "mesh.call.*", `mesh.look.${ME}.*`,
+    author("spec", ME),
+    author("cancel", ME),
+    author("answer", ME),
+    "mesh.submit.*",
+    "mesh.call.*",
+    `mesh.look.${ME}.*`,
     // A live call is a call for proposals of the caller's own.
-    `mesh.cfp.*.*.${ME}.*`, `mesh.award.*.*.${ME}.*`, `mesh.msg.*.*.${ME}.*`,
+    `mesh.cfp.*.*.${ME}.*`,
+    `mesh.award.*.*.${ME}.*`,
+    `mesh.msg.*.*.${ME}.*`,
     `mesh.offer.*.*.${ME}.*`,
     // Whoever wrote a record of its tasks may be gone by now; cards kept for proof are public.
     `$JS.API.DIRECT.GET.${KEYS_STREAM}.>`,
     ...artefacts,
   ],
   subscribe: [
-    `mesh.rec.*.${ME}.>`, `mesh.rec.${ME}.>`, `mesh.bid.${ME}.>`, `mesh.beat.${ME}.>`,
+    `mesh.rec.*.${ME}.>`,
+    `mesh.rec.${ME}.>`,
+    `mesh.bid.${ME}.>`,
+    `mesh.beat.${ME}.>`,
     "mesh.idle.*.*.*",
   ],
 };
@@ -130,22 +179,37 @@ const submitter: Permissions = {
 // subject CONSUMER.CREATE.<stream> names its consumer in the body, so it is not granted at all;
 // nats.js uses it when `filter_subjects` is an array, so observers filter by one string.
 const durables = [...URGENCY.map(supervisionConsumer), JANITOR_CONSUMER].map(
-  (name) => `${TASKS_STREAM}.${name}`);
+  (name) => `${TASKS_STREAM}.${name}`,
+);
 
 const observer: Permissions = {
   denyPublish: durables.flatMap((c) => [
-    `$JS.API.CONSUMER.CREATE.${c}`, `$JS.API.CONSUMER.CREATE.${c}.>`,
-    `$JS.API.CONSUMER.DELETE.${c}`, `$JS.API.CONSUMER.MSG.NEXT.${c}`,
+    `$JS.API.CONSUMER.CREATE.${c}`,
+    `$JS.API.CONSUMER.CREATE.${c}.>`,
+    `$JS.API.CONSUMER.DELETE.${c}`,
+    `$JS.API.CONSUMER.MSG.NEXT.${c}`,
   ]),
   publish: [
-    "$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.PING.>", "$SRV.INFO.>", "$SRV.STATS.>",
-    "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
+    "$SRV.PING",
+    "$SRV.INFO",
+    "$SRV.STATS",
+    "$SRV.PING.>",
+    "$SRV.INFO.>",
+    "$SRV.STATS.>",
+    "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.LIST",
     ...[TASKS_STREAM, AGENTS_STREAM, KEYS_STREAM, AUDIT_STREAM].flatMap((s) => [
-      `$JS.API.STREAM.INFO.${s}`, `$JS.API.STREAM.MSG.GET.${s}`,
-      `$JS.API.DIRECT.GET.${s}`, `$JS.API.DIRECT.GET.${s}.>`,
+      `$JS.API.STREAM.INFO.${s}`,
+      `$JS.API.STREAM.MSG.GET.${s}`,
+      `$JS.API.DIRECT.GET.${s}`,
+      `$JS.API.DIRECT.GET.${s}.>`,
       `$JS.API.CONSUMER.CREATE.${s}.>`,
-      `$JS.API.CONSUMER.INFO.${s}.*`, `$JS.API.CONSUMER.DELETE.${s}.*`,
-      `$JS.API.CONSUMER.MSG.NEXT.${s}.*`, `$JS.FC.${s}.>`, `$JS.FC.*.*.${s}.>`,
+      `$JS.API.CONSUMER.INFO.${s}.*`,
+      `$JS.API.CONSUMER.DELETE.${s}.*`,
+      `$JS.API.CONSUMER.MSG.NEXT.${s}.*`,
+      `$JS.FC.${s}.>`,
+      `$JS.FC.*.*.${s}.>`,
     ]),
     `$JS.API.STREAM.INFO.OBJ_${ARTEFACTS_BUCKET}`,
     `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.>`,
@@ -183,10 +247,14 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, Permissions>> = {
 /** Writes the templates out for one principal, as static NKey users need them. */
 export function expandPermissions(role: Role, name: string, capabilities: string[]): Permissions {
   const p = ROLE_PERMISSIONS[role];
-  const expand = (list: string[]) => [...new Set(list.flatMap((s) => {
-    const named = s.replaceAll(ME, name);
-    return named.includes(CAP) ? capabilities.map((c) => named.replaceAll(CAP, c)) : [named];
-  }))];
+  const expand = (list: string[]) => [
+    ...new Set(
+      list.flatMap((s) => {
+        const named = s.replaceAll(ME, name);
+        return named.includes(CAP) ? capabilities.map((c) => named.replaceAll(CAP, c)) : [named];
+      }),
+    ),
+  ];
   return {
     publish: expand(p.publish),
     ...deniesOf(expand(p.denyPublish ?? [])),

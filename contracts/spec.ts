@@ -1,10 +1,21 @@
 // The spec: a task as its submitter states it. Written once, never changed.
 import { z } from "zod";
-import { AddressSchema, CapabilityNameSchema, PrincipalSchema, TaskIdSchema, TokenSchema }
-  from "./ids.ts";
 import { AttributeSchema } from "./card.ts";
-import { ATTEMPTS_DEFAULT, ATTEMPTS_MAX, BACKOFF_MS, BACKOFF_MS_MAX, PRIORITY_DEFAULT,
-  PRIORITY_MAX } from "./limits.ts";
+import {
+  AddressSchema,
+  CapabilityNameSchema,
+  PrincipalSchema,
+  TaskIdSchema,
+  TokenSchema,
+} from "./ids.ts";
+import {
+  ATTEMPTS_DEFAULT,
+  ATTEMPTS_MAX,
+  BACKOFF_MS,
+  BACKOFF_MS_MAX,
+  PRIORITY_DEFAULT,
+  PRIORITY_MAX,
+} from "./limits.ts";
 
 /** A number asks for at least (`min`) or at most (`max`); a bare value asks for equality. */
 export const RequirementSchema = z.union([
@@ -23,12 +34,14 @@ export const AwardSchema = z.object({
   /** One of the five, or the name of a policy that some initiator was given. */
   policy: TokenSchema.default("balanced"),
   /** Weights of `hybrid`: what a whole span of time, cost, load or risk counts for. */
-  weights: z.object({
-    time: z.number().min(0).max(1000).optional(),
-    cost: z.number().min(0).max(1000).optional(),
-    load: z.number().min(0).max(1000).optional(),
-    risk: z.number().min(0).max(1000).optional(),
-  }).optional(),
+  weights: z
+    .object({
+      time: z.number().min(0).max(1000).optional(),
+      cost: z.number().min(0).max(1000).optional(),
+      load: z.number().min(0).max(1000).optional(),
+      risk: z.number().min(0).max(1000).optional(),
+    })
+    .optional(),
 });
 export type AwardWish = z.infer<typeof AwardSchema>;
 
@@ -86,10 +99,12 @@ export const SpecSchema = z.object({
   priority: z.int().min(0).max(PRIORITY_MAX).default(PRIORITY_DEFAULT),
   /** Most that the task may cost, sub-tasks included. */
   budget: z.number().nonnegative().optional(),
-  retry: z.object({
-    attempts: z.int().min(1).max(ATTEMPTS_MAX).default(ATTEMPTS_DEFAULT),
-    backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).default(BACKOFF_MS),
-  }).optional(),
+  retry: z
+    .object({
+      attempts: z.int().min(1).max(ATTEMPTS_MAX).default(ATTEMPTS_DEFAULT),
+      backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).default(BACKOFF_MS),
+    })
+    .optional(),
   /** How long the finished task stays readable, ms. */
   retainMs: z.number().nonnegative().optional(),
   parent: ParentSchema.optional(),

@@ -19,7 +19,15 @@ export const KEYS_STREAM = "mesh_keys";
 export const AUDIT_STREAM = "mesh_audit";
 
 export const RECORD_KINDS = [
-  "spec", "contract", "checkpoint", "question", "answer", "failure", "result", "cancel", "outcome",
+  "spec",
+  "contract",
+  "checkpoint",
+  "question",
+  "answer",
+  "failure",
+  "result",
+  "cancel",
+  "outcome",
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
@@ -49,8 +57,10 @@ export interface RecordKey {
 const KEY_PREFIX = `$KV.${TASKS_BUCKET}.`;
 
 export function recordKey(k: RecordKey): string {
-  return `${k.owner}.${k.task}.${k.kind}.${k.n}.${k.toPrincipal}.${k.toAgent}.` +
-    `${k.fromPrincipal}.${k.fromAgent}`;
+  return (
+    `${k.owner}.${k.task}.${k.kind}.${k.n}.${k.toPrincipal}.${k.toAgent}.` +
+    `${k.fromPrincipal}.${k.fromAgent}`
+  );
 }
 
 export function recordSubject(k: RecordKey): string {
@@ -68,16 +78,23 @@ function isKind(text: string): text is RecordKind {
 
 /** Parses `$KV.mesh_tasks.<key>`; undefined when it is none. */
 export function parseRecordSubject(subject: string): RecordKey | undefined {
-  return subject.startsWith(KEY_PREFIX) ? parseRecordKey(subject.slice(KEY_PREFIX.length)) : undefined;
+  return subject.startsWith(KEY_PREFIX)
+    ? parseRecordKey(subject.slice(KEY_PREFIX.length))
+    : undefined;
 }
 
 export function parseRecordKey(key: string): RecordKey | undefined {
   const t = tokens(key, 8);
   if (t === undefined || !isKind(t[2] as string)) return undefined;
   return {
-    owner: t[0] as string, task: t[1] as string, kind: t[2] as RecordKind, n: t[3] as string,
-    toPrincipal: t[4] as string, toAgent: t[5] as string,
-    fromPrincipal: t[6] as string, fromAgent: t[7] as string,
+    owner: t[0] as string,
+    task: t[1] as string,
+    kind: t[2] as RecordKind,
+    n: t[3] as string,
+    toPrincipal: t[4] as string,
+    toAgent: t[5] as string,
+    fromPrincipal: t[6] as string,
+    fromAgent: t[7] as string,
   };
 }
 
@@ -103,17 +120,27 @@ export function parseRecordNotice(subject: string): RecordNotice | undefined {
   const t = tokens(subject, 9);
   if (t?.[0] !== "mesh" || t[1] !== "rec" || !isKind(t[5] as string)) return undefined;
   return {
-    owner: t[2] as string, toPrincipal: t[3] as string, toAgent: t[4] as string,
-    kind: t[5] as RecordKind, fromPrincipal: t[6] as string, fromAgent: t[7] as string,
+    owner: t[2] as string,
+    toPrincipal: t[3] as string,
+    toAgent: t[4] as string,
+    kind: t[5] as RecordKind,
+    fromPrincipal: t[6] as string,
+    fromAgent: t[7] as string,
     task: t[8] as string,
   };
 }
 
 /** Does the notice agree with the key that the server stored (`Nats-Subject`)? */
 export function noticeAgrees(n: RecordNotice, k: RecordKey): boolean {
-  return n.owner === k.owner && n.task === k.task && n.kind === k.kind &&
-    n.toPrincipal === k.toPrincipal && n.toAgent === k.toAgent &&
-    n.fromPrincipal === k.fromPrincipal && n.fromAgent === k.fromAgent;
+  return (
+    n.owner === k.owner &&
+    n.task === k.task &&
+    n.kind === k.kind &&
+    n.toPrincipal === k.toPrincipal &&
+    n.toAgent === k.toAgent &&
+    n.fromPrincipal === k.fromPrincipal &&
+    n.fromAgent === k.fromAgent
+  );
 }
 
 /** Sender and addressee of a directed message, whatever its verb. */
@@ -134,8 +161,10 @@ export function parseDirected(verb: DirectedVerb, subject: string): Directed | u
   const t = tokens(subject, 6);
   if (t?.[0] !== "mesh" || t[1] !== verb) return undefined;
   return {
-    toPrincipal: t[2] as string, toAgent: t[3] as string,
-    fromPrincipal: t[4] as string, fromAgent: t[5] as string,
+    toPrincipal: t[2] as string,
+    toAgent: t[3] as string,
+    fromPrincipal: t[4] as string,
+    fromAgent: t[5] as string,
   };
 }
 
@@ -154,8 +183,10 @@ export function parseCfpSubject(subject: string): CfpSubject | undefined {
   const t = tokens(subject, 6);
   if (t?.[0] !== "mesh" || t[1] !== "cfp") return undefined;
   return {
-    capability: t[2] as string, rung: t[3] as string,
-    fromPrincipal: t[4] as string, fromAgent: t[5] as string,
+    capability: t[2] as string,
+    rung: t[3] as string,
+    fromPrincipal: t[4] as string,
+    fromAgent: t[5] as string,
   };
 }
 
@@ -180,7 +211,9 @@ export function parseBidSubject(subject: string): BidSubject | undefined {
   const t = tokens(subject, 7) ?? tokens(subject, 5);
   if (t?.[0] !== "mesh" || t[1] !== "bid") return undefined;
   const out: BidSubject = {
-    toPrincipal: t[2] as string, toAgent: t[3] as string, cfp: t[4] as string,
+    toPrincipal: t[2] as string,
+    toAgent: t[3] as string,
+    cfp: t[4] as string,
   };
   if (t.length === 7) out.from = { principal: t[5] as string, agent: t[6] as string };
   return out;
@@ -281,7 +314,8 @@ export const streamSubjects = {
   tasks: `${KEY_PREFIX}>`,
   recordRepublish: {
     src: `${KEY_PREFIX}*.*.*.*.*.*.*.*`,
-    dest: "mesh.rec.{{wildcard(1)}}.{{wildcard(5)}}.{{wildcard(6)}}.{{wildcard(3)}}." +
+    dest:
+      "mesh.rec.{{wildcard(1)}}.{{wildcard(5)}}.{{wildcard(6)}}.{{wildcard(3)}}." +
       "{{wildcard(7)}}.{{wildcard(8)}}.{{wildcard(2)}}",
   },
   registrations: "mesh.reg.>",

@@ -1,11 +1,11 @@
 // The mesh as a library: opens a peer on NATS. The one place where runtime and adapters meet.
 import pino from "pino";
 import { ParleyError, type Role } from "../contracts/index.ts";
-import { createPrng } from "./core/prng.ts";
 import type { Policy } from "./core/policy.ts";
+import { createPrng } from "./core/prng.ts";
 import { NatsArtefacts } from "./nats/artefacts.ts";
 import { NatsCards } from "./nats/cards.ts";
-import { connectNats, type ConnectOptions } from "./nats/connect.ts";
+import { type ConnectOptions, connectNats } from "./nats/connect.ts";
 import { NatsLedger } from "./nats/ledger.ts";
 import { NatsSupervision } from "./nats/supervision.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
@@ -62,18 +62,35 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
   const ledger = new NatsLedger(transport, systemClock, o.principal);
   const roles = { ...rolesOf(o.role), ...o.use };
   transport.onError(refusalLog(log));
-  const peer = new Peer({
-    transport, ledger, clock: systemClock, random, log,
-    artefacts: new NatsArtefacts(transport, random),
-    cards: new NatsCards(transport, systemClock, o.principal),
-    ...(roles.initiator
-      ? { supervision: new NatsSupervision(transport, systemClock, o.principal) }
-      : {}),
-  }, {
-    principal: o.principal, agent: o.agent, roles,
-    ...pick(o, ["signer", "jwt", "trust", "policies", "version", "silenceMs", "shortTaskMs",
-      "cardTtlS"]),
-  });
+  const peer = new Peer(
+    {
+      transport,
+      ledger,
+      clock: systemClock,
+      random,
+      log,
+      artefacts: new NatsArtefacts(transport, random),
+      cards: new NatsCards(transport, systemClock, o.principal),
+      ...(roles.initiator
+        ? { supervision: new NatsSupervision(transport, systemClock, o.principal) }
+        : {}),
+    },
+    {
+      principal: o.principal,
+      agent: o.agent,
+      roles,
+      ...pick(o, [
+        "signer",
+        "jwt",
+        "trust",
+        "policies",
+        "version",
+        "silenceMs",
+        "shortTaskMs",
+        "cardTtlS",
+      ]),
+    },
+  );
   try {
     await peer.start();
   } catch (error) {
@@ -81,7 +98,9 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
     throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
   }
   return {
-    peer, transport, ledger,
+    peer,
+    transport,
+    ledger,
     async close(graceMs?: number) {
       await peer.stop(graceMs);
       ledger.stop();
@@ -109,12 +128,14 @@ function pick<T extends object, K extends keyof T>(from: T, names: readonly K[])
 
 /** JSON lines on standard error; seeds and tokens are never logged. */
 export function defaultLog(level = process.env.PARLEY_LOG ?? "warn"): Log {
-  return pino({ level, redact: ["seed", "jwt", "creds", "*.seed", "*.jwt"] },
-    pino.destination({ dest: 2, sync: false })) as unknown as Log;
+  return pino(
+    { level, redact: ["seed", "jwt", "creds", "*.seed", "*.jwt"] },
+    pino.destination({ dest: 2, sync: false }),
+  ) as unknown as Log;
 }
 
-export { Peer } from "./runtime/peer.ts";
+export type { Policy, ScoredBid, TaskFacts } from "./core/policy.ts";
 export type { AgentDefinition, BidTerms, Run, RunResult, Service } from "./runtime/hosted-agent.ts";
+export { Peer } from "./runtime/peer.ts";
 export type { TaskOptions } from "./runtime/submitters.ts";
 export type { TaskEvent, Tracker } from "./runtime/tracker.ts";
-export type { Policy, ScoredBid, TaskFacts } from "./core/policy.ts";

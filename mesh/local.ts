@@ -4,15 +4,21 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ParleyError, type Role } from "../contracts/index.ts";
-import { openPeer, type OpenOptions, type OpenPeer } from "./index.ts";
+import { type OpenOptions, type OpenPeer, openPeer } from "./index.ts";
 import { connectNats } from "./nats/connect.ts";
 import { credsAuth } from "./nats/identity/authenticator.ts";
-import { homeFiles, initHome, mintUser, openHome, writeServerConfig, type Home }
-  from "./nats/identity/home.ts";
 import type { Creds } from "./nats/identity/creds.ts";
+import {
+  type Home,
+  homeFiles,
+  initHome,
+  mintUser,
+  openHome,
+  writeServerConfig,
+} from "./nats/identity/home.ts";
 import { keyFromSeed } from "./nats/identity/keys.ts";
 import { provision } from "./nats/provision.ts";
-import { startServer, type RunningServer } from "./nats/server/index.ts";
+import { type RunningServer, startServer } from "./nats/server/index.ts";
 import { jwtTrust } from "./nats/trust.ts";
 
 export type Profile = "dev" | "durable-1";
@@ -39,7 +45,10 @@ export interface LocalMesh {
   mint(name: string, role: Role, capabilities?: readonly string[]): Promise<Creds>;
   /** A peer with new credentials. */
   open(
-    name: string, role: Role, capabilities?: readonly string[], extra?: Partial<OpenOptions>,
+    name: string,
+    role: Role,
+    capabilities?: readonly string[],
+    extra?: Partial<OpenOptions>,
   ): Promise<OpenPeer>;
   stop(): Promise<void>;
 }
@@ -47,29 +56,37 @@ export interface LocalMesh {
 export async function startLocalMesh(o: LocalOptions = {}): Promise<LocalMesh> {
   const say = o.say ?? (() => undefined);
   const profile = o.profile ?? "dev";
-  const temporary = o.home === undefined
-    ? await mkdtemp(join(tmpdir(), "parley-home-"))
-    : undefined;
+  const temporary =
+    o.home === undefined ? await mkdtemp(join(tmpdir(), "parley-home-")) : undefined;
   const dir = o.home ?? join(temporary as string, "home");
   const home = await openOrInit(dir, say);
   const configFile = await writeServerConfig(home, {
-    port: -1, sync: profile === "dev" ? "dev" : "durable",
+    port: -1,
+    sync: profile === "dev" ? "dev" : "durable",
   });
   const server = await startServer({
-    configFile, say,
+    configFile,
+    say,
     ...(o.storeDir === undefined ? {} : { storeDir: o.storeDir }),
     ...(o.port === undefined ? {} : { port: o.port }),
     ...(o.monitor === undefined ? {} : { monitor: o.monitor }),
     ...(o.binary === undefined ? {} : { binary: o.binary }),
   });
   const mesh: LocalMesh = {
-    server, home, profile,
+    server,
+    home,
+    profile,
     mint: (name, role, capabilities = []) => mintUser(home, { name, role, capabilities }),
     async open(name, role, capabilities = [], extra = {}) {
       const creds = await mintUser(home, { name, role, capabilities });
       return openPeer({
-        ...credentialsOf(creds, home), servers: server.url, name, principal: name, agent: "main",
-        role, ...extra,
+        ...credentialsOf(creds, home),
+        servers: server.url,
+        name,
+        principal: name,
+        agent: "main",
+        role,
+        ...extra,
       });
     },
     async stop() {
@@ -89,7 +106,9 @@ export async function startLocalMesh(o: LocalOptions = {}): Promise<LocalMesh> {
 /** What a peer needs of its credentials: authenticator, signing key, JWT, and whom to trust. */
 export function credentialsOf(creds: Creds, home: Pick<Home, "trust">) {
   return {
-    authenticator: credsAuth(creds), signer: keyFromSeed(creds.seed), jwt: creds.jwt,
+    authenticator: credsAuth(creds),
+    signer: keyFromSeed(creds.seed),
+    jwt: creds.jwt,
     trust: jwtTrust(home.trust, () => Date.now()),
   };
 }
@@ -106,11 +125,16 @@ async function openOrInit(dir: string, say: (line: string) => void): Promise<Hom
 }
 
 async function provisionWith(
-  home: Home, url: string, audit: boolean, say: (line: string) => void,
+  home: Home,
+  url: string,
+  audit: boolean,
+  say: (line: string) => void,
 ): Promise<void> {
   const creds = await mintUser(home, { name: "provision", role: "admin" });
   const nc = await connectNats({
-    servers: url, name: "parley provision", authenticator: credsAuth(creds),
+    servers: url,
+    name: "parley provision",
+    authenticator: credsAuth(creds),
     principal: "provision",
   });
   try {

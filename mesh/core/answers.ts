@@ -49,9 +49,8 @@ export class Answers {
     } else {
       e.answers = answers;
       if (tookMs === undefined) return;
-      e.roundTripMs = e.roundTripMs === undefined
-        ? tookMs
-        : e.roundTripMs + (tookMs - e.roundTripMs) / 8;
+      e.roundTripMs =
+        e.roundTripMs === undefined ? tookMs : e.roundTripMs + (tookMs - e.roundTripMs) / 8;
     }
   }
 }

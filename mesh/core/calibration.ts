@@ -43,7 +43,10 @@ export class Calibration {
 
   /** A contract ended. `actualMs` is absent when it failed or nothing can be said of it. */
   learn(
-    from: Address, capability: string, claimedMs: number, actualMs: number | undefined,
+    from: Address,
+    capability: string,
+    claimedMs: number,
+    actualMs: number | undefined,
     good: boolean,
   ): void {
     const key = `${from} ${capability}`;
@@ -58,9 +61,7 @@ export class Calibration {
   }
 
   /** What to believe when this agent claims this. */
-  believe(
-    from: Address, capability: string, claimedMs: number, confidence: number,
-  ): Calibrated {
+  believe(from: Address, capability: string, claimedMs: number, confidence: number): Calibrated {
     const r = this.#records.get(`${from} ${capability}`);
     if (r === undefined) return { durationMs: claimedMs, confidence };
     const ratio = Math.exp(r.logRatio / r.weight);
@@ -77,7 +78,10 @@ export class Calibration {
       if (oldest !== undefined) this.#records.delete(oldest);
     }
     const fresh: Record = {
-      weight: PRIOR, logRatio: 0, good: PRIOR - PRIOR_FAILURES, all: PRIOR,
+      weight: PRIOR,
+      logRatio: 0,
+      good: PRIOR - PRIOR_FAILURES,
+      all: PRIOR,
     };
     this.#records.set(key, fresh);
     return fresh;

@@ -1,7 +1,12 @@
 // What an initiator decides from what it knows: whom to call, how long to listen, what to say.
 import {
-  BIDS_MAX, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, WINDOW_MS_MAX, failure as failureOf,
-  type CallRung, type Failure,
+  BIDS_MAX,
+  type CallRung,
+  type Failure,
+  failure as failureOf,
+  SAMPLE_GROUPS,
+  SMALL_SAMPLE_GROUPS,
+  WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import type { Context, Field, InitiatorTask, Rung } from "./initiator-task.ts";
 
@@ -45,9 +50,13 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
     return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
   }
   if (!t.heard && c.field(t).agents === 0) {
-    return failureOf("E_NO_CAPABILITY",
-      `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`);
+    return failureOf(
+      "E_NO_CAPABILITY",
+      `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`,
+    );
   }
-  return failureOf("E_NO_BID",
-    `no agent had a free slot for "${t.spec.capability}" before the deadline`);
+  return failureOf(
+    "E_NO_BID",
+    `no agent had a free slot for "${t.spec.capability}" before the deadline`,
+  );
 }

@@ -1,6 +1,12 @@
 // What an initiator remembers of one task, what can happen to it, and what it wants done.
 import type {
-  Address, Bid, CallRung, Failure, RefusalReason, Spec, TerminalState,
+  Address,
+  Bid,
+  CallRung,
+  Failure,
+  RefusalReason,
+  Spec,
+  TerminalState,
 } from "../../contracts/index.ts";
 import type { Answers } from "./answers.ts";
 import type { Calibration } from "./calibration.ts";
@@ -8,7 +14,13 @@ import type { Policy, ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
 
 export type Phase =
-  | "calling" | "awarding" | "running" | "waiting" | "backoff" | "ending" | "closed";
+  | "calling"
+  | "awarding"
+  | "running"
+  | "waiting"
+  | "backoff"
+  | "ending"
+  | "closed";
 
 export type Rung = CallRung | "directed";
 
@@ -56,7 +68,11 @@ export type Event =
   | { on: "adopt"; view: TaskView }
   | { on: "bid"; cfp: string; from: Address; bid: Bid }
   | {
-      on: "refusal"; cfp: string; from: Address; award: boolean; reason: RefusalReason;
+      on: "refusal";
+      cfp: string;
+      from: Address;
+      award: boolean;
+      reason: RefusalReason;
       freeInMs: number | undefined;
     }
   | { on: "nobody"; cfp: string }
@@ -114,13 +130,43 @@ export interface Context {
 }
 
 export function newTask(
-  spec: Spec, submitter: Address, live: boolean, rev: number, head: string,
+  spec: Spec,
+  submitter: Address,
+  live: boolean,
+  rev: number,
+  head: string,
 ): InitiatorTask {
   return {
-    id: spec.task, owner: spec.owner, submitter, spec, live, rev, head, epoch: 0,
-    phase: "calling", cfp: "", rung: "s8", openedAt: 0, lastAnswerAt: 0, answers: 0, refusals: 0,
-    answered: [], expected: 0, extensions: 0, bids: [], order: [], next: 0, rounds: 0,
-    contractor: undefined, awarded: undefined, draw: 0, lastSeenAt: 0, waitingSince: 0,
-    failure: undefined, avoid: undefined, heard: false, dueAt: Number.POSITIVE_INFINITY,
+    id: spec.task,
+    owner: spec.owner,
+    submitter,
+    spec,
+    live,
+    rev,
+    head,
+    epoch: 0,
+    phase: "calling",
+    cfp: "",
+    rung: "s8",
+    openedAt: 0,
+    lastAnswerAt: 0,
+    answers: 0,
+    refusals: 0,
+    answered: [],
+    expected: 0,
+    extensions: 0,
+    bids: [],
+    order: [],
+    next: 0,
+    rounds: 0,
+    contractor: undefined,
+    awarded: undefined,
+    draw: 0,
+    lastSeenAt: 0,
+    waitingSince: 0,
+    failure: undefined,
+    avoid: undefined,
+    heard: false,
+    dueAt: Number.POSITIVE_INFINITY,
   };
 }

@@ -13,12 +13,21 @@
 //   I3  A closed task emits no effect.
 //   I4  A task that nobody takes waits; it ends only by outcome, deadline, cancel or attempts.
 import {
-  BACKOFF_MS, BACKOFF_MS_MAX, BIDS_MAX, CLAIM_TIMEOUT_MS, WINDOW_MS_MAX, failure as failureOf,
-  type Address, type Bid, type CallRung, type Failure, type TerminalState,
+  type Address,
+  BACKOFF_MS,
+  BACKOFF_MS_MAX,
+  BIDS_MAX,
+  type Bid,
+  type CallRung,
+  CLAIM_TIMEOUT_MS,
+  type Failure,
+  failure as failureOf,
+  type TerminalState,
+  WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, recallRung, windowMs } from "./initiator-choice.ts";
-import { rank, type ScoredBid } from "./policy.ts";
 import type { Context, Event, InitiatorTask } from "./initiator-task.ts";
+import { rank, type ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
 
 const ROUNDS_MAX = 8;
@@ -30,22 +39,35 @@ const REREAD_MS = 500;
 export function step(t: InitiatorTask, e: Event, c: Context): void {
   if (t.phase === "closed") return;
   switch (e.on) {
-    case "begin": return begin(t, c);
-    case "adopt": return adopt(t, e.view, c);
-    case "bid": return onBid(t, e.cfp, e.from, e.bid, c);
-    case "refusal": return onRefusal(t, e, c);
-    case "nobody": return onNobody(t, e.cfp, c);
-    case "due": return onDue(t, c);
-    case "recall": return onRecall(t, c);
-    case "contract": return onContract(t, e, c);
-    case "failure": return onFailure(t, e, c);
-    case "outcome": return close(t, c);
-    case "usurped": return onUsurped(t, e, c);
-    case "cancel": return onCancel(t, e, c);
+    case "begin":
+      return begin(t, c);
+    case "adopt":
+      return adopt(t, e.view, c);
+    case "bid":
+      return onBid(t, e.cfp, e.from, e.bid, c);
+    case "refusal":
+      return onRefusal(t, e, c);
+    case "nobody":
+      return onNobody(t, e.cfp, c);
+    case "due":
+      return onDue(t, c);
+    case "recall":
+      return onRecall(t, c);
+    case "contract":
+      return onContract(t, e, c);
+    case "failure":
+      return onFailure(t, e, c);
+    case "outcome":
+      return close(t, c);
+    case "usurped":
+      return onUsurped(t, e, c);
+    case "cancel":
+      return onCancel(t, e, c);
     case "seen":
       if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.now;
       return;
-    case "lost": return onLost(t, e, c);
+    case "lost":
+      return onLost(t, e, c);
     case "ended":
       if (e.ok) return close(t, c);
       t.dueAt = c.now + REREAD_MS;
@@ -61,9 +83,16 @@ function arm(t: InitiatorTask, at: number, c: Context): void {
 
 function begin(t: InitiatorTask, c: Context): void {
   if (c.policy(t.spec.award?.policy ?? "balanced") === undefined) {
-    return end(t, "rejected", failureOf("E_POLICY",
-      `no award policy "${t.spec.award?.policy}"; known here: fastest, cheapest, balanced, ` +
-      "deadline, hybrid, and those given to the initiator"), c);
+    return end(
+      t,
+      "rejected",
+      failureOf(
+        "E_POLICY",
+        `no award policy "${t.spec.award?.policy}"; known here: fastest, cheapest, balanced, ` +
+          "deadline, hybrid, and those given to the initiator",
+      ),
+      c,
+    );
   }
   if (t.spec.deadline <= c.wall) return expire(t, c);
   if (t.spec.to !== undefined) return direct(t, t.spec.to, c);
@@ -116,8 +145,7 @@ function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Contex
   if (cfp !== t.cfp || t.bids.length >= BIDS_MAX) return;
   t.heard = true;
   if (!mayContract(t, from) || t.bids.some((b) => b.from === from)) return;
-  const believed = c.calibration.believe(
-    from, t.spec.capability, bid.durationMs, bid.confidence);
+  const believed = c.calibration.believe(from, t.spec.capability, bid.durationMs, bid.confidence);
   const scored: ScoredBid = { from, bid, believed, at: c.now, score: 0 };
   if (t.phase === "waiting") {
     t.bids = [scored];
@@ -154,9 +182,7 @@ function counts(t: InitiatorTask, from: Address, c: Context): boolean {
   return true;
 }
 
-function onRefusal(
-  t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context,
-): void {
+function onRefusal(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context): void {
   if (e.cfp !== t.cfp) return;
   t.heard = true;
   if (e.award) {
@@ -182,13 +208,18 @@ function doubt(t: InitiatorTask, c: Context): void {
   c.out.push({ do: "reread" });
 }
 
-function refusedDirect(
-  t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context,
-): void {
+function refusedDirect(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Context): void {
   if (t.spec.only !== true) return call(t, chooseRung(t, c), c);
   if (e.reason === "ineligible") {
-    return end(t, "rejected", failureOf("E_NO_BID",
-      `${t.spec.to} is not able to take this task (${e.reason}) and nobody else may`), c);
+    return end(
+      t,
+      "rejected",
+      failureOf(
+        "E_NO_BID",
+        `${t.spec.to} is not able to take this task (${e.reason}) and nobody else may`,
+      ),
+      c,
+    );
   }
   wait(t, c);
 }
@@ -220,10 +251,13 @@ function choose(t: InitiatorTask, c: Context): void {
   t.draw = c.draw();
   t.order = ranked(t, c);
   if (t.order.length === 0 && t.bids.length > 0) {
-    t.failure = t.spec.budget === undefined
-      ? failureOf("E_NO_BID", `${t.bids.length} bids, none with a usable score`)
-      : failureOf("E_BUDGET",
-        `${t.bids.length} bids, none within the budget of ${t.spec.budget}`);
+    t.failure =
+      t.spec.budget === undefined
+        ? failureOf("E_NO_BID", `${t.bids.length} bids, none with a usable score`)
+        : failureOf(
+            "E_BUDGET",
+            `${t.bids.length} bids, none within the budget of ${t.spec.budget}`,
+          );
   }
   if (t.avoid !== undefined && t.order.length > 1 && t.order[0]!.from === t.avoid) {
     t.order.push(t.order.shift()!);
@@ -236,11 +270,16 @@ function choose(t: InitiatorTask, c: Context): void {
 function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   const policy = c.policy(t.spec.award?.policy ?? "balanced");
   if (policy === undefined) return [];
-  return rank(t.bids, policy, {
-    leftMs: t.spec.deadline - c.wall,
-    budget: t.spec.budget,
-    weights: t.spec.award?.weights,
-  }, t.draw);
+  return rank(
+    t.bids,
+    policy,
+    {
+      leftMs: t.spec.deadline - c.wall,
+      budget: t.spec.budget,
+      weights: t.spec.award?.weights,
+    },
+    t.draw,
+  );
 }
 
 function awardNext(t: InitiatorTask, c: Context): void {
@@ -326,9 +365,7 @@ function watch(t: InitiatorTask, c: Context): void {
   arm(t, c.now + c.silenceMs / 2, c);
 }
 
-function onContract(
-  t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: Context,
-): void {
+function onContract(t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: Context): void {
   if (e.rev <= t.rev) return;
   t.rev = e.rev;
   t.head = e.head;
@@ -338,9 +375,7 @@ function onContract(
   running(t, e.from, c);
 }
 
-function onFailure(
-  t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Context,
-): void {
+function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Context): void {
   if (t.live ? e.epoch !== t.epoch + 1 : e.rev <= t.rev) return;
   // The notice of its contract may have been missed: the epoch is used up all the same.
   t.epoch = Math.max(t.epoch, e.epoch);
@@ -348,8 +383,13 @@ function onFailure(
   t.head = e.head;
   t.failure = e.failure;
   if (t.awarded !== undefined) {
-    c.calibration.learn(t.awarded.from, t.spec.capability, t.awarded.bid.durationMs,
-      undefined, false);
+    c.calibration.learn(
+      t.awarded.from,
+      t.spec.capability,
+      t.awarded.bid.durationMs,
+      undefined,
+      false,
+    );
   }
   nextAttempt(t, e.failure, c);
 }
@@ -358,10 +398,17 @@ function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   const attempts = t.spec.retry?.attempts ?? 3;
   if (!why.retry) return end(t, "failed", why, c);
   if (t.epoch >= attempts) {
-    return end(t, "failed", {
-      ...why, retry: false,
-      message: attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
-    }, c);
+    return end(
+      t,
+      "failed",
+      {
+        ...why,
+        retry: false,
+        message:
+          attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
+      },
+      c,
+    );
   }
   const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
   const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, t.epoch - 1));
@@ -413,7 +460,10 @@ function withdraw(t: InitiatorTask, reason: string, c: Context): void {
 }
 
 function end(
-  t: InitiatorTask, state: TerminalState, failure: Failure | undefined, c: Context,
+  t: InitiatorTask,
+  state: TerminalState,
+  failure: Failure | undefined,
+  c: Context,
 ): void {
   leaveWaiting(t, c);
   t.phase = "ending";

@@ -58,20 +58,24 @@ export const balanced: Policy = (bids) => {
 export const deadline: Policy = (bids, facts) => {
   const safe = bids.map((b) => finishMs(b) * 1.2 <= facts.leftMs);
   if (!safe.some(Boolean)) return fastest(bids, facts);
-  return bids.map((b, i) =>
-    safe[i] ? b.bid.cost + finishMs(b) * 1e-9 : 1e12 + finishMs(b));
+  return bids.map((b, i) => (safe[i] ? b.bid.cost + finishMs(b) * 1e-9 : 1e12 + finishMs(b)));
 };
 
 /** Weighted sum of spans scaled to [0, 1] over the bids of this call. */
 export const hybrid: Policy = (bids, facts) => {
-  const { time: wTime = 1, cost: wCost = 1, load: wLoad = 1, risk: wRisk = 1 } =
-    facts.weights ?? {};
+  const {
+    time: wTime = 1,
+    cost: wCost = 1,
+    load: wLoad = 1,
+    risk: wRisk = 1,
+  } = facts.weights ?? {};
   const time = spread(bids.map(finishMs));
   const cost = spread(bids.map((b) => b.bid.cost));
   const load = bids.map((b) => Math.min(1, b.bid.load));
-  return bids.map((b, i) =>
-    wTime * time[i]! + wCost * cost[i]! + wLoad * load[i]! +
-    wRisk * (1 - b.believed.confidence));
+  return bids.map(
+    (b, i) =>
+      wTime * time[i]! + wCost * cost[i]! + wLoad * load[i]! + wRisk * (1 - b.believed.confidence),
+  );
 };
 
 function spread(values: number[]): number[] {
@@ -81,7 +85,11 @@ function spread(values: number[]): number[] {
 }
 
 export const NAMED: Readonly<Record<string, Policy>> = {
-  fastest, cheapest, balanced, deadline, hybrid,
+  fastest,
+  cheapest,
+  balanced,
+  deadline,
+  hybrid,
 };
 
 /**
@@ -90,11 +98,13 @@ export const NAMED: Readonly<Record<string, Policy>> = {
  * @param draw in [0, 1), from a seeded generator; kept in the award so that anybody can recompute
  */
 export function rank(
-  bids: ScoredBid[], policy: Policy, facts: TaskFacts, draw: number,
+  bids: ScoredBid[],
+  policy: Policy,
+  facts: TaskFacts,
+  draw: number,
 ): ScoredBid[] {
-  const able = facts.budget === undefined
-    ? bids
-    : bids.filter((b) => b.bid.cost <= (facts.budget as number));
+  const able =
+    facts.budget === undefined ? bids : bids.filter((b) => b.bid.cost <= (facts.budget as number));
   if (able.length === 0) return [];
   if (able.length === 1) {
     able[0]!.score = policy(able, facts)[0] ?? Number.POSITIVE_INFINITY;
@@ -141,8 +151,15 @@ export function remembered(b: SeenBid): ScoredBid {
   return {
     from: b.from,
     bid: {
-      v: 1, kind: "bid", startMs: b.startMs, durationMs: b.durationMs, cost: b.cost,
-      confidence: b.confidence, load: b.load, slots: 1, validMs: 0,
+      v: 1,
+      kind: "bid",
+      startMs: b.startMs,
+      durationMs: b.durationMs,
+      cost: b.cost,
+      confidence: b.confidence,
+      load: b.load,
+      slots: 1,
+      validMs: 0,
     },
     believed: { durationMs: b.calibratedMs, confidence: b.calibratedConfidence },
     at: 0,

@@ -72,9 +72,8 @@ export class UsualDuration {
   /** @param size the task's hinted size, or 1 when it names none */
   learn(actualMs: number, size: number): void {
     const unit = actualMs / Math.max(1e-9, size);
-    this.#perUnitMs = this.#perUnitMs === undefined
-      ? unit
-      : this.#perUnitMs + (unit - this.#perUnitMs) / 6;
+    this.#perUnitMs =
+      this.#perUnitMs === undefined ? unit : this.#perUnitMs + (unit - this.#perUnitMs) / 6;
   }
 
   estimateMs(size: number): number | undefined {

@@ -6,7 +6,15 @@
 //   S4  A result counts only from the contractor of the open contract, with his award.
 // A record that is not lawful moves the revision (the server stored it) and nothing else.
 import type {
-  Address, AwardTerms, CancelRecord, Contract, FailureRecord, Outcome, RecordKind, Role, Spec,
+  Address,
+  AwardTerms,
+  CancelRecord,
+  Contract,
+  FailureRecord,
+  Outcome,
+  RecordKind,
+  Role,
+  Spec,
   TaskState,
 } from "../../contracts/index.ts";
 
@@ -54,9 +62,22 @@ export interface TaskView {
 
 export function foldTask(records: readonly ReadRecord[]): TaskView {
   const view: TaskView = {
-    state: "submitted", rev: 0, head: "", epoch: 0, spec: undefined, submitter: undefined,
-    contract: undefined, contractOpen: false, fenced: false, failure: undefined, cancel: undefined,
-    outcome: undefined, submittedAt: 0, contractAt: undefined, endedAt: undefined, faults: [],
+    state: "submitted",
+    rev: 0,
+    head: "",
+    epoch: 0,
+    spec: undefined,
+    submitter: undefined,
+    contract: undefined,
+    contractOpen: false,
+    fenced: false,
+    failure: undefined,
+    cancel: undefined,
+    outcome: undefined,
+    submittedAt: 0,
+    contractAt: undefined,
+    endedAt: undefined,
+    faults: [],
   };
   for (const record of records) {
     if (view.outcome !== undefined) view.faults.push(`S2: ${record.kind} after the outcome`);
@@ -115,7 +136,9 @@ export function supervises(role: Role | undefined): boolean {
 
 /** Submitter, owner and operators may cancel. */
 export function mayCancel(
-  record: ReadRecord, submitter: Address | undefined, owner: string | undefined,
+  record: ReadRecord,
+  submitter: Address | undefined,
+  owner: string | undefined,
 ): boolean {
   if (record.from === submitter || record.role === "admin") return true;
   return record.from.slice(0, record.from.indexOf(".")) === owner;

@@ -3,8 +3,9 @@
 // Urgency is priority plus age; since all tasks age at the same rate, the order of two tasks
 // never changes and a plain heap keeps it (aging without re-sorting). Among equals the nearer
 // deadline goes first.
-import { Heap } from "./heap.ts";
+
 import { AGING_MS } from "../../contracts/index.ts";
+import { Heap } from "./heap.ts";
 
 export interface Waiter {
   task: string;

@@ -5,7 +5,10 @@
 // content is sealed with a key of its own that travels in the reference, inside the record.
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import {
-  ARTEFACTS_BUCKET, ARTEFACT_BYTES_MAX, ParleyError, type Reference,
+  ARTEFACT_BYTES_MAX,
+  ARTEFACTS_BUCKET,
+  ParleyError,
+  type Reference,
 } from "../../contracts/index.ts";
 import type { Artefacts, Random } from "../ports/index.ts";
 import type { NatsTransport } from "./transport.ts";
@@ -46,8 +49,10 @@ export class NatsArtefacts implements Artefacts {
 
   async put(content: Uint8Array): Promise<Reference> {
     if (content.length > ARTEFACT_BYTES_MAX) {
-      throw new ParleyError("E_TOO_LARGE",
-        `${content.length} bytes; an artefact holds at most ${ARTEFACT_BYTES_MAX}`);
+      throw new ParleyError(
+        "E_TOO_LARGE",
+        `${content.length} bytes; an artefact holds at most ${ARTEFACT_BYTES_MAX}`,
+      );
     }
     const key = randomBytes(32);
     const bytes = seal(content, key);
@@ -59,7 +64,10 @@ export class NatsArtefacts implements Artefacts {
       await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part));
     }
     return {
-      $ref: `${ARTEFACTS_BUCKET}/${id}`, bytes: bytes.length, parts, sha256: sha256(bytes),
+      $ref: `${ARTEFACTS_BUCKET}/${id}`,
+      bytes: bytes.length,
+      parts,
+      sha256: sha256(bytes),
       key: key.toString("base64url"),
     };
   }
@@ -67,7 +75,8 @@ export class NatsArtefacts implements Artefacts {
   async #store(subject: string, data: Uint8Array): Promise<void> {
     const headers = toHeaders({ "Nats-Expected-Last-Subject-Sequence": "0" });
     const m = await this.#transport.connection.request(subject, data, {
-      timeout: TIMEOUT_MS, headers,
+      timeout: TIMEOUT_MS,
+      headers,
     });
     const ack = m.json<{ error?: { description?: string } }>();
     if (ack.error !== undefined) {
@@ -84,8 +93,10 @@ export class NatsArtefacts implements Artefacts {
     for (let i = 0; i < ref.parts; i++) {
       const subject = `$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`;
       const m = await this.#transport.request(
-        `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.${subject}`, new Uint8Array(0),
-        { timeoutMs: TIMEOUT_MS });
+        `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.${subject}`,
+        new Uint8Array(0),
+        { timeoutMs: TIMEOUT_MS },
+      );
       if (m.status === 404) {
         throw new ParleyError("E_ARTEFACT", `${ref.$ref} is not (any more) in the object store`);
       }
@@ -109,10 +120,18 @@ function metaSubject(name: string): string {
 
 /** Object metadata as the object store's readers expect it (ADR-20). */
 function meta(name: string, part: Uint8Array): Uint8Array {
-  return Buffer.from(JSON.stringify({
-    name, bucket: ARTEFACTS_BUCKET, nuid: name, size: part.length, chunks: 1,
-    digest: `SHA-256=${Buffer.from(sha256(part), "base64url").toString("base64")
-      .replaceAll("+", "-").replaceAll("/", "_")}`,
-    options: { max_chunk_size: PART_BYTES },
-  }));
+  return Buffer.from(
+    JSON.stringify({
+      name,
+      bucket: ARTEFACTS_BUCKET,
+      nuid: name,
+      size: part.length,
+      chunks: 1,
+      digest: `SHA-256=${Buffer.from(sha256(part), "base64url")
+        .toString("base64")
+        .replaceAll("+", "-")
+        .replaceAll("/", "_")}`,
+      options: { max_chunk_size: PART_BYTES },
+    }),
+  );
 }

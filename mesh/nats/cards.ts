@@ -1,9 +1,14 @@
 // The card store on NATS: presence through the ingest stream (with TTL), keys for good.
+
+import { createInbox } from "@nats-io/nats-core";
 import {
-  AGENTS_BUCKET, AGENTS_STREAM, KEYS_STREAM, keySubject, registrationSubject,
+  AGENTS_BUCKET,
+  AGENTS_STREAM,
+  KEYS_STREAM,
+  keySubject,
+  registrationSubject,
 } from "../../contracts/index.ts";
 import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
-import { createInbox } from "@nats-io/nats-core";
 import type { NatsTransport } from "./transport.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -25,9 +30,7 @@ export class NatsCards implements CardStore {
     });
   }
 
-  announce(
-    principal: string, agent: string, body: Uint8Array, seal: string, ttlS: number,
-  ): void {
+  announce(principal: string, agent: string, body: Uint8Array, seal: string, ttlS: number): void {
     this.#transport.publish(registrationSubject(principal, agent), body, {
       headers: { "Nats-TTL": `${ttlS}s`, [SIGNATURE_HEADER]: seal },
     });
@@ -58,7 +61,9 @@ export class NatsCards implements CardStore {
           continue;
         }
         entries.push({
-          principal: t[2] as string, agent: t[3] as string, body: m.data,
+          principal: t[2] as string,
+          agent: t[3] as string,
+          body: m.data,
           seal: m.header(SIGNATURE_HEADER),
         });
       }
@@ -69,7 +74,8 @@ export class NatsCards implements CardStore {
   #page(from: number): Promise<Incoming[]> {
     return new Promise((resolve, reject) => {
       const inbox = createInbox(
-        this.#principal === undefined ? undefined : `_INBOX.${this.#principal}`);
+        this.#principal === undefined ? undefined : `_INBOX.${this.#principal}`,
+      );
       const found: Incoming[] = [];
       const timer = this.#clock.after(10_000, () => {
         sub.unsubscribe();
@@ -82,16 +88,26 @@ export class NatsCards implements CardStore {
         if (m.status === 503 || m.status >= 500) return reject(new Error("no registry"));
         resolve(found);
       });
-      this.#transport.publish(`$JS.API.DIRECT.GET.${AGENTS_STREAM}`, Buffer.from(JSON.stringify({
-        seq: from, batch: PAGE, next_by_subj: `$KV.${AGENTS_BUCKET}.>`,
-      })), { reply: inbox });
+      this.#transport.publish(
+        `$JS.API.DIRECT.GET.${AGENTS_STREAM}`,
+        Buffer.from(
+          JSON.stringify({
+            seq: from,
+            batch: PAGE,
+            next_by_subj: `$KV.${AGENTS_BUCKET}.>`,
+          }),
+        ),
+        { reply: inbox },
+      );
     });
   }
 
   async get(principal: string, agent: string): Promise<StoredCardEntry | undefined> {
     const m = await this.#transport.request(
-      `$JS.API.DIRECT.GET.${KEYS_STREAM}.${keySubject(principal, agent)}`, EMPTY,
-      { timeoutMs: 2_000 });
+      `$JS.API.DIRECT.GET.${KEYS_STREAM}.${keySubject(principal, agent)}`,
+      EMPTY,
+      { timeoutMs: 2_000 },
+    );
     if (m.status !== 0 || m.data.length === 0) return undefined;
     return { principal, agent, body: m.data, seal: m.header(SIGNATURE_HEADER) };
   }

@@ -1,7 +1,8 @@
 // One connection to NATS, tuned so that it always comes back (nats-facts 3.7): endless attempts,
 // short jittered waits, native signatures.
-import { connect, type NodeConnectionOptions } from "@nats-io/transport-node";
+
 import type { Authenticator, NatsConnection } from "@nats-io/nats-core";
+import { connect, type NodeConnectionOptions } from "@nats-io/transport-node";
 import { ParleyError } from "../../contracts/index.ts";
 
 export interface ConnectOptions {
@@ -38,8 +39,12 @@ export async function connectNats(o: ConnectOptions): Promise<NatsConnection> {
     const where = Array.isArray(o.servers) ? o.servers.join(", ") : o.servers;
     const text = error instanceof Error ? error.message : String(error);
     const denied = /authoriz|authent|credential|nkey|jwt/i.test(text);
-    throw new ParleyError(denied ? "E_PERMISSION" : "E_CONNECTION", denied
-      ? `${where} refused these credentials (${text}); check --creds, or: parley identity ls`
-      : `no NATS server at ${where} (${text}); start one with: parley up`, { cause: error });
+    throw new ParleyError(
+      denied ? "E_PERMISSION" : "E_CONNECTION",
+      denied
+        ? `${where} refused these credentials (${text}); check --creds, or: parley identity ls`
+        : `no NATS server at ${where} (${text}); start one with: parley up`,
+      { cause: error },
+    );
   }
 }

@@ -3,7 +3,11 @@
 // several may do it together.
 import { createInbox } from "@nats-io/nats-core";
 import {
-  JANITOR_CONSUMER, RETAIN_MS_DEFAULT, TASKS_STREAM, parseRecordSubject, taskGuard,
+  JANITOR_CONSUMER,
+  parseRecordSubject,
+  RETAIN_MS_DEFAULT,
+  TASKS_STREAM,
+  taskGuard,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Log } from "../ports/index.ts";
 import type { NatsTransport } from "./transport.ts";
@@ -31,7 +35,10 @@ export class Janitor {
    *   store something under an outcome's key; only a sound one may lead to a purge.
    */
   constructor(
-    transport: NatsTransport, clock: Clock, log: Log, principal: string,
+    transport: NatsTransport,
+    clock: Clock,
+    log: Log,
+    principal: string,
     finished: (owner: string, task: string) => Promise<boolean>,
   ) {
     this.#transport = transport;
@@ -61,7 +68,8 @@ export class Janitor {
     this.#transport.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${JANITOR_CONSUMER}`,
       Buffer.from(JSON.stringify({ batch: BATCH, expires: EXPIRES_MS * 1e6 })),
-      { reply: this.#inbox });
+      { reply: this.#inbox },
+    );
   }
 
   #onMessage(m: Incoming): void {
@@ -80,19 +88,23 @@ export class Janitor {
       this.#transport.publish(ack, Buffer.from(`-NAK {"delay":${delay}}`));
       return;
     }
-    this.#finished(key.owner, key.task).then((sound) => {
-      if (sound) return this.#purge(key.owner, key.task, ack);
-      this.refused++;
-      this.#log.warn({ task: key.task }, "an outcome that proves nothing was not acted upon");
-      this.#transport.publish(ack, Buffer.from("+ACK"));
-    }, (error: unknown) => {
-      this.#log.warn({ task: key.task, error: String(error) }, "a task could not be read");
-    });
+    this.#finished(key.owner, key.task).then(
+      (sound) => {
+        if (sound) return this.#purge(key.owner, key.task, ack);
+        this.refused++;
+        this.#log.warn({ task: key.task }, "an outcome that proves nothing was not acted upon");
+        this.#transport.publish(ack, Buffer.from("+ACK"));
+      },
+      (error: unknown) => {
+        this.#log.warn({ task: key.task, error: String(error) }, "a task could not be read");
+      },
+    );
   }
 
   #purge(owner: string, task: string, ack: string): void {
     const body = Buffer.from(JSON.stringify({ filter: taskGuard(owner, task) }));
-    this.#transport.request(`$JS.API.STREAM.PURGE.${TASKS_STREAM}`, body, { timeoutMs: 5_000 })
+    this.#transport
+      .request(`$JS.API.STREAM.PURGE.${TASKS_STREAM}`, body, { timeoutMs: 5_000 })
       .then((answer) => {
         const { error } = JSON.parse(Buffer.from(answer.data).toString()) as { error?: object };
         if (error !== undefined) throw new Error(JSON.stringify(error));

@@ -2,10 +2,20 @@
 // no library call per write.
 import { createInbox } from "@nats-io/nats-core";
 import {
-  ParleyError, TASKS_STREAM, parseRecordSubject, recordSubject, taskGuard,
+  ParleyError,
+  parseRecordSubject,
+  recordSubject,
+  TASKS_STREAM,
+  taskGuard,
 } from "../../contracts/index.ts";
 import type {
-  Clock, Incoming, Ledger, StoredRecord, Transport, Write, WriteResult,
+  Clock,
+  Incoming,
+  Ledger,
+  StoredRecord,
+  Transport,
+  Write,
+  WriteResult,
 } from "../ports/index.ts";
 import type { NatsTransport } from "./transport.ts";
 
@@ -91,10 +101,13 @@ export class NatsLedger implements Ledger {
 
   #readBack(p: Pending, otherwise: WriteResult): void {
     const { key } = p.write;
-    this.read(key.owner, key.task).then((records) => {
-      const mine = records.find((r) => r.header("Nats-Msg-Id") === p.write.id);
-      p.done(mine === undefined ? otherwise : { ok: true, rev: mine.rev, duplicate: true });
-    }, () => p.done(otherwise));
+    this.read(key.owner, key.task).then(
+      (records) => {
+        const mine = records.find((r) => r.header("Nats-Msg-Id") === p.write.id);
+        p.done(mine === undefined ? otherwise : { ok: true, rev: mine.rev, duplicate: true });
+      },
+      () => p.done(otherwise),
+    );
   }
 
   #arm(): void {
@@ -158,8 +171,12 @@ export class NatsLedger implements Ledger {
         timer.cancel();
         sub.unsubscribe();
         if (m.status === 204 || m.status === 404) return resolve(found);
-        reject(new ParleyError(m.status === 503 ? "E_STORE" : "E_PERMISSION",
-          `the store refused a read (${m.status})`));
+        reject(
+          new ParleyError(
+            m.status === 503 ? "E_STORE" : "E_PERMISSION",
+            `the store refused a read (${m.status})`,
+          ),
+        );
       });
       const body = Buffer.from(JSON.stringify({ multi_last: [pattern] }));
       this.#transport.publish(`$JS.API.DIRECT.GET.${TASKS_STREAM}`, body, { reply: inbox });
@@ -177,7 +194,8 @@ const text = new TextDecoder();
 /** Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4). */
 export function parseAck(data: Uint8Array): WriteResult | undefined {
   let ack: {
-    seq?: number; duplicate?: boolean;
+    seq?: number;
+    duplicate?: boolean;
     error?: { err_code?: number; code?: number; description?: string };
   };
   try {

@@ -2,7 +2,10 @@
 // Whoever pulls a spec is its initiator until he acknowledges it or falls silent for `ack_wait`.
 import { createInbox } from "@nats-io/nats-core";
 import {
-  TASKS_STREAM, URGENCY, parseRecordSubject, supervisionConsumer,
+  parseRecordSubject,
+  supervisionConsumer,
+  TASKS_STREAM,
+  URGENCY,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, SpecDelivery, Subscription, Supervision } from "../ports/index.ts";
 import type { NatsTransport } from "./transport.ts";
@@ -43,7 +46,12 @@ export class NatsSupervision implements Supervision {
     this.#handler = handler;
     this.#room = room;
     for (const urgency of URGENCY) {
-      const pull: Pull = { urgency, inbox: `${this.#inbox}.${urgency}`, outstanding: 0, renewAt: 0 };
+      const pull: Pull = {
+        urgency,
+        inbox: `${this.#inbox}.${urgency}`,
+        outstanding: 0,
+        renewAt: 0,
+      };
       this.#pulls.push(pull);
       this.#subs.push(this.#transport.subscribe(pull.inbox, (m) => this.#onMessage(pull, m)));
     }
@@ -84,7 +92,9 @@ export class NatsSupervision implements Supervision {
     const body = JSON.stringify({ batch, expires: EXPIRES_MS * 1e6 });
     this.#transport.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(pull.urgency)}`,
-      Buffer.from(body), { reply: pull.inbox });
+      Buffer.from(body),
+      { reply: pull.inbox },
+    );
   }
 
   #onMessage(pull: Pull, m: Incoming): void {
@@ -122,7 +132,10 @@ class Delivery implements SpecDelivery {
   readonly storedAt: number;
 
   constructor(
-    transport: NatsTransport, message: Incoming, ackSubject: string, key: SpecDelivery["key"],
+    transport: NatsTransport,
+    message: Incoming,
+    ackSubject: string,
+    key: SpecDelivery["key"],
   ) {
     this.#transport = transport;
     this.#message = message;

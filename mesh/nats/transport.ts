@@ -1,10 +1,12 @@
 // The transport port on NATS.
-import type {
-  Msg, MsgHdrs, NatsConnection, Subscription as Sub,
-} from "@nats-io/nats-core";
+import type { Msg, MsgHdrs, NatsConnection, Subscription as Sub } from "@nats-io/nats-core";
 import { ParleyError } from "../../contracts/index.ts";
 import type {
-  ConnectionState, Incoming, PublishOptions, Subscription, Transport,
+  ConnectionState,
+  Incoming,
+  PublishOptions,
+  Subscription,
+  Transport,
 } from "../ports/index.ts";
 
 /** Header lines by name, read once; the client's own reader costs three times as much. */
@@ -13,8 +15,7 @@ function readHeaders(m: Msg): RawHeaders | undefined {
   const length = inner._msg?.hdr;
   if (length === undefined || inner._rdata === undefined) return viaClient(m.headers);
   if (length < 0) return undefined;
-  const text = Buffer.from(inner._rdata.buffer, inner._rdata.byteOffset, length)
-    .toString("utf8");
+  const text = Buffer.from(inner._rdata.buffer, inner._rdata.byteOffset, length).toString("utf8");
   const lines = text.split("\r\n");
   const status = Number((lines[0] as string).slice(8, 12)) || 0;
   const values = new Map<string, string>();
@@ -216,7 +217,9 @@ export class NatsTransport implements Transport {
   }
 
   subscribe(
-    pattern: string, handler: (message: Incoming) => void, options?: { queue?: string },
+    pattern: string,
+    handler: (message: Incoming) => void,
+    options?: { queue?: string },
   ): Subscription {
     const sub: Sub = this.connection.subscribe(pattern, {
       callback: (error, m) => {
@@ -238,7 +241,9 @@ export class NatsTransport implements Transport {
   }
 
   async request(
-    subject: string, data: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal },
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<Incoming> {
     options.signal?.throwIfAborted();
     this.#drain();
@@ -252,13 +257,17 @@ export class NatsTransport implements Transport {
   }
 
   async requestMany(
-    subject: string, data: Uint8Array, options: { timeoutMs: number; stallMs: number },
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; stallMs: number },
   ): Promise<Incoming[]> {
     const found: Incoming[] = [];
     this.#drain();
     try {
       const answers = await this.connection.requestMany(subject, data, {
-        strategy: "stall", maxWait: options.timeoutMs, stall: options.stallMs,
+        strategy: "stall",
+        maxWait: options.timeoutMs,
+        stall: options.stallMs,
       });
       for await (const m of answers) found.push(new NatsMessage(m));
     } catch (error) {
@@ -300,8 +309,11 @@ export function asParleyError(error: unknown, subject: string): ParleyError {
     return new ParleyError("E_NO_CAPABILITY", `nobody answers on ${subject}`, { cause: error });
   }
   if (/Permission/i.test(names)) {
-    return new ParleyError("E_PERMISSION",
-      `this identity may not use ${subject}; see: parley identity ls`, { cause: error });
+    return new ParleyError(
+      "E_PERMISSION",
+      `this identity may not use ${subject}; see: parley identity ls`,
+      { cause: error },
+    );
   }
   if (/Timeout/i.test(names)) {
     return new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`, { cause: error });

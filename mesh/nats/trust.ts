@@ -22,17 +22,22 @@ export function jwtTrust(trust: Trust, wall: () => number): TrustPort {
         return known.principal.name === name ? known.principal : undefined;
       }
       const described = describeUser(jwt, issuers, {
-        now, account: trust.account, revocations: trust.revocations,
+        now,
+        account: trust.account,
+        revocations: trust.revocations,
       });
       if (!described.ok) return undefined;
       const { identity } = described;
       const principal: Principal = {
-        name: identity.name, publicKey: identity.publicKey, role: identity.role,
+        name: identity.name,
+        publicKey: identity.publicKey,
+        role: identity.role,
         capabilities: identity.capabilities,
       };
       if (proven.size >= PROVEN_MAX) proven.clear();
       proven.set(jwt, {
-        principal, expiresAt: identity.expiresAt ?? Number.POSITIVE_INFINITY,
+        principal,
+        expiresAt: identity.expiresAt ?? Number.POSITIVE_INFINITY,
       });
       return principal.name === name ? principal : undefined;
     },
@@ -46,7 +51,10 @@ export function keyringTrust(keyring: Keyring): TrustPort {
       const entry = Object.hasOwn(keyring, name) ? keyring[name] : undefined;
       if (entry === undefined) return undefined;
       return {
-        name, publicKey: entry.publicKey, role: entry.role, capabilities: entry.capabilities,
+        name,
+        publicKey: entry.publicKey,
+        role: entry.role,
+        capabilities: entry.capabilities,
       };
     },
     verify: verifySignature,

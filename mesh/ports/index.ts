@@ -1,5 +1,5 @@
-export type * from "./transport.ts";
-export type * from "./ledger.ts";
 export type * from "./clock.ts";
 export type * from "./identity.ts";
+export type * from "./ledger.ts";
 export type * from "./log.ts";
+export type * from "./transport.ts";

@@ -76,9 +76,7 @@ export interface StoredCardEntry {
 /** Where cards are kept alive: an ingest stream that the server copies into `mesh_agents`. */
 export interface CardStore {
   /** Publishes or renews a card; it expires after `ttlS` seconds without renewal. */
-  announce(
-    principal: string, agent: string, body: Uint8Array, seal: string, ttlS: number,
-  ): void;
+  announce(principal: string, agent: string, body: Uint8Array, seal: string, ttlS: number): void;
   /** Takes the card back. */
   leave(principal: string, agent: string): void;
   /** All cards; only for those who may read the bucket. */

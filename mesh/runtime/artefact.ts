@@ -1,10 +1,12 @@
 // Inputs and results that travel by reference: JSON, larger than a record may be.
 import { ARTEFACT_BYTES_MAX, INLINE_BYTES_MAX, ParleyError } from "../../contracts/index.ts";
-import { decodeJsonValue, encodeJson, EncodeError } from "./codec/codec.ts";
+import { decodeJsonValue, EncodeError, encodeJson } from "./codec/codec.ts";
 
 /** Keys: one per 16 bytes, as dense as tables of small numbers get. */
 export const ARTEFACT_LIMITS = {
-  bytesMax: ARTEFACT_BYTES_MAX, depthMax: 32, keysMax: ARTEFACT_BYTES_MAX / 16,
+  bytesMax: ARTEFACT_BYTES_MAX,
+  depthMax: 32,
+  keysMax: ARTEFACT_BYTES_MAX / 16,
 };
 
 /** What fits inside a record with room for the record itself (RECORD_LIMITS). */

@@ -6,7 +6,9 @@ import type { Records } from "./records.ts";
 
 /** Undefined when the parent's contract covers the sub-task; else what is wrong, in words. */
 export async function checkParent(
-  records: Records, key: RecordKey, record: ReadRecord,
+  records: Records,
+  key: RecordKey,
+  record: ReadRecord,
 ): Promise<string | undefined> {
   const spec = record.body as Spec;
   const parent = spec.parent;

@@ -1,7 +1,16 @@
 // Awards: an initiator's signed choice, bound to one task, revision, contractor and moment.
 import {
-  AwardMessageSchema, AwardTermsSchema, CLOCK_SKEW_MS, CONTROL_BYTES_MAX, RECORD_BYTES_MAX,
-  SpecSchema, directedSubject, type AwardTerms, type FailureCode, type Role, type Spec,
+  AwardMessageSchema,
+  type AwardTerms,
+  AwardTermsSchema,
+  CLOCK_SKEW_MS,
+  CONTROL_BYTES_MAX,
+  directedSubject,
+  type FailureCode,
+  RECORD_BYTES_MAX,
+  type Role,
+  type Spec,
+  SpecSchema,
 } from "../../contracts/index.ts";
 import type { Signer } from "../ports/index.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
@@ -11,7 +20,9 @@ import { complaint } from "./inbound.ts";
 import { digest, preimage, SIGNATURE_BYTES } from "./signing.ts";
 
 const AWARD_LIMITS = {
-  bytesMax: RECORD_BYTES_MAX + 4 * CONTROL_BYTES_MAX, depthMax: 32, keysMax: 1_000,
+  bytesMax: RECORD_BYTES_MAX + 4 * CONTROL_BYTES_MAX,
+  depthMax: 32,
+  keysMax: 1_000,
 };
 const NONE = new Uint8Array(0);
 
@@ -32,12 +43,16 @@ function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
 }
 
 export function sealAward(
-  terms: AwardTerms, spec: Uint8Array, signer: Signer | undefined, identities: Identities,
+  terms: AwardTerms,
+  spec: Uint8Array,
+  signer: Signer | undefined,
+  identities: Identities,
 ): { message: Uint8Array; terms: Uint8Array } {
   const bytes = msgpackBytes(terms);
   const sig = signer === undefined ? NONE : identities.sign(signer, awardText(terms, bytes));
   return {
-    message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec }), terms: bytes,
+    message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec }),
+    terms: bytes,
   };
 }
 
@@ -63,7 +78,10 @@ export class OwnAwards {
 
 /** Everything that can be checked without asking anybody. */
 export function openAward(
-  data: Uint8Array, from: string, to: string, wallNow: number,
+  data: Uint8Array,
+  from: string,
+  to: string,
+  wallNow: number,
 ): OpenAward | FailureCode {
   const outer = decode(data, AWARD_LIMITS);
   if (!outer.ok) return outer.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
@@ -81,10 +99,17 @@ export function openAward(
   if (!spec.ok) return "E_NOT_UNDERSTOOD";
   const body = SpecSchema.safeParse(spec.value);
   if (!body.success) return complaint(spec.value, body.error);
-  if (body.data.task !== terms.task || body.data.owner !== terms.owner ||
-    body.data.capability !== terms.capability) return "E_SENDER";
+  if (
+    body.data.task !== terms.task ||
+    body.data.owner !== terms.owner ||
+    body.data.capability !== terms.capability
+  )
+    return "E_SENDER";
   return {
-    terms, termsBytes: message.data.terms, signature: message.data.sig, spec: body.data,
+    terms,
+    termsBytes: message.data.terms,
+    signature: message.data.sig,
+    spec: body.data,
   };
 }
 
@@ -98,7 +123,9 @@ export function openTerms(bytes: Uint8Array): AwardTerms | undefined {
 
 /** Signature and role; to be asked once the sender's key is known. */
 export function proveAward(
-  award: Omit<OpenAward, "spec">, key: AgentKey, identities: Identities,
+  award: Omit<OpenAward, "spec">,
+  key: AgentKey,
+  identities: Identities,
 ): FailureCode | undefined {
   const own = award.terms.live && award.terms.submitter === award.terms.initiator;
   if (!AWARDERS.includes(key.role) && !(own && key.role === "submitter")) return "E_ROLE";

@@ -1,6 +1,9 @@
 // Cards on the wire: sealed by the principal's key, opened with proof of who the principal is.
 import {
-  AgentCardSchema, CARD_BYTES_MAX, registrationSubject, type AgentCard,
+  type AgentCard,
+  AgentCardSchema,
+  CARD_BYTES_MAX,
+  registrationSubject,
 } from "../../contracts/index.ts";
 import type { Principal, Signer, Trust } from "../ports/index.ts";
 import { decode, encodeJson } from "./codec/codec.ts";
@@ -28,7 +31,10 @@ export function sealCard(card: AgentCard, signer: Signer | undefined): SealedCar
 
 /** Opens a card that arrived under this name; undefined when anything does not fit. */
 export function openCard(
-  principal: string, agent: string, body: Uint8Array, seal: string | undefined,
+  principal: string,
+  agent: string,
+  body: Uint8Array,
+  seal: string | undefined,
   trust: Trust | undefined,
 ): OpenCard | undefined {
   const raw = decode(body, CARD_LIMITS);

@@ -6,22 +6,36 @@
 //       replaced cannot commit (S4, S5).
 //   C3  Every taken slot is released exactly once.
 import {
-  BEAT_MS, CLOCK_SKEW_MS, CfpSchema, DEADLINE_MS_MAX, LiveProbeSchema, NONCES_MAX,
-  OFFER_WINDOW_MS, OfferSchema, ParleyError, RETAIN_MS_DEFAULT, WINDOW_MS_MAX, bidSubject,
-  directedSubject, failure as failureOf, parseCfpSubject, parseDirected,
-  type Address, type Cfp, type Contract, type EmbeddedAward, type Failure, type FailureRecord,
-  type Offer,
-  type Outcome, type RefusalReason,
+  type Address,
+  BEAT_MS,
+  bidSubject,
+  CLOCK_SKEW_MS,
+  type Contract,
+  directedSubject,
+  type EmbeddedAward,
+  type Failure,
+  type FailureRecord,
+  failure as failureOf,
+  LiveProbeSchema,
+  NONCES_MAX,
+  type Outcome,
+  ParleyError,
+  parseDirected,
+  RETAIN_MS_DEFAULT,
+  type RefusalReason,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
 import { supervises } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
-import { openAward, proveAward, type OpenAward } from "./awards.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
+import { type OpenAward, openAward, proveAward } from "./awards.ts";
+import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
-import { jsonBytes, msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
-import { HostedAgent, type AgentDefinition, type RunResult } from "./hosted-agent.ts";
+import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
+import { Participants } from "./participants.ts";
+import { asFailure, outcomeBytes } from "./results.ts";
 
 export interface Running {
   agent: HostedAgent;
@@ -39,13 +53,6 @@ export interface Running {
   over: boolean;
 }
 
-/** A free slot that took an offer and got no award asks again after this, ms. */
-const ASK_AGAIN_MS = 25;
-
-interface Basket {
-  offers: { from: Address; offer: Offer }[];
-}
-
 export class Contractors {
   readonly #d: Deps;
   readonly #principal: string;
@@ -53,7 +60,7 @@ export class Contractors {
   readonly agents = new Map<string, HostedAgent>();
   #running = new Map<string, Running>();
   #nonces = new ReplayWindow(2 * CLOCK_SKEW_MS, NONCES_MAX);
-  #baskets = new Map<string, Basket>();
+  readonly #participants: Participants;
   #beat: { cancel(): void } | undefined;
   #idleWaiters: (() => void)[] = [];
   #lagMs = 0;
@@ -62,13 +69,14 @@ export class Contractors {
     this.#d = dependencies;
     this.#principal = principal;
     this.#artefacts = artefacts;
+    this.#participants = new Participants(dependencies, this.agents);
   }
 
   start(): void {
     let due = this.#d.clock.now() + BEAT_MS;
     const turn = () => {
       this.#lagMs = Math.max(0, this.#d.clock.now() - due);
-      this.#sendBeats();
+      sendBeats(this.#d, this.#running.values(), this.#lagMs);
       due = this.#d.clock.now() + BEAT_MS;
       this.#beat = this.#d.clock.after(BEAT_MS, turn);
     };
@@ -76,8 +84,13 @@ export class Contractors {
   }
 
   host(definition: AgentDefinition, signer: Signer | undefined): HostedAgent {
-    const agent = new HostedAgent(this.#d, this.#principal, definition, signer,
-      (a, capability, rung, m) => this.#onCall(a, capability, rung, m));
+    const agent = new HostedAgent(
+      this.#d,
+      this.#principal,
+      definition,
+      signer,
+      (a, capability, rung, m) => this.#participants.onCall(a, capability, rung, m),
+    );
     this.agents.set(definition.name, agent);
     return agent;
   }
@@ -113,75 +126,8 @@ export class Contractors {
     this.#running.clear();
   }
 
-  // ---- calls ----------------------------------------------------------------------------------
-
-  #onCall(agent: HostedAgent, capability: string, rung: string, message: Incoming): void {
-    const subject = parseCfpSubject(message.subject);
-    const call = this.#d.inbound.read("cfp", CfpSchema, message);
-    if (subject === undefined || call === undefined) return;
-    const initiator = `${subject.fromPrincipal}.${subject.fromAgent}`;
-    const delay = rung === "all" ? this.#delay(agent, call) : 0;
-    if (delay < 1) return this.#answer(agent, capability, initiator, call);
-    this.#d.clock.after(delay, () => this.#answer(agent, capability, initiator, call));
-  }
-
-  /** In a crowd bids come in the order of their rank, and refusals after them (storm control). */
-  #delay(agent: HostedAgent, call: Cfp): number {
-    const crowd = call.crowd ?? 0;
-    if (crowd <= 64) return 0;
-    const window = Math.min(call.windowMs, WINDOW_MS_MAX);
-    if (agent.slots.free === 0) return window * (0.8 + this.#d.random.next() * 0.2);
-    const rank = agent.slots.load(this.#d.clock.now());
-    return window * 0.6 * Math.min(1, rank + this.#d.random.next() * 0.2);
-  }
-
-  #answer(agent: HostedAgent, capability: string, initiator: Address, call: Cfp): void {
-    const answer = agent.answer(capability, call);
-    const subject = bidSubject(initiator, call.cfp, agent.address);
-    if (typeof answer === "string") {
-      this.#d.transport.publish(subject,
-        msgpackBytes({ v: 1, kind: "refusal", reason: answer }));
-      return;
-    }
-    this.#d.transport.publish(subject, msgpackBytes(answer));
-  }
-
-  // ---- offers (node-available) ----------------------------------------------------------------
-
   onOffer(message: Incoming): void {
-    const subject = parseDirected("offer", message.subject);
-    const offer = this.#d.inbound.read("offer", OfferSchema, message);
-    if (subject === undefined || offer === undefined) return;
-    const agent = this.agents.get(subject.toAgent);
-    if (agent === undefined) return;
-    const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
-    agent.lastOfferAt = this.#d.clock.now();
-    const basket = this.#baskets.get(agent.name);
-    if (basket !== undefined) return void basket.offers.push({ from, offer });
-    this.#baskets.set(agent.name, { offers: [{ from, offer }] });
-    this.#d.clock.after(OFFER_WINDOW_MS, () => this.#choose(agent));
-  }
-
-  /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
-  #choose(agent: HostedAgent): void {
-    const basket = this.#baskets.get(agent.name);
-    this.#baskets.delete(agent.name);
-    if (basket === undefined) return;
-    basket.offers.sort((a, b) => b.offer.urgency - a.offer.urgency);
-    let free = agent.slots.free;
-    for (const { from, offer } of basket.offers) {
-      const subject = bidSubject(from, offer.call.cfp, agent.address);
-      const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
-      if (typeof answer !== "string") free--;
-      this.#d.transport.publish(subject, msgpackBytes(
-        typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer));
-    }
-    // A slot that none of these filled asks again: an award may have gone elsewhere.
-    this.#d.clock.after(ASK_AGAIN_MS, () => {
-      if (agent.slots.free > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
-        agent.askForWork();
-      }
-    });
+    this.#participants.onOffer(message);
   }
 
   // ---- awards ---------------------------------------------------------------------------------
@@ -213,7 +159,8 @@ export class Contractors {
     refusals[reason] = (refusals[reason] ?? 0) + 1;
     this.#d.transport.publish(
       bidSubject(award.terms.initiator, award.terms.cfp, agent.address),
-      msgpackBytes({ v: 1, kind: "refusal", reason, award: true }));
+      msgpackBytes({ v: 1, kind: "refusal", reason, award: true }),
+    );
   }
 
   #take(agent: HostedAgent, award: OpenAward): void {
@@ -226,9 +173,16 @@ export class Contractors {
       return this.#refuse(agent, award, agent.draining ? "draining" : "busy");
     }
     const run: Running = {
-      agent, award, rev: 0, head: "", abort: new AbortController(),
-      startedAt: this.#d.clock.now(), startedWall: Math.round(this.#d.clock.wall()),
-      beatTo: new Set([terms.initiator]), progress: 0, over: false,
+      agent,
+      award,
+      rev: 0,
+      head: "",
+      abort: new AbortController(),
+      startedAt: this.#d.clock.now(),
+      startedWall: Math.round(this.#d.clock.wall()),
+      beatTo: new Set([terms.initiator]),
+      progress: 0,
+      over: false,
       embedded: {
         terms: Buffer.from(award.termsBytes).toString("base64url"),
         sig: Buffer.from(award.signature).toString("base64url"),
@@ -243,10 +197,18 @@ export class Contractors {
     const { terms } = run.award;
     const bid = terms.bids.find((b) => b.from === run.agent.address);
     const contract: Contract = {
-      v: 1, kind: "contract", task: terms.task, epoch: terms.epoch, attempt: terms.attempt,
-      capability: terms.capability, contractor: run.agent.address, initiator: terms.initiator,
-      leaseMs: terms.leaseMs, award: run.embedded,
-      prev: terms.prev, at: run.startedWall,
+      v: 1,
+      kind: "contract",
+      task: terms.task,
+      epoch: terms.epoch,
+      attempt: terms.attempt,
+      capability: terms.capability,
+      contractor: run.agent.address,
+      initiator: terms.initiator,
+      leaseMs: terms.leaseMs,
+      award: run.embedded,
+      prev: terms.prev,
+      at: run.startedWall,
     };
     if (bid !== undefined) {
       const { startMs, durationMs, cost, confidence, load } = bid;
@@ -265,15 +227,31 @@ export class Contractors {
   }
 
   #write(
-    run: Running, kind: "contract" | "outcome" | "failure", to: Address,
-    value: object | Uint8Array, fence: number, done: Parameters<Deps["records"]["write"]>[4],
+    run: Running,
+    kind: "contract" | "outcome" | "failure",
+    to: Address,
+    value: object | Uint8Array,
+    fence: number,
+    done: Parameters<Deps["records"]["write"]>[4],
   ): void {
     const { terms } = run.award;
     const [toPrincipal, toAgent] = to.split(".") as [string, string];
-    this.#d.records.write({
-      owner: terms.owner, task: terms.task, kind, n: String(terms.epoch), toPrincipal, toAgent,
-      fromPrincipal: this.#principal, fromAgent: run.agent.name,
-    }, value, fence, run.agent.signer, done);
+    this.#d.records.write(
+      {
+        owner: terms.owner,
+        task: terms.task,
+        kind,
+        n: String(terms.epoch),
+        toPrincipal,
+        toAgent,
+        fromPrincipal: this.#principal,
+        fromAgent: run.agent.name,
+      },
+      value,
+      fence,
+      run.agent.signer,
+      done,
+    );
   }
 
   // ---- running --------------------------------------------------------------------------------
@@ -285,35 +263,52 @@ export class Contractors {
     run.agent.tally(run.award.terms.capability).contracts++;
     const { spec } = run.award;
     if (spec.inputRef === undefined) return this.#work(run, spec.input);
-    this.#artefacts.get(spec.inputRef).then(openArtefact).then(
-      (input) => this.#work(run, input),
-      (error: unknown) =>
-        this.#fail(run, failureOf("E_ARTEFACT", `the input could not be read: ${error}`)),
-    );
+    this.#artefacts
+      .get(spec.inputRef)
+      .then(openArtefact)
+      .then(
+        (input) => this.#work(run, input),
+        (error: unknown) =>
+          this.#fail(run, failureOf("E_ARTEFACT", `the input could not be read: ${error}`)),
+      );
   }
 
   #work(run: Running, input: unknown): void {
     const { spec, terms } = run.award;
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
-    service.run({
-      spec, input, epoch: terms.epoch, attempt: terms.attempt, submitter: terms.submitter,
-      price: terms.bids.find((b) => b.from === run.agent.address)?.cost,
-      signal: run.abort.signal, live: terms.live,
-      progress: (report) => this.#progress(run, report),
-    }).then(
-      (result) => this.#deliver(run, result),
-      (error: unknown) => this.#fail(run, asFailure(error)),
-    );
+    service
+      .run({
+        spec,
+        input,
+        epoch: terms.epoch,
+        attempt: terms.attempt,
+        submitter: terms.submitter,
+        price: terms.bids.find((b) => b.from === run.agent.address)?.cost,
+        signal: run.abort.signal,
+        live: terms.live,
+        progress: (report) => this.#progress(run, report),
+      })
+      .then(
+        (result) => this.#deliver(run, result),
+        (error: unknown) => this.#fail(run, asFailure(error)),
+      );
   }
 
   #progress(run: Running, report: { done?: number; note?: string; partial?: unknown }): void {
     if (run.over) return;
     const { terms } = run.award;
-    this.#d.transport.publish(directedSubject("msg", terms.submitter, run.agent.address),
+    this.#d.transport.publish(
+      directedSubject("msg", terms.submitter, run.agent.address),
       encodeMsgpack({
-        v: 1, kind: "progress", task: terms.task, epoch: terms.epoch, n: run.progress++, ...report,
-      }));
+        v: 1,
+        kind: "progress",
+        task: terms.task,
+        epoch: terms.epoch,
+        n: run.progress++,
+        ...report,
+      }),
+    );
   }
 
   #deliver(run: Running, result: RunResult): void {
@@ -343,25 +338,35 @@ export class Contractors {
   #outcome(run: Running, state: "completed" | "failed"): Outcome {
     const { terms, spec } = run.award;
     return {
-      v: 1, kind: "outcome", task: terms.task, epoch: terms.epoch, state,
-      attempts: terms.attempt, startedAt: run.startedWall,
+      v: 1,
+      kind: "outcome",
+      task: terms.task,
+      epoch: terms.epoch,
+      state,
+      attempts: terms.attempt,
+      startedAt: run.startedWall,
       endedAt: Math.round(this.#d.clock.wall()),
-      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT, prev: run.head,
+      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,
+      prev: run.head,
     };
   }
 
-  #commit(
-    run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number,
-  ): void {
+  #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {
     const { terms } = run.award;
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);
-      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+      this.#d.transport.publish(
+        directedSubject("msg", terms.initiator, run.agent.address),
         msgpackBytes({
-          v: 1, kind: "live", task: terms.task, epoch: terms.epoch,
-          outcome: outcomeBytes(outcome, output), workedMs,
-        }));
+          v: 1,
+          kind: "live",
+          task: terms.task,
+          epoch: terms.epoch,
+          outcome: outcomeBytes(outcome, output),
+          workedMs,
+        }),
+      );
       return;
     }
     outcome.award = run.embedded;
@@ -372,11 +377,18 @@ export class Contractors {
         this.#d.counters.add(`commit.${result.fault}`);
         return;
       }
-      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+      this.#d.transport.publish(
+        directedSubject("msg", terms.initiator, run.agent.address),
         msgpackBytes({
-          v: 1, kind: "done", task: terms.task, epoch: terms.epoch, rev: result.rev,
-          state: outcome.state, workedMs,
-        }));
+          v: 1,
+          kind: "done",
+          task: terms.task,
+          epoch: terms.epoch,
+          rev: result.rev,
+          state: outcome.state,
+          workedMs,
+        }),
+      );
     });
   }
 
@@ -394,15 +406,27 @@ export class Contractors {
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);
-      this.#d.transport.publish(directedSubject("msg", terms.initiator, run.agent.address),
+      this.#d.transport.publish(
+        directedSubject("msg", terms.initiator, run.agent.address),
         msgpackBytes({
-          v: 1, kind: "live", task: terms.task, epoch: terms.epoch, failure,
-        }));
+          v: 1,
+          kind: "live",
+          task: terms.task,
+          epoch: terms.epoch,
+          failure,
+        }),
+      );
       return;
     }
     const record: FailureRecord = {
-      v: 1, kind: "failure", task: terms.task, epoch: terms.epoch, attempt: terms.attempt,
-      failure, startedAt: run.startedWall, endedAt: Math.round(this.#d.clock.wall()),
+      v: 1,
+      kind: "failure",
+      task: terms.task,
+      epoch: terms.epoch,
+      attempt: terms.attempt,
+      failure,
+      startedAt: run.startedWall,
+      endedAt: Math.round(this.#d.clock.wall()),
       prev: run.head,
     };
     this.#write(run, "failure", terms.initiator, record, run.rev, (result) => {
@@ -458,54 +482,4 @@ export class Contractors {
     if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
     this.#d.transport.publish(reply, Uint8Array.of(here ? 1 : 0));
   }
-
-  #sendBeats(): void {
-    const due = this.#d.clock.now() - BEAT_MS;
-    const beats = new Map<string, { agent: HostedAgent; to: Address; tasks: [string, number][] }>();
-    for (const run of this.#running.values()) {
-      if (run.startedAt > due || run.over) continue;
-      for (const to of run.beatTo) {
-        const key = `${run.agent.name} ${to}`;
-        const beat = beats.get(key) ?? { agent: run.agent, to, tasks: [] };
-        if (beat.tasks.length < 1_000) beat.tasks.push([run.award.terms.task,
-          run.award.terms.epoch]);
-        beats.set(key, beat);
-      }
-    }
-    for (const { agent, to, tasks } of beats.values()) {
-      this.#d.transport.publish(directedSubject("beat", to, agent.address),
-        msgpackBytes({ v: 1, kind: "beat", tasks, lagMs: Math.round(this.#lagMs) }));
-    }
-  }
-}
-
-/** The outcome's JSON around the output's own bytes, which are not encoded a second time. */
-function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Array {
-  if (output === undefined) return jsonBytes(outcome);
-  const head = JSON.stringify(outcome);
-  return Buffer.concat([Buffer.from(`${head.slice(0, -1)},"output":`), output, BRACE]);
-}
-
-const BRACE = Buffer.from("}");
-
-/** Half a character at the cut would make a record that nobody accepts. */
-function brief(message: string): string {
-  return message.slice(0, 4096).toWellFormed();
-}
-
-/** What a handler threw, as a failure: it may say itself whether a retry helps. */
-export function asFailure(error: unknown): Failure {
-  if (error instanceof ParleyError) {
-    return { code: error.code, message: brief(error.message), retry: error.retry };
-  }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
-  const terminal = retry === false;
-  return {
-    code: terminal ? "E_TERMINAL" : "E_HANDLER", message: brief(message),
-    retry: !terminal,
-    ...(typeof afterMs === "number" && afterMs >= 0 && afterMs <= DEADLINE_MS_MAX
-      ? { afterMs }
-      : {}),
-  };
 }

@@ -2,14 +2,20 @@
 // (and anything else that can send a request) may use the mesh. The body is the task's input;
 // options travel as headers, named like the CLI's user expects them.
 import {
-  CapabilityNameSchema, INLINE_BYTES_MAX, ParleyError, RECORD_BYTES_MAX, isToken,
-  parseDoorSubject, patterns, tokenAdvice,
+  CapabilityNameSchema,
+  INLINE_BYTES_MAX,
+  isToken,
+  ParleyError,
+  parseDoorSubject,
+  patterns,
+  RECORD_BYTES_MAX,
+  tokenAdvice,
 } from "../../contracts/index.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
-import { asFailure } from "./contractors.ts";
 import { decodeJsonValue } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/own.ts";
 import type { Deps } from "./dependencies.ts";
+import { asFailure } from "./results.ts";
 import type { Submitters, TaskOptions } from "./submitters.ts";
 
 const INPUT_LIMITS = { bytesMax: RECORD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
@@ -30,8 +36,11 @@ export class Door {
 
   open(): void {
     for (const door of ["submit", "call"] as const) {
-      this.#subs.push(this.#d.transport.subscribe(patterns.door(door),
-        (m) => void this.#serve(door, m), { queue: "intake" }));
+      this.#subs.push(
+        this.#d.transport.subscribe(patterns.door(door), (m) => void this.#serve(door, m), {
+          queue: "intake",
+        }),
+      );
     }
   }
 
@@ -61,7 +70,8 @@ export class Door {
         const outcome = await tracker.outcome();
         const output = outcome.state === "completed" ? await tracker.result() : undefined;
         this.#answer(reply, {
-          task: tracker.task, state: outcome.state,
+          task: tracker.task,
+          state: outcome.state,
           ...(output === undefined ? {} : { output }),
           ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
         });
@@ -83,11 +93,16 @@ export class Door {
     let body = jsonBytes(value);
     if (body.length > this.#d.transport.payloadMax) {
       const { task } = value;
-      body = jsonBytes({ task, error: {
-        code: "E_TOO_LARGE", retry: false,
-        message: `the answer has ${body.length} bytes, more than one message holds; ` +
-          `get it with: parley task get ${task ?? "ID"} --raw`,
-      } });
+      body = jsonBytes({
+        task,
+        error: {
+          code: "E_TOO_LARGE",
+          retry: false,
+          message:
+            `the answer has ${body.length} bytes, more than one message holds; ` +
+            `get it with: parley task get ${task ?? "ID"} --raw`,
+        },
+      });
     }
     this.#d.transport.publish(reply, body, { headers: { "Content-Type": "application/json" } });
   }
@@ -97,12 +112,15 @@ export class Door {
     if (!CapabilityNameSchema.safeParse(capability).success) {
       throw new ParleyError("E_SCHEMA", tokenAdvice("the capability", capability));
     }
-    const raw = message.data.length === 0
-      ? { ok: true as const, value: {} }
-      : decodeJsonValue(message.data, INPUT_LIMITS);
+    const raw =
+      message.data.length === 0
+        ? { ok: true as const, value: {} }
+        : decodeJsonValue(message.data, INPUT_LIMITS);
     if (!raw.ok) {
-      throw new ParleyError(raw.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD",
-        `the input must be JSON: ${raw.detail}`);
+      throw new ParleyError(
+        raw.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD",
+        `the input must be JSON: ${raw.detail}`,
+      );
     }
     if (message.data.length > INLINE_BYTES_MAX) this.#d.counters.add("door.large");
     return { capability, input: raw.value, options: this.#options(message) };
@@ -111,15 +129,15 @@ export class Door {
   #options(message: Incoming): TaskOptions {
     const options: TaskOptions = { onBehalfOf: "door" };
     if (!message.hasHeaders) return options;
-    const number = (
-      name: string, low: number, high: number, whole = false,
-    ): number | undefined => {
+    const number = (name: string, low: number, high: number, whole = false): number | undefined => {
       const text = message.header(name);
       if (text === undefined) return undefined;
       const value = Number(text);
       if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
-        throw new ParleyError("E_SCHEMA",
-          `header ${name}: ${whole ? "a whole number, " : ""}${low} to ${high}, not "${text}"`);
+        throw new ParleyError(
+          "E_SCHEMA",
+          `header ${name}: ${whole ? "a whole number, " : ""}${low} to ${high}, not "${text}"`,
+        );
       }
       return value;
     };

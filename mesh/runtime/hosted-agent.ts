@@ -1,8 +1,19 @@
 // One agent hosted by this peer: its card, its slots, its seats in the queue groups, its bids.
 import {
-  BID_VALID_MS, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, idleSubject, patterns,
-  type Address, type AgentCard, type Attributes, type Bid, type Capability, type Cfp,
-  type RefusalReason, type Spec,
+  type Address,
+  type AgentCard,
+  type Attributes,
+  address,
+  BID_VALID_MS,
+  type Bid,
+  type Capability,
+  type Cfp,
+  idleSubject,
+  patterns,
+  type RefusalReason,
+  SAMPLE_GROUPS,
+  SMALL_SAMPLE_GROUPS,
+  type Spec,
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
@@ -92,7 +103,9 @@ export class HostedAgent {
   #tallies = new Map<string, Tally>();
 
   constructor(
-    dependencies: Deps, principal: string, definition: AgentDefinition,
+    dependencies: Deps,
+    principal: string,
+    definition: AgentDefinition,
     signer: Signer | undefined,
     onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void,
   ) {
@@ -135,8 +148,11 @@ export class HostedAgent {
   }
 
   #listen(capability: string): void {
-    this.#open.push(this.#d.transport.subscribe(patterns.cfp(capability, "all"),
-      (m) => this.#onCall(this, capability, "all", m)));
+    this.#open.push(
+      this.#d.transport.subscribe(patterns.cfp(capability, "all"), (m) =>
+        this.#onCall(this, capability, "all", m),
+      ),
+    );
   }
 
   /** Slots free for one capability: the agent's, and the capability's own where it has some. */
@@ -153,10 +169,16 @@ export class HostedAgent {
     for (const capability of this.#services.keys()) {
       if (this.#seats.has(capability) || this.free(capability) <= 0) continue;
       this.#seats.set(capability, [
-        this.#d.transport.subscribe(patterns.cfp(capability, "s8"),
-          (m) => this.#onCall(this, capability, "s8", m), { queue: g8 }),
-        this.#d.transport.subscribe(patterns.cfp(capability, "s2"),
-          (m) => this.#onCall(this, capability, "s2", m), { queue: g2 }),
+        this.#d.transport.subscribe(
+          patterns.cfp(capability, "s8"),
+          (m) => this.#onCall(this, capability, "s8", m),
+          { queue: g8 },
+        ),
+        this.#d.transport.subscribe(
+          patterns.cfp(capability, "s2"),
+          (m) => this.#onCall(this, capability, "s2", m),
+          { queue: g2 },
+        ),
       ]);
     }
   }
@@ -200,8 +222,10 @@ export class HostedAgent {
     for (const capability of this.#services.keys()) {
       const slots = this.free(capability);
       if (slots <= 0) continue;
-      this.#d.transport.publish(idleSubject(capability, this.address),
-        msgpackBytes({ v: 1, kind: "idle", slots }));
+      this.#d.transport.publish(
+        idleSubject(capability, this.address),
+        msgpackBytes({ v: 1, kind: "idle", slots }),
+      );
     }
   }
 
@@ -222,7 +246,13 @@ export class HostedAgent {
     let tally = this.#tallies.get(capability);
     if (tally === undefined) {
       tally = {
-        calls: 0, bids: 0, refusals: {}, contracts: 0, failures: 0, workedMs: 0, lastError: "",
+        calls: 0,
+        bids: 0,
+        refusals: {},
+        contracts: 0,
+        failures: 0,
+        workedMs: 0,
+        lastError: "",
       };
       // Others name capabilities; only our own are remembered.
       if (this.#services.has(capability)) this.#tallies.set(capability, tally);
@@ -246,8 +276,11 @@ export class HostedAgent {
     if (this.draining) return "draining";
     const c = service.capability;
     if (!versionMeets(call.version, c.version)) return "ineligible";
-    if (call.requires !== undefined &&
-      !meets(call.requires, attributesOf(this.definition.attributes, c))) return "ineligible";
+    if (
+      call.requires !== undefined &&
+      !meets(call.requires, attributesOf(this.definition.attributes, c))
+    )
+      return "ineligible";
     if (this.free(capability) <= 0 || this.#promised()) return "busy";
     return this.#bid(service, call);
   }
@@ -274,8 +307,11 @@ export class HostedAgent {
     if (terms === undefined) return "low_value";
     if (call.costMax !== undefined && terms.cost > call.costMax) return "over_budget";
     return {
-      v: 1, kind: "bid", ...terms,
-      load: this.slots.load(this.#d.clock.now()), slots: this.free(c.name),
+      v: 1,
+      kind: "bid",
+      ...terms,
+      load: this.slots.load(this.#d.clock.now()),
+      slots: this.free(c.name),
       validMs: BID_VALID_MS,
     };
   }
@@ -305,8 +341,14 @@ export class HostedAgent {
   card(principal: string, publicKey: string, jwt: string | undefined, instance: string): AgentCard {
     const { definition } = this;
     return {
-      v: 1, kind: "card", principal, agent: this.name, publicKey,
-      capabilities: this.capabilities(), slots: this.slots.total, instance,
+      v: 1,
+      kind: "card",
+      principal,
+      agent: this.name,
+      publicKey,
+      capabilities: this.capabilities(),
+      slots: this.slots.total,
+      instance,
       at: Math.round(this.#d.clock.wall()),
       ...(jwt === undefined ? {} : { jwt }),
       ...(definition.description === undefined ? {} : { description: definition.description }),
@@ -314,4 +356,3 @@ export class HostedAgent {
     };
   }
 }
-

@@ -1,7 +1,7 @@
 // Whose key is it? Cards answer: a principal's JWT vouches for its key, its signature on a card
 // vouches for the agent's key. Unknown senders are asked for their card (`mesh.who`), which any
 // bearer may pass on, since it proves itself.
-import { KEYS_MAX, whoSubject, type Role } from "../../contracts/index.ts";
+import { KEYS_MAX, type Role, whoSubject } from "../../contracts/index.ts";
 import type { Signer, Transport, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
@@ -25,14 +25,17 @@ export class Identities {
   readonly #trust: Trust | undefined;
   readonly #counters: Counters;
   /** Looks a card up where it is stored; for senders that have left. */
-  readonly #stored: ((principal: string, agent: string) => Promise<StoredCard | undefined>)
+  readonly #stored:
+    | ((principal: string, agent: string) => Promise<StoredCard | undefined>)
     | undefined;
   #keys = new Map<string, AgentKey>();
   #signed = new Map<string, { publicKey: string; text: Buffer }>();
   #asking = new Map<string, ((key: AgentKey | undefined) => void)[]>();
 
   constructor(
-    transport: Transport, trust: Trust | undefined, counters: Counters,
+    transport: Transport,
+    trust: Trust | undefined,
+    counters: Counters,
     stored?: (principal: string, agent: string) => Promise<StoredCard | undefined>,
   ) {
     this.#transport = transport;
@@ -119,7 +122,10 @@ export class Identities {
   }
 
   #open(
-    principal: string, agent: string, body: Uint8Array, seal: string | undefined,
+    principal: string,
+    agent: string,
+    body: Uint8Array,
+    seal: string | undefined,
   ): AgentKey | undefined {
     const opened = openCard(principal, agent, body, seal, this.#trust);
     if (opened?.principal === undefined) return undefined;

@@ -1,10 +1,10 @@
 // Bytes to typed messages. Every rejection is counted by reason; nothing that came from outside
 // is thrown.
 import type { z } from "zod";
-import { PROTOCOL_VERSION, type FailureCode } from "../../contracts/index.ts";
+import { type FailureCode, PROTOCOL_VERSION } from "../../contracts/index.ts";
 import type { Incoming } from "../ports/index.ts";
+import { CONTROL_LIMITS, type DecodeLimits, decode } from "./codec/codec.ts";
 import type { Counters } from "./counters.ts";
-import { CONTROL_LIMITS, decode, type DecodeLimits } from "./codec/codec.ts";
 
 /** Headers that only JetStream sets: on a core subject they betray a redirected delivery. */
 const STREAM_HEADERS = ["Nats-Stream", "Nats-Subject", "Nats-Sequence"] as const;
@@ -45,14 +45,20 @@ export class Inbound {
 
   /** Decodes and checks a core message; undefined when it was refused (and counted). */
   read<T>(
-    what: string, schema: z.ZodType<T>, message: Incoming, limits: DecodeLimits = CONTROL_LIMITS,
+    what: string,
+    schema: z.ZodType<T>,
+    message: Incoming,
+    limits: DecodeLimits = CONTROL_LIMITS,
   ): T | undefined {
     if (this.forgedPath(what, message)) return undefined;
     return this.parse(what, schema, message.data, limits);
   }
 
   parse<T>(
-    what: string, schema: z.ZodType<T>, bytes: Uint8Array, limits: DecodeLimits,
+    what: string,
+    schema: z.ZodType<T>,
+    bytes: Uint8Array,
+    limits: DecodeLimits,
   ): T | undefined {
     const raw = decode(bytes, limits);
     if (!raw.ok) {

@@ -12,7 +12,6 @@ import {
   DEADLINE_MS_MAX,
   directedSubject,
   type Failure,
-  liveSubject,
   OPEN_TASKS_MAX,
   type Outcome,
   parseBidSubject,
@@ -32,46 +31,20 @@ import {
   newTask,
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
-import { foldTask, mayCancel, type ReadRecord, supervises } from "../core/task-view.ts";
-import type { Incoming, Signer, SpecDelivery } from "../ports/index.ts";
+import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import type { Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { msgpackBytes } from "./codec/own.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
-import type { Policies } from "./policies.ts";
+import type { Entry, InitiatorOptions, LiveObserver } from "./desk.ts";
+import { lawfulEvent } from "./lawful.ts";
+import { probe } from "./probe.ts";
 import type { ProvenRecord } from "./records.ts";
 import { digest } from "./signing.ts";
 import { cfpOf, endOf, termsOf } from "./tender.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
-
-/** Who wants to know how a live call of this peer goes. */
-export interface LiveObserver {
-  ended(state: TerminalState, failure: Failure | undefined): void;
-}
-
-export interface Entry {
-  t: InitiatorTask;
-  delivery: SpecDelivery | undefined;
-  specBytes: Uint8Array;
-  specDigest: string;
-  observer: LiveObserver | undefined;
-  /** Earliest moment queued in the deadline heap. */
-  queuedAt: number;
-  heldSince: number;
-  offeredUntil: number;
-  recalled: boolean;
-  probing: boolean;
-}
-
-export interface InitiatorOptions {
-  agent: Address;
-  signer: Signer | undefined;
-  policies: Policies;
-  shortTaskMs?: number;
-  silenceMs?: number;
-  windowMs?: number;
-}
 
 export class Initiators {
   readonly #d: Deps;
@@ -224,43 +197,12 @@ export class Initiators {
     const entry = this.#entries.get(record.key.task);
     if (entry === undefined || entry.t.live || entry.t.owner !== record.key.owner) return;
     const { rev, digest: head } = record;
-    const event = this.#lawful(entry.t, record);
+    const event = lawfulEvent(entry.t, record);
+    if (event?.on === "contract") this.#d.counters.add("initiator.contracts");
+    if (event?.on === "outcome") this.#learn(entry.t, record.body as Outcome);
     if (event !== undefined) return this.#feed(entry, event);
     this.#d.counters.add(`refused.unlawful.${record.kind}`);
     this.#feed(entry, { on: "usurped", rev, head });
-  }
-
-  /** What the record means here; undefined when its author had no right to write it. */
-  #lawful(t: InitiatorTask, record: ProvenRecord): Event | undefined {
-    const { rev, digest: head, from, body } = record;
-    switch (record.kind) {
-      case "contract": {
-        if (record.terms === undefined || record.terms.rev !== t.rev) return undefined;
-        this.#d.counters.add("initiator.contracts");
-        return { on: "contract", rev, head, epoch: record.terms.epoch, from };
-      }
-      case "failure": {
-        const { epoch, failure } = body as { epoch: number; failure: Failure };
-        if (from !== t.contractor || epoch !== t.epoch) return undefined;
-        return { on: "failure", rev, head, epoch, failure };
-      }
-      case "outcome": {
-        const outcome = body as Outcome;
-        const lawful =
-          outcome.state === "completed"
-            ? record.terms !== undefined && from === t.contractor && outcome.epoch === t.epoch
-            : supervises(record.role);
-        if (!lawful) return undefined;
-        this.#learn(t, outcome);
-        return { on: "outcome", rev };
-      }
-      case "cancel": {
-        if (!mayCancel(record, t.submitter, t.owner)) return undefined;
-        return { on: "cancel", rev, head, reason: (body as { reason: string }).reason };
-      }
-      default:
-        return undefined;
-    }
   }
 
   /** The contractor says that the outcome is stored; a lost message is made good by the watch. */
@@ -443,43 +385,25 @@ export class Initiators {
   #probe(entry: Entry, contractor: Address): void {
     if (entry.probing) return;
     entry.probing = true;
-    const [principal, agent] = contractor.split(".") as [string, string];
     const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
-    this.#d.counters.add("probes");
-    this.#d.transport
-      .request(
-        liveSubject(principal, agent),
-        msgpackBytes({
-          v: 1,
-          kind: "live",
-          task: entry.t.id,
-          epoch,
-          from: this.#o.agent,
-        }),
-        { timeoutMs: 2_000 },
-      )
-      .then(
-        (answer) => answer.data.length === 1 && answer.data[0] === 1,
-        () => undefined,
-      )
-      .then((alive) => {
+    void probe(this.#d, { task: entry.t.id, epoch, contractor, from: this.#o.agent }).then(
+      (found) => {
         entry.probing = false;
-        if (alive === true) return this.#feed(entry, { on: "seen", from: contractor });
-        // Our own link may be the trouble: a cut revokes nobody while we cannot see.
-        if (alive === undefined && this.#d.transport.state() !== "up") return;
-        const why =
-          alive === false
-            ? `${contractor} no longer works on this task`
-            : `${contractor} does not answer`;
-        if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
-        void this.#readView(entry).then((view) => {
-          if (view === undefined) return;
-          if (view.contractOpen && view.epoch === epoch) {
-            return this.#feed(entry, { on: "lost", epoch, why });
-          }
-          this.#feed(entry, { on: "adopt", view });
-        });
-      });
+        if (found === "alive") return this.#feed(entry, { on: "seen", from: contractor });
+        if (found !== "unsure") void this.#lost(entry, epoch, found);
+      },
+    );
+  }
+
+  /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
+  async #lost(entry: Entry, epoch: number, why: string): Promise<void> {
+    if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
+    const view = await this.#readView(entry);
+    if (view === undefined) return;
+    if (view.contractOpen && view.epoch === epoch) {
+      return this.#feed(entry, { on: "lost", epoch, why });
+    }
+    this.#feed(entry, { on: "adopt", view });
   }
 
   async #readView(entry: Entry) {

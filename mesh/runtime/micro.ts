@@ -53,11 +53,17 @@ export class Micro {
 
   #answer(verb: Verb, agent: HostedAgent): object {
     const base = {
-      name: agent.name, id: serviceId(agent), version: this.#o.version,
+      name: agent.name,
+      id: serviceId(agent),
+      version: this.#o.version,
       metadata: {
         address: agent.address,
-        capabilities: agent.capabilities().map((c) => `${c.name}@${c.version}`).join(","),
-        slots: String(agent.slots.total), busy: String(agent.slots.used),
+        capabilities: agent
+          .capabilities()
+          .map((c) => `${c.name}@${c.version}`)
+          .join(","),
+        slots: String(agent.slots.total),
+        busy: String(agent.slots.used),
       },
     };
     switch (verb) {
@@ -65,16 +71,20 @@ export class Micro {
         return { type: "io.nats.micro.v1.ping_response", ...base };
       case "INFO":
         return {
-          type: "io.nats.micro.v1.info_response", ...base,
+          type: "io.nats.micro.v1.info_response",
+          ...base,
           description: agent.definition.description ?? "a Parley agent",
           endpoints: agent.capabilities().map((c) => ({
-            name: c.name, subject: `mesh.cfp.${c.name}.all.*.*`, queue_group: "",
+            name: c.name,
+            subject: `mesh.cfp.${c.name}.all.*.*`,
+            queue_group: "",
             metadata: { version: c.version },
           })),
         };
       case "STATS":
         return {
-          type: "io.nats.micro.v1.stats_response", ...base,
+          type: "io.nats.micro.v1.stats_response",
+          ...base,
           started: this.#o.startedAt.toISOString(),
           endpoints: agent.capabilities().map((c) => this.#stats(agent, c.name)),
         };
@@ -86,12 +96,20 @@ export class Micro {
       agent.tally(capability);
     const nanoseconds = Math.round(workedMs * 1e6);
     return {
-      name: capability, subject: `mesh.cfp.${capability}.all.*.*`, queue_group: "",
-      num_requests: contracts, num_errors: failures, last_error: lastError,
+      name: capability,
+      subject: `mesh.cfp.${capability}.all.*.*`,
+      queue_group: "",
+      num_requests: contracts,
+      num_errors: failures,
+      last_error: lastError,
       processing_time: nanoseconds,
       average_processing_time: contracts > 0 ? Math.round(nanoseconds / contracts) : 0,
       data: {
-        calls, bids, refusals, slots: agent.slots.total, busy: agent.busy(capability),
+        calls,
+        bids,
+        refusals,
+        slots: agent.slots.total,
+        busy: agent.busy(capability),
       },
     };
   }

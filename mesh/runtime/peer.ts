@@ -2,30 +2,51 @@
 //
 // Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
 import {
-  CARD_RENEW_MS, CARD_TTL_S, MessageSchema, BeatSchema, ParleyError, address, failure, parseDirected,
+  type Address,
+  type AgentCard,
+  address,
+  BeatSchema,
+  CARD_RENEW_MS,
+  CARD_TTL_S,
+  failure,
+  type Message,
+  MessageSchema,
+  ParleyError,
+  parseDirected,
   parseLookSubject,
-  patterns, type Address, type AgentCard, type Message,
+  patterns,
 } from "../../contracts/index.ts";
-import type {
-  Artefacts, CardStore, Clock, Incoming, Ledger, Log, Random, Signer, SpecDelivery, Subscription,
-  Supervision, Transport, Trust,
-} from "../ports/index.ts";
 import type { Policy } from "../core/policy.ts";
 import { foldTask } from "../core/task-view.ts";
+import type {
+  Artefacts,
+  CardStore,
+  Clock,
+  Incoming,
+  Ledger,
+  Log,
+  Random,
+  Signer,
+  SpecDelivery,
+  Subscription,
+  Supervision,
+  Transport,
+  Trust,
+} from "../ports/index.ts";
+import { checkParent } from "./authority.ts";
 import { OwnAwards } from "./awards.ts";
-import { sealCard, type SealedCard } from "./cards.ts";
+import { type SealedCard, sealCard } from "./cards.ts";
 import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
 import type { Deps } from "./dependencies.ts";
 import { Door } from "./door.ts";
-import { checkParent } from "./authority.ts";
 import type { AgentDefinition, HostedAgent } from "./hosted-agent.ts";
 import { Identities } from "./identities.ts";
 import { Inbound } from "./inbound.ts";
 import { Initiators } from "./initiators.ts";
 import { Micro } from "./micro.ts";
 import { Policies } from "./policies.ts";
-import { Records, type ProvenRecord } from "./records.ts";
+import { type ProvenRecord, Records } from "./records.ts";
 import { Registry } from "./registry.ts";
 import { SIGNATURE_HEADER } from "./signing.ts";
 import { Submitters } from "./submitters.ts";
@@ -84,34 +105,61 @@ export class Peer {
     this.address = address(options.principal, options.agent);
     this.#instance = ports.random.id();
     const inbound = new Inbound(this.counters);
-    const identities = new Identities(ports.transport, options.trust, this.counters,
+    const identities = new Identities(
+      ports.transport,
+      options.trust,
+      this.counters,
       options.roles.initiator || options.roles.submitter
         ? (p, a) => ports.cards.get(p, a)
-        : undefined);
+        : undefined,
+    );
     const ownAwards = new OwnAwards();
     const records = new Records({
-      ledger: ports.ledger, clock: ports.clock, random: ports.random, identities, inbound,
-      counters: this.counters, ownAwards,
+      ledger: ports.ledger,
+      clock: ports.clock,
+      random: ports.random,
+      identities,
+      inbound,
+      counters: this.counters,
+      ownAwards,
     });
     this.registry = new Registry(options.trust, identities, this.counters);
     this.deps = {
-      transport: ports.transport, ledger: ports.ledger, clock: ports.clock, random: ports.random,
-      log: ports.log, counters: this.counters, inbound, identities, records,
-      registry: this.registry, ownAwards,
+      transport: ports.transport,
+      ledger: ports.ledger,
+      clock: ports.clock,
+      random: ports.random,
+      log: ports.log,
+      counters: this.counters,
+      inbound,
+      identities,
+      records,
+      registry: this.registry,
+      ownAwards,
     };
     this.initiators = new Initiators(this.deps, {
-      agent: this.address, signer: options.signer, policies: new Policies(options.policies),
+      agent: this.address,
+      signer: options.signer,
+      policies: new Policies(options.policies),
       ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
       ...(options.shortTaskMs === undefined ? {} : { shortTaskMs: options.shortTaskMs }),
     });
     this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
-    this.submitters = new Submitters(this.deps, {
-      agent: this.address, principal: options.principal, signer: options.signer,
-      mayRead: options.roles.initiator,
-    }, ports.artefacts, this.initiators);
+    this.submitters = new Submitters(
+      this.deps,
+      {
+        agent: this.address,
+        principal: options.principal,
+        signer: options.signer,
+        mayRead: options.roles.initiator,
+      },
+      ports.artefacts,
+      this.initiators,
+    );
     this.#door = new Door(this.deps, this.submitters);
     this.#micro = new Micro(this.deps, this.contractors, {
-      version: options.version ?? "0.1.0", startedAt: new Date(ports.clock.wall()),
+      version: options.version ?? "0.1.0",
+      startedAt: new Date(ports.clock.wall()),
     });
   }
 
@@ -143,8 +191,10 @@ export class Peer {
     }
     if (roles.initiator || roles.submitter) this.initiators.start();
     if (roles.initiator) {
-      await this.#ports.supervision?.start((spec) => this.#onSpec(spec),
-        () => this.initiators.room());
+      await this.#ports.supervision?.start(
+        (spec) => this.#onSpec(spec),
+        () => this.initiators.room(),
+      );
     }
     // Who may not write specs could only refuse at the door.
     if (roles.intake && roles.submitter) this.#door.open();
@@ -165,8 +215,9 @@ export class Peer {
   }
 
   #listen(pattern: string, handler: (m: Incoming) => void, queue?: string): void {
-    this.#subs.push(this.#ports.transport.subscribe(pattern, handler,
-      queue === undefined ? {} : { queue }));
+    this.#subs.push(
+      this.#ports.transport.subscribe(pattern, handler, queue === undefined ? {} : { queue }),
+    );
   }
 
   /** Hosts an agent: it takes its seats and announces its card. */
@@ -188,9 +239,16 @@ export class Peer {
   #announceSelf(): void {
     const { principal, agent, jwt, signer } = this.options;
     this.#publish(agent, {
-      v: 1, kind: "card", principal, agent, publicKey: signer?.publicKey ?? UNSIGNED_KEY,
-      capabilities: [], slots: 0, instance: this.#instance,
-      at: Math.round(this.#ports.clock.wall()), ...(jwt === undefined ? {} : { jwt }),
+      v: 1,
+      kind: "card",
+      principal,
+      agent,
+      publicKey: signer?.publicKey ?? UNSIGNED_KEY,
+      capabilities: [],
+      slots: 0,
+      instance: this.#instance,
+      at: Math.round(this.#ports.clock.wall()),
+      ...(jwt === undefined ? {} : { jwt }),
     });
   }
 
@@ -213,8 +271,7 @@ export class Peer {
 
   #renew(): void {
     for (const [agent, card] of this.#cards) {
-      this.#ports.cards.announce(this.options.principal, agent, card.body, card.seal,
-        this.#ttlS());
+      this.#ports.cards.announce(this.options.principal, agent, card.body, card.seal, this.#ttlS());
     }
   }
 
@@ -242,12 +299,15 @@ export class Peer {
       if (delivery.key.owner === delivery.key.fromPrincipal) {
         return this.initiators.accept(record, delivery);
       }
-      void checkParent(this.deps.records, delivery.key, record).then((fault) => {
-        if (fault === undefined) return this.initiators.accept(record, delivery);
-        this.deps.inbound.reject("record.spec", "E_AUTHORITY");
-        this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
-        this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
-      }, () => delivery.release(1_000));
+      void checkParent(this.deps.records, delivery.key, record).then(
+        (fault) => {
+          if (fault === undefined) return this.initiators.accept(record, delivery);
+          this.deps.inbound.reject("record.spec", "E_AUTHORITY");
+          this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
+          this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
+        },
+        () => delivery.release(1_000),
+      );
     });
   }
 
@@ -274,8 +334,7 @@ export class Peer {
         if (m.failure !== undefined) {
           return this.initiators.onLiveFailure(m.task, from, m.epoch, m.failure);
         }
-        if (m.outcome !== undefined &&
-          this.initiators.onLiveOutcome(m.task, from, m.workedMs)) {
+        if (m.outcome !== undefined && this.initiators.onLiveOutcome(m.task, from, m.workedMs)) {
           this.submitters.onLiveOutcome(m.task, m.outcome);
         }
         return;
@@ -309,8 +368,7 @@ export class Peer {
     const reply = this.deps.inbound.replyTo("look", message);
     if (reply === undefined) return;
     try {
-      this.#ports.transport.publish(reply,
-        await this.deps.records.pack(asked.owner, asked.task));
+      this.#ports.transport.publish(reply, await this.deps.records.pack(asked.owner, asked.task));
     } catch {
       this.deps.counters.add("look.failed");
     }

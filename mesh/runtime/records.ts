@@ -1,23 +1,50 @@
 // Records: sealed on the way out, proven on the way in.
 import { z } from "zod";
 import {
-  AUTHORS, CancelRecordSchema, ContractSchema, FailureRecordSchema, OutcomeSchema,
-  RECORD_BYTES_MAX, SpecSchema, noticeAgrees, parseRecordKey, parseRecordNotice,
-  parseRecordSubject, recordKey, recordSubject, type EmbeddedAward, type RecordKey, type RecordKind, type Role,
+  AUTHORS,
+  CancelRecordSchema,
+  ContractSchema,
+  type EmbeddedAward,
+  FailureRecordSchema,
+  noticeAgrees,
+  OutcomeSchema,
+  parseRecordKey,
+  parseRecordNotice,
+  parseRecordSubject,
+  RECORD_BYTES_MAX,
+  type RecordKey,
+  type RecordKind,
+  type Role,
+  recordKey,
+  recordSubject,
+  SpecSchema,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type {
-  Clock, Incoming, Ledger, Random, Signer, SpecDelivery, StoredRecord, WriteResult,
+  Clock,
+  Incoming,
+  Ledger,
+  Random,
+  Signer,
+  SpecDelivery,
+  StoredRecord,
+  WriteResult,
 } from "../ports/index.ts";
-import { openTerms, proveAward, type OwnAwards } from "./awards.ts";
+import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
 import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/own.ts";
 import type { Counters } from "./counters.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
 import {
-  digest, FENCE_HEADER, NONCE_HEADER, parseSeal, preimage, sealText, SIGNATURE_BYTES,
+  digest,
+  FENCE_HEADER,
+  NONCE_HEADER,
+  parseSeal,
+  preimage,
+  SIGNATURE_BYTES,
   SIGNATURE_HEADER,
+  sealText,
 } from "./signing.ts";
 
 const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
@@ -52,10 +79,19 @@ const PACK_LIMITS = { bytesMax: 8 * 1024 * 1024, depthMax: 8, keysMax: 20_000 };
 const PackSchema = z.object({
   v: z.literal(1),
   kind: z.literal("records"),
-  records: z.array(z.object({
-    key: z.string(), rev: z.int(), at: z.number(), body: z.instanceof(Uint8Array),
-    sig: z.string(), nonce: z.string(), fence: z.string(),
-  })).max(2_000),
+  records: z
+    .array(
+      z.object({
+        key: z.string(),
+        rev: z.int(),
+        at: z.number(),
+        body: z.instanceof(Uint8Array),
+        sig: z.string(),
+        nonce: z.string(),
+        fence: z.string(),
+      }),
+    )
+    .max(2_000),
 });
 
 export class Records {
@@ -70,27 +106,43 @@ export class Records {
    * which is worked out only when somebody asks.
    */
   write(
-    key: RecordKey, value: object | Uint8Array, fence: number, signer: Signer | undefined,
+    key: RecordKey,
+    value: object | Uint8Array,
+    fence: number,
+    signer: Signer | undefined,
     done: (result: WriteResult, head: () => string) => void,
   ): void {
     const d = this.#d;
     const body = value instanceof Uint8Array ? value : jsonBytes(value);
     if (body.length > RECORD_BYTES_MAX) {
-      done({ ok: false, fault: "refused",
-        detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most` }, () => "");
+      done(
+        {
+          ok: false,
+          fault: "refused",
+          detail: `a record of ${body.length} bytes; ${RECORD_BYTES_MAX} is the most`,
+        },
+        () => "",
+      );
       return;
     }
     const at = Math.round(d.clock.wall());
     const id = d.random.id();
     const text = preimage(recordSubject(key), fence, at, id, body);
     // Remembered only where the record comes back to this very peer.
-    const signature = key.toPrincipal === key.fromPrincipal && signer !== undefined
-      ? d.identities.sign(signer, text)
-      : signer?.sign(text);
-    d.ledger.write({
-      key, body, guard: fence, id,
-      headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
-    }, (result) => done(result, () => digest(text)));
+    const signature =
+      key.toPrincipal === key.fromPrincipal && signer !== undefined
+        ? d.identities.sign(signer, text)
+        : signer?.sign(text);
+    d.ledger.write(
+      {
+        key,
+        body,
+        guard: fence,
+        id,
+        headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
+      },
+      (result) => done(result, () => digest(text)),
+    );
   }
 
   /** A record that the server announced (`mesh.rec.>`). `then` is not called when refused. */
@@ -103,9 +155,16 @@ export class Records {
     if (key === undefined || !noticeAgrees(notice, key) || !Number.isSafeInteger(rev)) {
       return void this.#d.inbound.reject("record", "E_FORGED_PATH");
     }
-    this.#prove({
-      key, rev, body: message.data, storedAt: 0, header: (name) => message.header(name),
-    }, then);
+    this.#prove(
+      {
+        key,
+        rev,
+        body: message.data,
+        storedAt: 0,
+        header: (name) => message.header(name),
+      },
+      then,
+    );
   }
 
   /** A spec from the supervision consumer. */
@@ -132,10 +191,15 @@ export class Records {
   async pack(owner: string, task: string): Promise<Uint8Array> {
     const stored = await this.#d.ledger.read(owner, task);
     return encodeMsgpack({
-      v: 1, kind: "records",
+      v: 1,
+      kind: "records",
       records: stored.map((r) => ({
-        key: recordKey(r.key), rev: r.rev, at: r.storedAt, body: r.body,
-        sig: r.header(SIGNATURE_HEADER) ?? "", nonce: r.header(NONCE_HEADER) ?? "",
+        key: recordKey(r.key),
+        rev: r.rev,
+        at: r.storedAt,
+        body: r.body,
+        sig: r.header(SIGNATURE_HEADER) ?? "",
+        nonce: r.header(NONCE_HEADER) ?? "",
         fence: r.header(FENCE_HEADER) ?? "",
       })),
     });
@@ -149,35 +213,53 @@ export class Records {
       const key = parseRecordKey(r.key);
       if (key === undefined || key.owner !== owner || key.task !== task) continue;
       const headers: Record<string, string> = {
-        [SIGNATURE_HEADER]: r.sig, [NONCE_HEADER]: r.nonce, [FENCE_HEADER]: r.fence,
+        [SIGNATURE_HEADER]: r.sig,
+        [NONCE_HEADER]: r.nonce,
+        [FENCE_HEADER]: r.fence,
       };
-      proven.push(await this.#proveStored({
-        key, rev: r.rev, storedAt: r.at, body: r.body, header: (name) => headers[name],
-      }));
+      proven.push(
+        await this.#proveStored({
+          key,
+          rev: r.rev,
+          storedAt: r.at,
+          body: r.body,
+          header: (name) => headers[name],
+        }),
+      );
     }
     return proven;
   }
 
   #proveStored(record: StoredRecord): Promise<ProvenRecord> {
     const { key, rev, storedAt } = record;
-    return new Promise((resolve) => this.#prove(record, resolve, () => resolve({
-      key, kind: key.kind, rev, digest: "", storedAt, body: {}, flaw: "it cannot be proven",
-      from: `${key.fromPrincipal}.${key.fromAgent}`, to: `${key.toPrincipal}.${key.toAgent}`,
-    })));
+    return new Promise((resolve) =>
+      this.#prove(record, resolve, () =>
+        resolve({
+          key,
+          kind: key.kind,
+          rev,
+          digest: "",
+          storedAt,
+          body: {},
+          flaw: "it cannot be proven",
+          from: `${key.fromPrincipal}.${key.fromAgent}`,
+          to: `${key.toPrincipal}.${key.toAgent}`,
+        }),
+      ),
+    );
   }
 
-  #prove(
-    e: Envelope, then: (record: ProvenRecord) => void, otherwise?: () => void,
-  ): void {
+  #prove(e: Envelope, then: (record: ProvenRecord) => void, otherwise?: () => void): void {
     const { identities, inbound } = this.#d;
     const refuse = (code: Parameters<Inbound["reject"]>[1]) => {
       inbound.reject(`record.${e.key.kind}`, code);
       otherwise?.();
     };
     const schema = SCHEMAS[e.key.kind];
-    const body = schema === undefined
-      ? {}
-      : inbound.parse(`record.${e.key.kind}`, schema, e.body, RECORD_LIMITS);
+    const body =
+      schema === undefined
+        ? {}
+        : inbound.parse(`record.${e.key.kind}`, schema, e.body, RECORD_LIMITS);
     if (body === undefined) return otherwise?.();
     if ((body as { task?: string }).task !== e.key.task && schema !== undefined) {
       return refuse("E_SENDER");
@@ -189,7 +271,10 @@ export class Records {
     const text = preimage(recordSubject(e.key), fence, seal.at, nonce, e.body);
     const finish = (role: Role | undefined) => {
       const record: ProvenRecord = {
-        key: e.key, kind: e.key.kind, rev: e.rev, storedAt: e.storedAt,
+        key: e.key,
+        kind: e.key.kind,
+        rev: e.rev,
+        storedAt: e.storedAt,
         get digest() {
           return digest(text);
         },
@@ -199,9 +284,8 @@ export class Records {
       };
       if (role !== undefined) record.role = role;
       // A spec's `award` is a wish, not an award.
-      const embedded = e.key.kind === "spec"
-        ? undefined
-        : (body as { award?: EmbeddedAward }).award;
+      const embedded =
+        e.key.kind === "spec" ? undefined : (body as { award?: EmbeddedAward }).award;
       if (embedded === undefined) return then(record);
       this.#proveEmbedded(record, embedded, then);
     };
@@ -218,15 +302,20 @@ export class Records {
 
   /** Adds the award that a record rests on, once it is proven to name this task and author. */
   #proveEmbedded(
-    record: ProvenRecord, embedded: EmbeddedAward, then: (record: ProvenRecord) => void,
+    record: ProvenRecord,
+    embedded: EmbeddedAward,
+    then: (record: ProvenRecord) => void,
   ): void {
     const { identities, ownAwards, counters } = this.#d;
     const termsBytes = Buffer.from(embedded.terms, "base64url");
     const own = ownAwards.find(record.key.task, embedded.terms);
     const terms = own ?? openTerms(termsBytes);
     const { epoch } = record.body as { epoch?: number };
-    const fits = terms !== undefined && terms.task === record.key.task &&
-      terms.owner === record.key.owner && terms.contractor === record.from &&
+    const fits =
+      terms !== undefined &&
+      terms.task === record.key.task &&
+      terms.owner === record.key.owner &&
+      terms.contractor === record.from &&
       terms.epoch === epoch;
     const settle = (proven: boolean) => {
       if (proven && terms !== undefined) record.terms = terms;
@@ -236,8 +325,11 @@ export class Records {
     if (!fits || own !== undefined || !identities.on) return settle(fits);
     const [principal, agent] = terms.initiator.split(".") as [string, string];
     const signature = Buffer.from(embedded.sig, "base64url");
-    identities.resolve(principal, agent, (key) => settle(
-      key !== undefined && proveAward({ terms, termsBytes, signature }, key, identities) ===
-        undefined));
+    identities.resolve(principal, agent, (key) =>
+      settle(
+        key !== undefined &&
+          proveAward({ terms, termsBytes, signature }, key, identities) === undefined,
+      ),
+    );
   }
 }

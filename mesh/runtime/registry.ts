@@ -1,11 +1,17 @@
 // This peer's view of who is here, from the server's announcements of cards (republish) plus a
 // snapshot. It tells how many could answer a call and what they need; it never tells who is free.
 import {
-  AGENTS_BUCKET, AGENTS_STREAM, SAMPLE_GROUPS, SMALL_SAMPLE_GROUPS, address, parseCardSubject,
-  type AgentCard, type Requirements,
+  AGENTS_BUCKET,
+  AGENTS_STREAM,
+  type AgentCard,
+  address,
+  parseCardSubject,
+  type Requirements,
+  SAMPLE_GROUPS,
+  SMALL_SAMPLE_GROUPS,
 } from "../../contracts/index.ts";
-import { attributesOf, groupOf, meets } from "../core/match.ts";
 import type { Field } from "../core/initiator-task.ts";
+import { attributesOf, groupOf, meets } from "../core/match.ts";
 import type { Incoming, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
@@ -82,11 +88,15 @@ export class Registry {
     this.#seat(name, opened.card);
     if (opened.principal !== undefined) {
       this.#identities.learn(name, {
-        publicKey: opened.card.publicKey, role: opened.principal.role,
+        publicKey: opened.card.publicKey,
+        role: opened.principal.role,
       });
     }
     this.#tell({
-      change: seat === undefined ? "joined" : "changed", principal, agent, card: opened.card,
+      change: seat === undefined ? "joined" : "changed",
+      principal,
+      agent,
+      card: opened.card,
     });
   }
 
@@ -128,11 +138,12 @@ export class Registry {
   field(capability: string, requires: Requirements | undefined): Field {
     const o = this.#offerings.get(capability);
     if (o === undefined) return { agents: 0, offering: 0, groups8: 0, groups2: 0 };
-    const agents = requires === undefined
-      ? o.agents.size
-      : this.find(capability, requires).length;
+    const agents = requires === undefined ? o.agents.size : this.find(capability, requires).length;
     return {
-      agents, offering: o.agents.size, groups8: occupied(o.groups8), groups2: occupied(o.groups2),
+      agents,
+      offering: o.agents.size,
+      groups8: occupied(o.groups8),
+      groups2: occupied(o.groups2),
     };
   }
 
@@ -145,7 +156,8 @@ export class Registry {
       let o = this.#offerings.get(c.name);
       if (o === undefined) {
         o = {
-          agents: new Map(), groups8: new Uint32Array(SAMPLE_GROUPS),
+          agents: new Map(),
+          groups8: new Uint32Array(SAMPLE_GROUPS),
           groups2: new Uint32Array(SMALL_SAMPLE_GROUPS),
         };
         this.#offerings.set(c.name, o);

@@ -16,7 +16,11 @@ export interface Sealed {
 }
 
 export function preimage(
-  subject: string, fence: number, at: number, nonce: string, body: Uint8Array,
+  subject: string,
+  fence: number,
+  at: number,
+  nonce: string,
+  body: Uint8Array,
 ): Buffer {
   const head = `parley1\n${subject}\n${fence}\n${at}\n${nonce}\n`;
   const out = Buffer.allocUnsafe(head.length + body.length);

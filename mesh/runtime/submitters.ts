@@ -1,9 +1,23 @@
 // The desk of a submitter: writes specs, follows what becomes of them, makes live calls.
 import {
-  DEADLINE_MS_DEFAULT, OutcomeSchema, PRIORITY_DEFAULT, ParleyError,
-  failure as failureOf, lookSubject, specN, urgencyOf,
-  type Address, type AwardWish, type Failure, type Hints, type Outcome,
-  type Progress, type RecordKey, type Requirements, type Spec, type TaskState,
+  type Address,
+  type AwardWish,
+  DEADLINE_MS_DEFAULT,
+  type Failure,
+  failure as failureOf,
+  type Hints,
+  lookSubject,
+  type Outcome,
+  OutcomeSchema,
+  ParleyError,
+  PRIORITY_DEFAULT,
+  type Progress,
+  type RecordKey,
+  type Requirements,
+  type Spec,
+  specN,
+  type TaskState,
+  urgencyOf,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Signer } from "../ports/index.ts";
@@ -12,7 +26,7 @@ import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
-import { Tracker, type TaskEvent } from "./tracker.ts";
+import { type TaskEvent, Tracker } from "./tracker.ts";
 
 export interface TaskOptions {
   /** Own task id (a token); makes a repeated submission the same task. */
@@ -58,7 +72,10 @@ export class Submitters {
   #named = new Map<string, Promise<Tracker>>();
 
   constructor(
-    dependencies: Deps, options: SubmitterOptions, artefacts: Artefacts, initiators: Initiators,
+    dependencies: Deps,
+    options: SubmitterOptions,
+    artefacts: Artefacts,
+    initiators: Initiators,
   ) {
     this.#d = dependencies;
     this.#o = options;
@@ -115,8 +132,12 @@ export class Submitters {
           tracker.lookSoon();
           return resolve();
         }
-        reject(new ParleyError(result.fault === "refused" ? "E_PERMISSION" : "E_STORE",
-          `the task was not accepted: ${result.detail}`));
+        reject(
+          new ParleyError(
+            result.fault === "refused" ? "E_PERMISSION" : "E_STORE",
+            `the task was not accepted: ${result.detail}`,
+          ),
+        );
       });
     });
   }
@@ -124,8 +145,14 @@ export class Submitters {
   #specKey(spec: Spec): RecordKey {
     const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
     return {
-      owner: spec.owner, task: spec.task, kind: "spec", n: specN(urgencyOf(spec.priority)),
-      toPrincipal: "_", toAgent: "_", fromPrincipal, fromAgent,
+      owner: spec.owner,
+      task: spec.task,
+      kind: "spec",
+      n: specN(urgencyOf(spec.priority)),
+      toPrincipal: "_",
+      toAgent: "_",
+      fromPrincipal,
+      fromAgent,
     };
   }
 
@@ -147,8 +174,14 @@ export class Submitters {
 
   #made(task: string, state: Outcome["state"], failure: Failure | undefined): Outcome {
     return {
-      v: 1, kind: "outcome", task, epoch: 0, state, attempts: 0,
-      endedAt: Math.round(this.#d.clock.wall()), prev: "",
+      v: 1,
+      kind: "outcome",
+      task,
+      epoch: 0,
+      state,
+      attempts: 0,
+      endedAt: Math.round(this.#d.clock.wall()),
+      prev: "",
       failure: failure ?? failureOf("E_NO_BID"),
     };
   }
@@ -156,13 +189,31 @@ export class Submitters {
   async #spec(capability: string, input: unknown, o: TaskOptions): Promise<Spec> {
     const now = Math.round(this.#d.clock.wall());
     const spec: Spec = {
-      v: 1, kind: "spec", task: o.task ?? this.#d.random.id(),
-      owner: o.owner ?? this.#o.principal, capability, input,
+      v: 1,
+      kind: "spec",
+      task: o.task ?? this.#d.random.id(),
+      owner: o.owner ?? this.#o.principal,
+      capability,
+      input,
       deadline: o.deadline ?? now + (o.timeoutMs ?? DEADLINE_MS_DEFAULT),
-      priority: o.priority ?? PRIORITY_DEFAULT, at: now,
+      priority: o.priority ?? PRIORITY_DEFAULT,
+      at: now,
     };
-    for (const name of ["version", "requires", "hints", "award", "to", "only", "exclude",
-      "budget", "retainMs", "traceparent", "tracestate", "onBehalfOf", "parent"] as const) {
+    for (const name of [
+      "version",
+      "requires",
+      "hints",
+      "award",
+      "to",
+      "only",
+      "exclude",
+      "budget",
+      "retainMs",
+      "traceparent",
+      "tracestate",
+      "onBehalfOf",
+      "parent",
+    ] as const) {
       if (o[name] !== undefined) Object.assign(spec, { [name]: o[name] });
     }
     if (o.retry !== undefined) {
@@ -195,10 +246,18 @@ export class Submitters {
 
   async #cancel(spec: Spec, tracker: Tracker, reason: string): Promise<void> {
     await cancelTask(this.#d.records, this.#d.clock, {
-      owner: spec.owner, task: spec.task, reason, agent: this.#o.agent, signer: this.#o.signer,
+      owner: spec.owner,
+      task: spec.task,
+      reason,
+      agent: this.#o.agent,
+      signer: this.#o.signer,
       look: () => this.look(spec.owner, spec.task).catch(() => []),
-      get rev() { return tracker.rev; },
-      get head() { return tracker.head; },
+      get rev() {
+        return tracker.rev;
+      },
+      get head() {
+        return tracker.head;
+      },
     });
   }
 
@@ -221,8 +280,12 @@ export class Submitters {
 
   stop(): void {
     for (const tracker of this.#trackers.values()) {
-      tracker.abandon(new ParleyError("E_CONNECTION",
-        "this peer was stopped; the task itself goes on, see: parley task get " + tracker.task));
+      tracker.abandon(
+        new ParleyError(
+          "E_CONNECTION",
+          "this peer was stopped; the task itself goes on, see: parley task get " + tracker.task,
+        ),
+      );
     }
     this.#trackers.clear();
   }

@@ -1,16 +1,27 @@
 // The initiator's own words: what it says in a call, an award, and an end.
 import {
-  BIDS_EXPLAINED_MAX, LEASE_MS,
-  type Address, type AwardTerms, type Cfp, type Failure, type Outcome, type TerminalState,
+  type Address,
+  type AwardTerms,
+  BIDS_EXPLAINED_MAX,
+  type Cfp,
+  type Failure,
+  LEASE_MS,
+  type Outcome,
+  type TerminalState,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
-import { NEAR_EQUAL, seen, type ScoredBid } from "../core/policy.ts";
+import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
 
 /** The abstraction of a task: all that a participant needs for a bid. */
 export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefined): Cfp {
   const { spec } = t;
   const cfp: Cfp = {
-    v: 1, kind: "cfp", cfp: t.cfp, task: t.id, priority: spec.priority, windowMs,
+    v: 1,
+    kind: "cfp",
+    cfp: t.cfp,
+    task: t.id,
+    priority: spec.priority,
+    windowMs,
     deadline: spec.deadline,
   };
   if (spec.version !== undefined) cfp.version = spec.version;
@@ -38,24 +49,53 @@ export interface Choice {
 export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
   const { spec } = t;
   const policy: AwardTerms["policy"] = {
-    name: spec.award?.policy ?? "balanced", hash: c.policyHash, seed: t.draw, band: NEAR_EQUAL,
+    name: spec.award?.policy ?? "balanced",
+    hash: c.policyHash,
+    seed: t.draw,
+    band: NEAR_EQUAL,
   };
   if (spec.award?.weights !== undefined) policy.weights = definedOnly(spec.award.weights);
   return {
-    v: 1, kind: "award", task: t.id, owner: t.owner, submitter: t.submitter,
-    capability: spec.capability, epoch: t.epoch + 1, attempt: t.epoch + 1,
-    rev: t.rev, prev: t.head, live: t.live, cfp: t.cfp, spec: c.spec,
-    initiator: c.initiator, contractor: c.to, rung: t.rung, policy,
+    v: 1,
+    kind: "award",
+    task: t.id,
+    owner: t.owner,
+    submitter: t.submitter,
+    capability: spec.capability,
+    epoch: t.epoch + 1,
+    attempt: t.epoch + 1,
+    rev: t.rev,
+    prev: t.head,
+    live: t.live,
+    cfp: t.cfp,
+    spec: c.spec,
+    initiator: c.initiator,
+    contractor: c.to,
+    rung: t.rung,
+    policy,
     bids: c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
-    refusals: t.refusals, deadline: spec.deadline, leaseMs: LEASE_MS, at: c.at, nonce: c.nonce,
+    refusals: t.refusals,
+    deadline: spec.deadline,
+    leaseMs: LEASE_MS,
+    at: c.at,
+    nonce: c.nonce,
   };
 }
 
 export function endOf(
-  t: InitiatorTask, state: TerminalState, failure: Failure | undefined, endedAt: number,
+  t: InitiatorTask,
+  state: TerminalState,
+  failure: Failure | undefined,
+  endedAt: number,
 ): Outcome {
   const outcome: Outcome = {
-    v: 1, kind: "outcome", task: t.id, epoch: t.epoch, state, attempts: t.epoch, endedAt,
+    v: 1,
+    kind: "outcome",
+    task: t.id,
+    epoch: t.epoch,
+    state,
+    attempts: t.epoch,
+    endedAt,
     prev: t.head,
   };
   if (failure !== undefined) outcome.failure = failure;

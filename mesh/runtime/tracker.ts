@@ -1,16 +1,25 @@
 // What a submitter knows of one task: its events as they come, and its end.
 import {
-  ParleyError, type Address, type Outcome, type Progress, type RecordKey, type TaskState,
+  type Address,
+  type Outcome,
+  ParleyError,
+  type Progress,
+  type RecordKey,
+  type TaskState,
 } from "../../contracts/index.ts";
-import { supervises, type ReadRecord } from "../core/task-view.ts";
+import { type ReadRecord, supervises } from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
 
 export type TaskEvent =
   | { type: "state"; state: TaskState; epoch: number; contractor: Address | undefined; rev: number }
   | {
-      type: "progress"; from: Address; epoch: number; done: number | undefined;
-      note: string | undefined; partial: unknown;
+      type: "progress";
+      from: Address;
+      epoch: number;
+      done: number | undefined;
+      note: string | undefined;
+      partial: unknown;
     }
   | { type: "failure"; epoch: number; code: string; message: string };
 
@@ -67,9 +76,12 @@ export class Tracker {
   /** Reads the task's records in case a notice was missed. */
   lookSoon(): void {
     if (this.#outcome !== undefined) return;
-    this.#hooks.look().then((records) => {
-      for (const record of records) this.onRecord(record);
-    }, () => undefined);
+    this.#hooks.look().then(
+      (records) => {
+        for (const record of records) this.onRecord(record);
+      },
+      () => undefined,
+    );
   }
 
   onRecord(record: ReadRecord): void {
@@ -78,9 +90,8 @@ export class Tracker {
     if (record.kind === "outcome") {
       const outcome = record.body as Outcome;
       // A result without a proven award is nobody's (S4); other ends are an initiator's word.
-      const lawful = outcome.state === "completed"
-        ? record.terms !== undefined
-        : supervises(record.role);
+      const lawful =
+        outcome.state === "completed" ? record.terms !== undefined : supervises(record.role);
       return lawful ? this.end(outcome, record.rev) : undefined;
     }
     if (record.rev > this.rev) {
@@ -93,8 +104,12 @@ export class Tracker {
     }
     if (record.kind === "failure") {
       const f = record.body as { epoch: number; failure: { code: string; message: string } };
-      this.#push({ type: "failure", epoch: f.epoch, code: f.failure.code,
-        message: f.failure.message });
+      this.#push({
+        type: "failure",
+        epoch: f.epoch,
+        code: f.failure.code,
+        message: f.failure.message,
+      });
       return this.#state("negotiating", f.epoch, undefined, record.rev);
     }
   }
@@ -106,7 +121,12 @@ export class Tracker {
 
   onProgress(from: Address, p: Progress): void {
     this.#push({
-      type: "progress", from, epoch: p.epoch, done: p.done, note: p.note, partial: p.partial,
+      type: "progress",
+      from,
+      epoch: p.epoch,
+      done: p.done,
+      note: p.note,
+      partial: p.partial,
     });
   }
 
@@ -173,7 +193,10 @@ export class Tracker {
    * @param history read the task's records first, so that none of its changes is missing
    */
   async *events(history = false): AsyncGenerator<TaskEvent> {
-    if (history) await (this.#history ??= this.#readHistory());
+    if (history) {
+      this.#history ??= this.#readHistory();
+      await this.#history;
+    }
     let at = 0;
     for (;;) {
       while (at < this.#events.length) yield this.#events[at++]!;

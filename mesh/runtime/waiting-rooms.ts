@@ -1,10 +1,16 @@
 // Waiting tasks of one initiator, by capability, and the two ways out: a freed agent asks for work
 // (node-available), or the most urgent few call again.
 import {
-  IdleSchema, OFFER_HOLD_MS, RECALL_MS, RECALL_MS_MAX, parseIdleSubject, patterns, type Address,
+  type Address,
+  IdleSchema,
+  OFFER_HOLD_MS,
+  parseIdleSubject,
+  patterns,
+  RECALL_MS,
+  RECALL_MS_MAX,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
-import { urgency, WaitingRoom, type Waiter } from "../core/waiting-room.ts";
+import { urgency, type Waiter, WaitingRoom } from "../core/waiting-room.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 
@@ -59,7 +65,10 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#d.counters.add("waits");
     waiting.entries.set(id, entry);
     waiting.room.enter({
-      task: id, priority: spec.priority, since: this.#d.clock.now(), deadline: spec.deadline,
+      task: id,
+      priority: spec.priority,
+      since: this.#d.clock.now(),
+      deadline: spec.deadline,
     });
   }
 
@@ -91,10 +100,12 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   #open(capability: string): Room<E> {
     const waiting: Room<E> = {
-      room: new WaitingRoom(), entries: new Map(),
+      room: new WaitingRoom(),
+      entries: new Map(),
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
-      pauseMs: RECALL_MS, scarce: true,
+      pauseMs: RECALL_MS,
+      scarce: true,
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting);

@@ -32,7 +32,7 @@ export interface Settings {
   readonly home?: string;
 }
 
-export const TASKS_DEFAULT = 5_000;
+export const TASKS_DEFAULT = 4_000;
 const AGENTS_MAX = 10_000;
 const TASKS_MAX = 1_000_000;
 const HOSTS_MAX = 64;
@@ -80,7 +80,7 @@ export function addFlags(command: Command): Command {
     .option("--generated", "tasks from the generator, even where the recorded requests are there")
     .option(
       "--time-scale <x>",
-      "real time times x: 0.5 is twice as fast (default: a run of about 35 s)",
+      "real time times x: 0.5 is twice as fast (default: a run of about 40 s)",
       above(0, 1_000),
     )
     .option(

@@ -10,7 +10,7 @@ import {
 } from "../../agent-sdk/index.ts";
 import { Purse } from "../../agent-sdk/purse.ts";
 import { jsonSchemaOf, type StandardSchemaV1, validate } from "../../agent-sdk/standard-schema.ts";
-import { asFailure } from "../../mesh/runtime/contractors.ts";
+import { asFailure } from "../../mesh/runtime/results.ts";
 
 const text = z.string();
 

@@ -2,7 +2,6 @@
 import { describe, expect, test } from "vitest";
 import {
   type AwardTerms,
-  AwardTermsSchema,
   type Bid,
   type Contract,
   ContractSchema,
@@ -15,7 +14,7 @@ import { verifySignature } from "../../mesh/nats/identity/keys.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench, makeBid, makeScored } from "../support/core.ts";
-import { Tap } from "../support/tap.ts";
+import { Tap, termsIn } from "../support/tap.ts";
 import {
   awardOf,
   gate,
@@ -37,12 +36,6 @@ interface AwardMessage {
   terms: Uint8Array;
   sig: Uint8Array;
   spec: Uint8Array;
-}
-
-function termsIn(bytes: Uint8Array): AwardTerms {
-  const raw = decode(bytes, RECORD_LIMITS);
-  if (!raw.ok) throw new Error(raw.detail);
-  return AwardTermsSchema.parse(raw.value);
 }
 
 /** A participant of our own that bids on every call it hears. */

@@ -250,7 +250,7 @@ describe("flags", () => {
   test("agents are alike with a workload of one's own, and differ otherwise", () => {
     expect(parse("--workload", "a.csv").settings).toMatchObject({ pool: "uniform" });
     expect(parse("--workload", "a.csv").settings).not.toHaveProperty("tasks");
-    expect(parse("--generated").settings).toMatchObject({ pool: "mixed", tasks: 5_000 });
+    expect(parse("--generated").settings).toMatchObject({ pool: "mixed", tasks: 4_000 });
     expect(parse("--generated").settings).not.toHaveProperty("workload");
     expect(parse("--generated", "--pool", "uniform").settings).toMatchObject({ pool: "uniform" });
   });

@@ -1,5 +1,6 @@
 // Everything that an observer hears on a pattern, in order, with conditions to wait for.
 import type { Msg } from "@nats-io/transport-node";
+import { type AwardTerms, AwardTermsSchema } from "../../contracts/index.ts";
 import { CONTROL_LIMITS, decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import type { Stranger } from "../wire/fixture.ts";
 
@@ -73,4 +74,11 @@ export class Tap {
   of(verb: string): Heard[] {
     return this.seen.filter((m) => m.subject.split(".")[1] === verb);
   }
+}
+
+/** The terms of an award from their exact bytes. */
+export function termsIn(bytes: Uint8Array): AwardTerms {
+  const raw = decode(bytes, RECORD_LIMITS);
+  if (!raw.ok) throw new Error(raw.detail);
+  return AwardTermsSchema.parse(raw.value);
 }

@@ -1,0 +1,33 @@
+// What lies on an initiator's desk.
+import type { Address, Failure, TerminalState } from "../../contracts/index.ts";
+import type { InitiatorTask } from "../core/initiator-task.ts";
+import type { Signer, SpecDelivery } from "../ports/index.ts";
+import type { Policies } from "./policies.ts";
+
+/** Who wants to know how a live call of this peer goes. */
+export interface LiveObserver {
+  ended(state: TerminalState, failure: Failure | undefined): void;
+}
+
+export interface Entry {
+  t: InitiatorTask;
+  delivery: SpecDelivery | undefined;
+  specBytes: Uint8Array;
+  specDigest: string;
+  observer: LiveObserver | undefined;
+  /** Earliest moment queued in the deadline heap. */
+  queuedAt: number;
+  heldSince: number;
+  offeredUntil: number;
+  recalled: boolean;
+  probing: boolean;
+}
+
+export interface InitiatorOptions {
+  agent: Address;
+  signer: Signer | undefined;
+  policies: Policies;
+  shortTaskMs?: number;
+  silenceMs?: number;
+  windowMs?: number;
+}

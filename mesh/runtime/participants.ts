@@ -1,0 +1,107 @@
+// Participants: answer calls for proposals, and offers of waiting work.
+import {
+  type Address,
+  bidSubject,
+  type Cfp,
+  CfpSchema,
+  OFFER_WINDOW_MS,
+  type Offer,
+  OfferSchema,
+  parseCfpSubject,
+  parseDirected,
+  WINDOW_MS_MAX,
+} from "../../contracts/index.ts";
+import type { Incoming } from "../ports/index.ts";
+import { msgpackBytes } from "./codec/own.ts";
+import type { Deps } from "./dependencies.ts";
+import type { HostedAgent } from "./hosted-agent.ts";
+
+/** A free slot that took an offer and got no award asks again after this, ms. */
+const ASK_AGAIN_MS = 25;
+/** Above this many agents a call to all is answered in the order of rank. Guess. */
+const CROWD = 64;
+
+interface Basket {
+  offers: { from: Address; offer: Offer }[];
+}
+
+export class Participants {
+  readonly #d: Deps;
+  readonly #agents: ReadonlyMap<string, HostedAgent>;
+  #baskets = new Map<string, Basket>();
+
+  constructor(dependencies: Deps, agents: ReadonlyMap<string, HostedAgent>) {
+    this.#d = dependencies;
+    this.#agents = agents;
+  }
+
+  onCall(agent: HostedAgent, capability: string, rung: string, message: Incoming): void {
+    const subject = parseCfpSubject(message.subject);
+    const call = this.#d.inbound.read("cfp", CfpSchema, message);
+    if (subject === undefined || call === undefined) return;
+    const initiator = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    const delay = rung === "all" ? this.#delay(agent, call) : 0;
+    if (delay < 1) return this.#answer(agent, capability, initiator, call);
+    this.#d.clock.after(delay, () => this.#answer(agent, capability, initiator, call));
+  }
+
+  /** In a crowd bids come in the order of their rank, and refusals after them (storm control). */
+  #delay(agent: HostedAgent, call: Cfp): number {
+    const crowd = call.crowd ?? 0;
+    if (crowd <= CROWD) return 0;
+    const window = Math.min(call.windowMs, WINDOW_MS_MAX);
+    if (agent.slots.free === 0) return window * (0.8 + this.#d.random.next() * 0.2);
+    const rank = agent.slots.load(this.#d.clock.now());
+    return window * 0.6 * Math.min(1, rank + this.#d.random.next() * 0.2);
+  }
+
+  #answer(agent: HostedAgent, capability: string, initiator: Address, call: Cfp): void {
+    const answer = agent.answer(capability, call);
+    const subject = bidSubject(initiator, call.cfp, agent.address);
+    if (typeof answer === "string") {
+      this.#d.transport.publish(subject, msgpackBytes({ v: 1, kind: "refusal", reason: answer }));
+      return;
+    }
+    this.#d.transport.publish(subject, msgpackBytes(answer));
+  }
+
+  onOffer(message: Incoming): void {
+    const subject = parseDirected("offer", message.subject);
+    const offer = this.#d.inbound.read("offer", OfferSchema, message);
+    if (subject === undefined || offer === undefined) return;
+    const agent = this.#agents.get(subject.toAgent);
+    if (agent === undefined) return;
+    const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    agent.lastOfferAt = this.#d.clock.now();
+    const basket = this.#baskets.get(agent.name);
+    if (basket !== undefined) return void basket.offers.push({ from, offer });
+    this.#baskets.set(agent.name, { offers: [{ from, offer }] });
+    this.#d.clock.after(OFFER_WINDOW_MS, () => this.#choose(agent));
+  }
+
+  /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
+  #choose(agent: HostedAgent): void {
+    const basket = this.#baskets.get(agent.name);
+    this.#baskets.delete(agent.name);
+    if (basket === undefined) return;
+    basket.offers.sort((a, b) => b.offer.urgency - a.offer.urgency);
+    let free = agent.slots.free;
+    for (const { from, offer } of basket.offers) {
+      const subject = bidSubject(from, offer.call.cfp, agent.address);
+      const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
+      if (typeof answer !== "string") free--;
+      this.#d.transport.publish(
+        subject,
+        msgpackBytes(
+          typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer,
+        ),
+      );
+    }
+    // A slot that none of these filled asks again: an award may have gone elsewhere.
+    this.#d.clock.after(ASK_AGAIN_MS, () => {
+      if (agent.slots.free > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
+        agent.askForWork();
+      }
+    });
+  }
+}

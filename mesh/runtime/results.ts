@@ -1,0 +1,35 @@
+// What comes of a handler: a result as bytes, or a failure as data.
+import { DEADLINE_MS_MAX, type Failure, type Outcome, ParleyError } from "../../contracts/index.ts";
+import { jsonBytes } from "./codec/own.ts";
+
+/** The outcome's JSON around the output's own bytes, which are not encoded a second time. */
+export function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Array {
+  if (output === undefined) return jsonBytes(outcome);
+  const head = JSON.stringify(outcome);
+  return Buffer.concat([Buffer.from(`${head.slice(0, -1)},"output":`), output, BRACE]);
+}
+
+const BRACE = Buffer.from("}");
+
+/** Half a character at the cut would make a record that nobody accepts. */
+function brief(message: string): string {
+  return message.slice(0, 4096).toWellFormed();
+}
+
+/** What a handler threw, as a failure: it may say itself whether a retry helps. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof ParleyError) {
+    return { code: error.code, message: brief(error.message), retry: error.retry };
+  }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
+  const terminal = retry === false;
+  return {
+    code: terminal ? "E_TERMINAL" : "E_HANDLER",
+    message: brief(message),
+    retry: !terminal,
+    ...(typeof afterMs === "number" && afterMs >= 0 && afterMs <= DEADLINE_MS_MAX
+      ? { afterMs }
+      : {}),
+  };
+}

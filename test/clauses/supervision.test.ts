@@ -1,0 +1,217 @@
+// Clauses 9: supervision and adoption. The slow ones wait for the server's ack_wait of 5 s.
+import { jetstreamManager } from "@nats-io/jetstream";
+import { describe, expect, test } from "vitest";
+import { ACK_WAIT_MS, BeatSchema, type Outcome } from "../../contracts/index.ts";
+import { step } from "../../mesh/core/initiator.ts";
+import { foldTask } from "../../mesh/core/task-view.ts";
+import type { OpenPeer } from "../../mesh/index.ts";
+import { useClauses } from "../support/clauses.ts";
+import { Bench, makeBid } from "../support/core.ts";
+import { Tap, termsIn } from "../support/tap.ts";
+import { gate, json, msgpack, type Stranger, service, until } from "../wire/fixture.ts";
+
+const wire = useClauses();
+
+function specs(peer: OpenPeer, capability: string, wait: Promise<void>, slots = 1) {
+  peer.peer.host({
+    name: "w",
+    slots,
+    services: [
+      service(capability, async (run) => {
+        await wait;
+        return { output: run.epoch };
+      }),
+    ],
+  });
+}
+
+/** What the server knows of one supervision consumer. */
+async function consumer(urgency: number) {
+  const admin = await wire.stranger(
+    `admin${urgency}${performance.now()}`.replace(".", "-"),
+    "admin",
+  );
+  const jsm = await jetstreamManager(admin.nc, { checkAPI: false });
+  const info = await jsm.consumers.info("KV_mesh_tasks", `initiators-${urgency}`);
+  await admin.nc.close();
+  return info;
+}
+
+/** As if the process had been killed: no farewell, nothing handed back. */
+async function kill(peer: OpenPeer): Promise<void> {
+  await peer.transport.connection.close();
+}
+
+describe("supervision", () => {
+  test("P9.1: a spec is acknowledged when its outcome is stored, and not before", async () => {
+    for (const [priority, urgency] of [
+      [9, 0],
+      [5, 1],
+      [0, 2],
+    ] as const) {
+      const hold = gate();
+      const capability = `sum91${urgency}`;
+      const a = await wire.peer(`p91a${urgency}`, "agent", [capability]);
+      specs(a, capability, hold.promise);
+      await wire.known(capability, 1);
+      const handle = await a.peer.submitters.submit(capability, {}, { priority });
+      await until(() => a.peer.contractors.running === 1, "the contract");
+      expect((await consumer(urgency)).num_ack_pending).toBe(1);
+      hold.open();
+      await handle.outcome();
+      await until(async () => (await consumer(urgency)).num_ack_pending === 0, "the ack");
+    }
+  });
+
+  test("P9.2, P9.3: a living initiator keeps its task; when it dies another carries on", async () => {
+    const hold = gate();
+    const worker = await wire.peer("p92w", "contractor", ["sum92"]);
+    specs(worker, "sum92", hold.promise);
+    const first = await wire.peer("p92i", "agent");
+    await wire.known("sum92", 1);
+    const sue = await wire.peer("p92s", "submitter");
+    const handle = await sue.peer.submitters.submit("sum92", {}, {});
+    await until(() => worker.peer.contractors.running === 1, "the contract");
+    const second = await wire.peer("p92j", "agent");
+    const since = performance.now();
+    // A whole ack_wait and a half under a living initiator: nobody else is handed the spec.
+    await until(() => performance.now() - since > ACK_WAIT_MS * 1.5, "time to pass", 20_000);
+    expect((await consumer(1)).num_redelivered).toBe(0);
+    expect(first.peer.initiators.open).toBe(1);
+    await kill(first);
+    await until(() => second.peer.counters.get("initiator.adopted") === 1, "the adoption", 20_000);
+    await until(() => second.peer.counters.get("probes") === 1, "the question to the contractor");
+    hold.open();
+    expect(await handle.result()).toBe(1);
+    await until(() => second.peer.initiators.open === 0, "the successor to let go");
+    expect(await wire.recordsOf("p92s", handle.task)).toHaveLength(3);
+  }, 40_000);
+
+  test("P9.4: beats go from a busy contractor to its initiator, and to nobody else", async () => {
+    const tap = new Tap(await wire.stranger("p94tap", "observer"), "mesh.beat.>");
+    await tap.ready();
+    const hold = gate();
+    const a = await wire.peer("p94a", "agent", ["sum94"]);
+    specs(a, "sum94", hold.promise);
+    await wire.known("sum94", 1);
+    const handle = await a.peer.submitters.submit("sum94", {}, {});
+    await tap.until((m) => tap.seen.indexOf(m) === 1, "two beats");
+    for (const m of tap.seen) {
+      expect(m.subject).toBe("mesh.beat.p94a.main.p94a.w");
+      expect(BeatSchema.parse(m.decoded()).tasks).toEqual([[handle.task, 1]]);
+    }
+    hold.open();
+    await handle.outcome();
+  });
+
+  test("P9.5: an agent says whether it works on a task and epoch", async () => {
+    const hold = gate();
+    const a = await wire.peer("p95a", "agent", ["sum95"]);
+    specs(a, "sum95", hold.promise);
+    await wire.known("sum95", 1);
+    const handle = await a.peer.submitters.submit("sum95", {}, {});
+    await until(() => a.peer.contractors.running === 1, "the contract");
+    const asker = await wire.stranger("p95s", "initiator");
+    const ask = async (task: string, epoch: number) => {
+      const body = msgpack({ v: 1, kind: "live", task, epoch, from: "p95s.main" });
+      return [...(await asker.request("mesh.live.p95a.w", body)).data];
+    };
+    expect(await ask(handle.task, 1)).toEqual([1]);
+    expect(await ask(handle.task, 2)).toEqual([0]);
+    expect(await ask("another", 1)).toEqual([0]);
+    hold.open();
+    await handle.outcome();
+    await until(async () => (await ask(handle.task, 1))[0] === 0, "the end of the work");
+  });
+
+  test("P9.6: a silent contractor is replaced, and cannot commit any more", async () => {
+    const sue = await wire.peer("p96s", "agent", [], { silenceMs: 150 });
+    const dumb = await silentContractor("p96d", "sum96");
+    const handle = await sue.peer.submitters.submit("sum96", {}, { retry: { backoffMs: 1 } });
+    const claimed = await dumb.claimed;
+    const b = await wire.peer("p96b", "contractor", ["sum96"]);
+    specs(b, "sum96", Promise.resolve());
+    expect(await handle.result()).toBe(2);
+    const late: Partial<Outcome> = {
+      v: 1,
+      kind: "outcome",
+      task: handle.task,
+      epoch: 1,
+      state: "completed",
+      output: 1,
+      attempts: 1,
+      endedAt: Date.now(),
+      prev: "",
+    };
+    const answer = await dumb.who.store({
+      key: { ...claimed.key, kind: "outcome", toPrincipal: "p96s", toAgent: "main" },
+      body: json(late),
+      fence: claimed.rev,
+    });
+    expect(answer.error?.err_code).toBe(10071);
+  }, 20_000);
+});
+
+/** Bids best, claims as one should, and then says nothing. */
+async function silentContractor(name: string, capability: string) {
+  const who: Stranger = await wire.stranger(name, "contractor", [capability]);
+  await who.announce("w", { capabilities: [{ name: capability, version: "1.0.0" }] });
+  who.answerWho("w");
+  who.nc.subscribe(`mesh.cfp.${capability}.all.*.*`, {
+    callback: (_, m) => who.publish(`${m.reply}.${name}.w`, msgpack(makeBid())),
+  });
+  const awards = new Tap(who, `mesh.award.${name}.>`);
+  await awards.ready();
+  const claimed = awards
+    .until(() => true, "the award")
+    .then(async (m) => {
+      const award = m.decoded<{ terms: Uint8Array; sig: Uint8Array }>();
+      const terms = termsIn(award.terms);
+      const key = {
+        owner: terms.owner,
+        task: terms.task,
+        kind: "contract" as const,
+        n: "1",
+        toPrincipal: "p96s",
+        toAgent: "main",
+        fromPrincipal: name,
+        fromAgent: "w",
+      };
+      const { seq = 0 } = await who.store({
+        key,
+        fence: terms.rev,
+        body: json({
+          v: 1,
+          kind: "contract",
+          task: terms.task,
+          epoch: 1,
+          attempt: 1,
+          capability,
+          contractor: `${name}.w`,
+          initiator: terms.initiator,
+          leaseMs: terms.leaseMs,
+          award: {
+            terms: Buffer.from(award.terms).toString("base64url"),
+            sig: Buffer.from(award.sig).toString("base64url"),
+          },
+          prev: terms.prev,
+          at: Date.now(),
+        }),
+      });
+      return { key, rev: seq };
+    });
+  return { who, claimed };
+}
+
+test("P9.7: a read that is older than what is known is not acted upon", () => {
+  const bench = new Bench();
+  bench.field = { agents: 1, offering: 1, groups8: 1, groups2: 1 };
+  const t = bench.task();
+  step(t, { on: "begin" }, bench.context);
+  step(t, { on: "bid", cfp: t.cfp, from: "b.w", bid: makeBid() }, bench.context);
+  step(t, { on: "contract", rev: 7, head: "h7", epoch: 1, from: "b.w" }, bench.context);
+  bench.taken();
+  const view = { ...foldTask([]), spec: t.spec, rev: 6, head: "h6" };
+  step(t, { on: "adopt", view }, bench.context);
+  expect([t.phase, t.rev, bench.taken()]).toEqual(["running", 7, []]);
+});
