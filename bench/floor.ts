@@ -22,6 +22,9 @@ const BODY = Object.fromEntries(Object.entries(SIZE).map(([k, n]) => [k, body(n)
   Record<keyof typeof SIZE, Uint8Array>;
 const ACK = new TextEncoder().encode("+ACK");
 
+/** An unanswered live call is made again after this, ms. */
+const AGAIN_MS = 50;
+
 interface Tender {
   task: string;
   rev: number;
@@ -197,8 +200,17 @@ class Floor implements Client {
     const tender: Tender = { task, rev, bids: 0, ack, contractor: "" };
     this.#tenders.set(cfp, tender);
     this.#byTask.set(task, tender);
+    if (this.#shape.mode === "live") this.#again(tender);
     this.#send(cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", `${this.#me}.main`),
       BODY.cfp, bidReplySubject(`${this.#me}.main`, cfp));
+  }
+
+  /** A call that reached only agents on their way out gets no answer, and here nobody redelivers:
+   * without this the loop would stop for good. */
+  #again(tender: Tender): void {
+    setTimeout(() => {
+      if (tender.contractor === "" && this.#done.has(tender.task)) this.#tender(tender.task, 0, "");
+    }, AGAIN_MS);
   }
 
   #onCfp(address: string, m: Msg): void {
@@ -231,6 +243,7 @@ class Floor implements Client {
     const me = `${this.#me}.${agent}`;
     if (this.#shape.mode === "live") {
       this.#sit(agent as string);
+      this.#send(`mesh.idle.echo.${me}`, BODY.done.subarray(0, 20));
       const answer = Buffer.from(BODY.live);
       answer.write(task);
       return this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), answer);

@@ -77,7 +77,8 @@ export type Refusal = z.infer<typeof RefusalSchema>;
 export const AnswerSchema = z.discriminatedUnion("kind", [BidSchema, RefusalSchema]);
 export type Answer = z.infer<typeof AnswerSchema>;
 
-/** A bid as an award remembers it, for `why`. Times are the claimed ones; `score` is lower-better. */
+/** A bid as an award remembers it, for `why`. Times are the claimed ones; a lower `score` is
+ * better. */
 export const SeenBidSchema = z.object({
   from: AddressSchema,
   startMs: finite,

@@ -65,7 +65,7 @@ export function failure(code: FailureCode, message?: string): Failure {
   return { code, message: message ?? row.text, retry: row.retry };
 }
 
-/** Thrown to authors and operators. `code` is stable; `retry` says whether trying again may help. */
+/** Thrown to authors and operators. `code` is stable; `retry`: may trying again help? */
 export class ParleyError extends Error {
   readonly code: FailureCode;
   readonly retry: boolean;

@@ -51,7 +51,7 @@ export const SILENCE_MS = 5_000;
 export const ACK_WAIT_MS = 5_000;
 /** An agent's card lives this long without renewal, s. */
 export const CARD_TTL_S = 60;
-/** Renewal of cards, ms: two may be lost. A thousand cards cost the server forty writes a second. */
+/** Renewal of cards, ms: two may be lost. A thousand cards are forty writes a second. */
 export const CARD_RENEW_MS = 25_000;
 /** A waiting task is called again after this pause at first, ms, and at most at the second. */
 export const RECALL_MS = 250;

@@ -10,13 +10,16 @@ interface Estimate {
   roundTripMs: number | undefined;
 }
 
+/** Fewer answers than this leave no choice: wait for so many, while the cards allow. */
+const LEAST = 2;
+
 export class Answers {
   #estimates = new Map<string, Estimate>();
 
-  /** Answers to expect: between 1 and `most` (groups with members, or agents that are known). */
+  /** Answers to expect, 2 to `most` (groups with members, or agents that are known). */
   expected(capability: string, rung: string, most: number): number {
     const e = this.#estimates.get(`${capability} ${rung}`);
-    return Math.max(1, Math.min(most, e?.answers ?? most));
+    return Math.max(1, Math.min(LEAST, most), Math.min(most, e?.answers ?? most));
   }
 
   /** Usual time to the last answer, ms; undefined before the first call. */
@@ -32,7 +35,10 @@ export class Answers {
   /** A call closed by time with fewer answers than expected. */
   missed(capability: string, rung: string, answers: number, lastAnswerMs: number): void {
     // A call that nobody answered tells nothing of how long an answer takes.
-    this.#note(capability, rung, Math.max(1, answers), answers > 0 ? lastAnswerMs : undefined);
+    // Messages get lost: one poor call lowers the estimate by one answer, not to its own.
+    const before = this.#estimates.get(`${capability} ${rung}`)?.answers ?? answers;
+    const now = Math.max(1, answers, before - 1);
+    this.#note(capability, rung, now, answers > 0 ? lastAnswerMs : undefined);
   }
 
   /** An answer came after its call had closed: the next call waits for one more. */

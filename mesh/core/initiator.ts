@@ -14,23 +14,36 @@
 //   I4  A task that nobody takes waits; it ends only by outcome, deadline, cancel or attempts.
 import {
   type Address,
-  BACKOFF_MS,
-  BACKOFF_MS_MAX,
   BIDS_MAX,
   type Bid,
-  type CallRung,
   CLAIM_TIMEOUT_MS,
-  type Failure,
   failure as failureOf,
-  type TerminalState,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
-import { chooseRung, expiry, MANY, most, recallRung, windowMs } from "./initiator-choice.ts";
+import { chooseRung, most, recallRung } from "./initiator-choice.ts";
+import {
+  arm,
+  awardNext,
+  begin,
+  call,
+  choose,
+  close,
+  direct,
+  end,
+  expire,
+  leaveWaiting,
+  nextAttempt,
+  ranked,
+  running,
+  seek,
+  wait,
+  widen,
+  withdraw,
+} from "./initiator-moves.ts";
 import type { Context, Event, InitiatorTask } from "./initiator-task.ts";
-import { rank, type ScoredBid } from "./policy.ts";
+import type { ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
 
-const ROUNDS_MAX = 8;
 const EXTENSIONS_MAX = 4;
 /** Pause before looking why an outcome was not stored, ms: a refusal must not spin. Guess. */
 const REREAD_MS = 500;
@@ -73,72 +86,6 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
       t.dueAt = c.now + REREAD_MS;
       return;
   }
-}
-
-/** When must this task be stepped again? The phase's own moment, or the deadline. */
-function arm(t: InitiatorTask, at: number, c: Context): void {
-  const left = t.spec.deadline - c.wall;
-  t.dueAt = Math.min(at, c.now + Math.max(0, left));
-}
-
-function begin(t: InitiatorTask, c: Context): void {
-  if (c.policy(t.spec.award?.policy ?? "balanced") === undefined) {
-    return end(
-      t,
-      "rejected",
-      failureOf(
-        "E_POLICY",
-        `no award policy "${t.spec.award?.policy}"; known here: fastest, cheapest, balanced, ` +
-          "deadline, hybrid, and those given to the initiator",
-      ),
-      c,
-    );
-  }
-  if (t.spec.deadline <= c.wall) return expire(t, c);
-  if (t.spec.to !== undefined) return direct(t, t.spec.to, c);
-  if (c.queueing(t.spec.capability)) {
-    t.cfp = c.newCfp();
-    return wait(t, c);
-  }
-  call(t, chooseRung(t, c), c);
-}
-
-function direct(t: InitiatorTask, to: Address, c: Context): void {
-  t.cfp = c.newCfp();
-  t.rung = "directed";
-  t.phase = "awarding";
-  t.order = [];
-  t.next = 0;
-  t.awarded = undefined;
-  arm(t, c.now + CLAIM_TIMEOUT_MS, c);
-  c.out.push({ do: "award", to, bid: undefined, order: [] });
-  if (t.live) running(t, to, c);
-}
-
-/** Looks for a contractor afresh: the only one allowed, or whoever answers a call. */
-function seek(t: InitiatorTask, c: Context): void {
-  if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
-  call(t, chooseRung(t, c), c);
-}
-
-function call(t: InitiatorTask, rung: CallRung, c: Context): void {
-  const limit = most(rung, c.field(t));
-  t.phase = "calling";
-  t.cfp = c.newCfp();
-  t.rung = rung;
-  t.openedAt = c.now;
-  t.lastAnswerAt = c.now;
-  t.answers = 0;
-  t.refusals = 0;
-  t.answered = [];
-  t.extensions = 0;
-  t.bids = [];
-  t.order = [];
-  t.next = 0;
-  t.rounds++;
-  t.expected = c.answers.expected(t.spec.capability, rung, limit);
-  arm(t, c.now + windowMs(t, c), c);
-  c.out.push({ do: "call", rung });
 }
 
 function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Context): void {
@@ -229,15 +176,6 @@ function onNobody(t: InitiatorTask, cfp: string, c: Context): void {
   widen(t, c);
 }
 
-/** A call without bids: ask all, where that is cheap or needed; else wait for a free slot. */
-function widen(t: InitiatorTask, c: Context): void {
-  if (t.rung !== "all") {
-    const field = c.field(t);
-    if (field.agents <= MANY || t.spec.requires !== undefined) return call(t, "all", c);
-  }
-  wait(t, c);
-}
-
 function closeWindow(t: InitiatorTask, c: Context): void {
   const { capability } = t.spec;
   const took = t.lastAnswerAt - t.openedAt;
@@ -246,90 +184,13 @@ function closeWindow(t: InitiatorTask, c: Context): void {
   choose(t, c);
 }
 
-/** Ranks the bids in hand and awards the first. */
-function choose(t: InitiatorTask, c: Context): void {
-  t.draw = c.draw();
-  t.order = ranked(t, c);
-  if (t.order.length === 0 && t.bids.length > 0) {
-    t.failure =
-      t.spec.budget === undefined
-        ? failureOf("E_NO_BID", `${t.bids.length} bids, none with a usable score`)
-        : failureOf(
-            "E_BUDGET",
-            `${t.bids.length} bids, none within the budget of ${t.spec.budget}`,
-          );
-  }
-  if (t.avoid !== undefined && t.order.length > 1 && t.order[0]!.from === t.avoid) {
-    t.order.push(t.order.shift()!);
-  }
-  t.next = 0;
-  t.phase = "awarding";
-  awardNext(t, c);
-}
-
-function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
-  const policy = c.policy(t.spec.award?.policy ?? "balanced");
-  if (policy === undefined) return [];
-  return rank(
-    t.bids,
-    policy,
-    {
-      leftMs: t.spec.deadline - c.wall,
-      budget: t.spec.budget,
-      weights: t.spec.award?.weights,
-    },
-    t.draw,
-  );
-}
-
-function awardNext(t: InitiatorTask, c: Context): void {
-  while (t.next < t.order.length) {
-    const bid = t.order[t.next++]!;
-    if (c.now - bid.at > bid.bid.validMs) continue;
-    t.awarded = bid;
-    arm(t, c.now + CLAIM_TIMEOUT_MS, c);
-    c.out.push({ do: "award", to: bid.from, bid, order: t.order });
-    if (t.live) running(t, bid.from, c);
-    return;
-  }
-  t.awarded = undefined;
-  if (t.bids.length === 0) return widen(t, c);
-  const again = t.rounds < ROUNDS_MAX && t.order.length > 0 && t.waitingSince === 0;
-  if (again) return seek(t, c);
-  wait(t, c);
-}
-
-function running(t: InitiatorTask, contractor: Address, c: Context): void {
-  t.phase = "running";
-  t.contractor = contractor;
-  t.lastSeenAt = c.now;
-  arm(t, c.now + c.silenceMs, c);
-}
-
-function wait(t: InitiatorTask, c: Context): void {
-  if (t.waitingSince === 0) t.waitingSince = c.now;
-  t.phase = "waiting";
-  t.rounds = 0;
-  t.bids = [];
-  t.order = [];
-  // No timer of its own but the deadline: a thousand waiting tasks must not call in turn.
-  arm(t, Number.POSITIVE_INFINITY, c);
-  c.out.push({ do: "wait", on: true });
-}
-
-function leaveWaiting(t: InitiatorTask, c: Context): void {
-  if (t.waitingSince === 0) return;
-  t.waitingSince = 0;
-  c.out.push({ do: "wait", on: false });
-}
-
 function onDue(t: InitiatorTask, c: Context): void {
   if (c.wall >= t.spec.deadline && t.phase !== "ending") return expire(t, c);
   switch (t.phase) {
     case "calling":
-      if (t.answers === 0 && t.extensions < EXTENSIONS_MAX) {
+      if (t.answers === 0 && t.extensions < (t.rung === "all" ? EXTENSIONS_MAX : 1)) {
         t.extensions++;
-        return arm(t, c.now + WINDOW_MS_MAX * 2 ** t.extensions, c);
+        return arm(t, c.now + WINDOW_MS_MAX * 2 ** (t.extensions + t.rounds - 1), c);
       }
       return closeWindow(t, c);
     case "awarding":
@@ -394,34 +255,6 @@ function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Co
   nextAttempt(t, e.failure, c);
 }
 
-function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
-  const attempts = t.spec.retry?.attempts ?? 3;
-  if (!why.retry) return end(t, "failed", why, c);
-  if (t.epoch >= attempts) {
-    return end(
-      t,
-      "failed",
-      {
-        ...why,
-        retry: false,
-        message:
-          attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
-      },
-      c,
-    );
-  }
-  const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
-  const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, t.epoch - 1));
-  t.avoid = t.contractor;
-  t.contractor = undefined;
-  t.awarded = undefined;
-  t.rounds = 0;
-  leaveWaiting(t, c);
-  t.phase = "backoff";
-  // Jitter for what we chose; what the handler asked for is a lower bound.
-  arm(t, c.now + Math.max(usual * (0.75 + c.draw() / 2), why.afterMs ?? 0), c);
-}
-
 /** A record that does not fit what is known here: its author had no right to write it, or a
  * notice before it was missed. Only the records can tell; until then nothing rests on it. */
 function onUsurped(t: InitiatorTask, e: Extract<Event, { on: "usurped" }>, c: Context): void {
@@ -446,36 +279,6 @@ function onCancel(t: InitiatorTask, e: Extract<Event, { on: "cancel" }>, c: Cont
   t.head = e.head;
   withdraw(t, e.reason, c);
   end(t, "canceled", failureOf("E_CANCELED", e.reason || undefined), c);
-}
-
-function expire(t: InitiatorTask, c: Context): void {
-  if (t.phase === "running") withdraw(t, "the deadline has passed", c);
-  end(t, "expired", expiry(t, c), c);
-}
-
-function withdraw(t: InitiatorTask, reason: string, c: Context): void {
-  if (t.contractor === undefined) return;
-  const epoch = t.live ? t.epoch + 1 : t.epoch;
-  c.out.push({ do: "withdraw", contractor: t.contractor, epoch, reason });
-}
-
-function end(
-  t: InitiatorTask,
-  state: TerminalState,
-  failure: Failure | undefined,
-  c: Context,
-): void {
-  leaveWaiting(t, c);
-  t.phase = "ending";
-  t.dueAt = Number.POSITIVE_INFINITY;
-  c.out.push({ do: "end", state, failure });
-}
-
-function close(t: InitiatorTask, c: Context): void {
-  leaveWaiting(t, c);
-  t.phase = "closed";
-  t.dueAt = Number.POSITIVE_INFINITY;
-  c.out.push({ do: "close" });
 }
 
 /** Carries on from what the records say, at any point of a task's life. */

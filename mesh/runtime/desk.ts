@@ -19,7 +19,6 @@ export interface Entry {
   queuedAt: number;
   heldSince: number;
   offeredUntil: number;
-  recalled: boolean;
   probing: boolean;
 }
 

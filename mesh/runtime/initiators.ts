@@ -147,11 +147,19 @@ export class Initiators {
   /** A spec that is proven and may not be carried out: its submitter learns why. */
   refuse(record: ReadRecord, delivery: SpecDelivery, failure: Failure): void {
     const spec = record.body as Spec;
-    if (this.#entries.has(spec.task)) return;
-    const t = newTask(spec, record.from, false, record.rev, record.digest);
-    this.#d.counters.add("ended.rejected");
-    // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
-    this.#store(t, "rejected", failure, (ok) => (ok ? delivery.ack() : delivery.release(1_000)));
+    if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
+    const again = () => delivery.release(1_000);
+    this.#d.records.read(spec.owner, spec.task).then((records) => {
+      const last = records.at(-1);
+      // Put under a task that somebody else began, it must not end that one.
+      const began = records[0]?.rev === record.rev;
+      const ended = records.some((r) => r.kind === "outcome");
+      if (last === undefined || !began || ended) return delivery.ack();
+      const t = newTask(spec, record.from, false, last.rev, last.digest);
+      this.#d.counters.add("ended.rejected");
+      // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
+      this.#store(t, "rejected", failure, (ok) => (ok ? delivery.ack() : again()));
+    }, again);
   }
 
   /** A live call of this peer's own: nothing is stored. */
@@ -185,7 +193,6 @@ export class Initiators {
       queuedAt: Number.POSITIVE_INFINITY,
       heldSince: this.#d.clock.now(),
       offeredUntil: 0,
-      recalled: false,
       probing: false,
     };
     this.#entries.set(t.id, entry);
@@ -377,6 +384,10 @@ export class Initiators {
       nonce: this.#d.random.id(),
     });
     this.#d.counters.add("awards");
+    // Bids left over are slots left over.
+    const spare = t.order.length - t.next;
+    const newcomer = t.waitingSince === 0 && t.rung !== "directed";
+    if (newcomer || spare > 0) this.#rooms.found(t.spec.capability, Math.max(1, spare));
     const sealed = sealAward(terms, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);

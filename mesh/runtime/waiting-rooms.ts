@@ -18,8 +18,6 @@ export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
-  /** Its last chance was a call of its own, not an offer to a freed agent. */
-  recalled: boolean;
 }
 
 interface Hooks<E> {
@@ -35,10 +33,13 @@ interface Room<E> {
   pauseMs: number;
   /** The last call found nobody; false again once one finds somebody. */
   scarce: boolean;
+  triedAt: number;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
 const RECALLED = 2;
+/** In a scarce market a newcomer tries a call of its own this often, ms. */
+const TRY_MS = 10;
 /** Offers to one freed agent at a time. */
 const OFFERS_MAX = 8;
 
@@ -52,9 +53,25 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#hooks = hooks;
   }
 
-  /** Does a newcomer of this capability have to queue behind others? */
+  /**
+   * Does a newcomer of this capability have to queue behind others? Now and then one may try all
+   * the same, so that the room learns of slots that nobody freed: those of agents long idle.
+   */
   queueing(capability: string): boolean {
-    return this.#rooms.get(capability)?.scarce ?? false;
+    const waiting = this.#rooms.get(capability);
+    if (waiting === undefined || !waiting.scarce) return false;
+    const now = this.#d.clock.now();
+    if (now - waiting.triedAt < TRY_MS) return true;
+    waiting.triedAt = now;
+    return false;
+  }
+
+  /** A call found more than it needed: slots for others too. */
+  found(capability: string, spare: number): void {
+    const waiting = this.#rooms.get(capability);
+    if (waiting === undefined) return;
+    waiting.scarce = false;
+    this.#recall(waiting, Math.min(spare, RECALLED));
   }
 
   enter(entry: E): void {
@@ -78,18 +95,10 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined || !waiting.entries.delete(entry.t.id)) return;
     waiting.room.leave(entry.t.id);
     if (waiting.room.size === 0) return this.#close(capability);
-    // A call that found several means that there is room again: let others try at once, so that
-    // a queue born of a short stall goes as fast as it came.
-    if (!entry.recalled) return;
-    // Bids left over are slots left over.
-    const spare = entry.t.order.length - entry.t.next;
-    waiting.scarce = spare === 0;
-    if (spare > 0) this.#recall(waiting, Math.min(spare, RECALLED));
   }
 
   #recall(waiting: Room<E>, count: number): void {
     for (const { entry } of this.#free(waiting, count)) {
-      entry.recalled = true;
       this.#hooks.recall(entry);
     }
   }
@@ -106,6 +115,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       recall: { cancel: () => undefined },
       pauseMs: RECALL_MS,
       scarce: true,
+      triedAt: this.#d.clock.now(),
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting);
@@ -149,7 +159,6 @@ export class WaitingRooms<E extends WaitingEntry> {
     const to = `${subject.principal}.${subject.agent}`;
     for (const { w, entry } of this.#free(waiting, Math.min(idle.slots, OFFERS_MAX))) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
-      entry.recalled = false;
       this.#hooks.offer(entry, subject.capability, to, urgency(w, now));
     }
   }

@@ -54,7 +54,7 @@ async function bidderOf(name: string, capability: string, over: Partial<Bid> = {
 }
 
 describe("awards on the wire", () => {
-  test("P7.1, P7.2: signed terms and the spec's exact bytes, for the epoch after the last", async () => {
+  test("P7.1, P7.2: signed terms and the spec's bytes, for the epoch after the last", async () => {
     const sue = await wire.peer("p71s", "agent");
     const { tap } = await bidderOf("p71b", "sum71", { durationMs: 42 });
     const records = new Tap(await wire.stranger("p71tap", "observer"), "mesh.rec.p71s.>");
@@ -144,7 +144,7 @@ describe("awards on the wire", () => {
     await until(() => ran === 1, "the sound one to run");
   });
 
-  test("P7.4: the claim is fenced by the award's revision, and the work begins after it", async () => {
+  test("P7.4: the claim is fenced by the award's revision; work begins after it", async () => {
     const tap = new Tap(await wire.stranger("p74tap", "observer"), "mesh.rec.>", "mesh.award.>");
     await tap.ready();
     const a = await wire.peer("p74a", "agent", ["sum74"]);
@@ -255,7 +255,7 @@ describe("awards on the wire", () => {
     expect(outcome.failure?.message).toContain("balanced");
   });
 
-  test("P7.11: a named agent gets the award without a call, and with `only` nobody else does", async () => {
+  test("P7.11: a named agent is awarded without a call; with `only` nobody else", async () => {
     const hold = gate();
     const a = await wire.peer("p711a", "agent", ["sum711"]);
     const ran: string[] = [];

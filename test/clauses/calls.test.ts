@@ -96,7 +96,7 @@ describe("calls", () => {
     expect([rungOf(20, 20, short), rungOf(20, 20, long)]).toEqual(["s2", "s8"]);
   });
 
-  test("P5.3: a sample of eight reaches one agent of each group, a sample of two of each half", async () => {
+  test("P5.3: a sample of eight reaches one agent a group, of two one a half", async () => {
     const agents = Array.from({ length: 40 }, (_, i) => `w${i}`);
     const a = await wire.peer("p53a", "agent", ["sum53"]);
     for (const name of agents) a.peer.host({ name, slots: 1, services: [echo("sum53")] });
@@ -119,7 +119,7 @@ describe("calls", () => {
 });
 
 describe("answers", () => {
-  test("P5.4, P5.5, P5.6: a bid, or a refusal with its reason, under the bidder's name", async () => {
+  test("P5.4, P5.5, P5.6: a bid, or a refusal and why, under the bidder's name", async () => {
     const a = await wire.peer("p54a", "agent", ["sum54", "fussy"]);
     a.peer.host({
       name: "w",
@@ -212,7 +212,7 @@ describe("answers", () => {
     expect([t.phase, t.answers, t.bids.length, t.bids[0]?.bid.cost]).toEqual(["calling", 1, 1, 0]);
   });
 
-  test("P5.9: nobody there: the server says so on the bare reply subject, and the task waits", async () => {
+  test("P5.9: nobody there: the server says so on the bare subject; the task waits", async () => {
     const caller = await callerOf("p59c");
     const cfp = caller.call("nobody-does-this", "all");
     const m = await caller.tap.until((heard) => heard.subject === `mesh.bid.p59c.main.${cfp}`);

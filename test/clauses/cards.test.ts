@@ -1,6 +1,6 @@
 // Clauses 4: cards and identity.
 import { describe, expect, test } from "vitest";
-import { AgentCardSchema } from "../../contracts/index.ts";
+import { AgentCardSchema, CARD_TTL_S } from "../../contracts/index.ts";
 import type { CardChange } from "../../mesh/runtime/registry.ts";
 import { useClauses } from "../support/clauses.ts";
 import { publishVerdict } from "../support/permissions.ts";
@@ -30,7 +30,7 @@ describe("cards", () => {
     });
     expect(notice.header("Mesh-Sig")).toMatch(/^\d+\.[A-Za-z0-9_-]{86}$/);
     const registered = await tap.until((m) => m.subject === "mesh.reg.p41a.w");
-    expect(registered.header("Nats-TTL")).toBe("30s");
+    expect(registered.header("Nats-TTL")).toBe(`${CARD_TTL_S}s`);
     const stored = await tap.stranger.request(
       "$JS.API.DIRECT.GET.KV_mesh_agents.$KV.mesh_agents.p41a.w",
       "",
@@ -123,7 +123,7 @@ describe("which cards count", () => {
     expect(await verdict(who, "w", body, seal)).toBe("taken");
   });
 
-  test("P4.6: a capability that was not granted, a foreign key, a foreign JWT: refused", async () => {
+  test("P4.6: a capability not granted, a foreign key, a foreign JWT: refused", async () => {
     const who = await wire.stranger("p46b", "contractor", ["sum"]);
     const eve = await wire.stranger("p46e", "contractor", ["ocr"]);
     const cases = {

@@ -79,7 +79,7 @@ describe("a task's records", () => {
     }
   });
 
-  test("P2.2, P2.7: every write is guarded by the revision before it and names its digest", async () => {
+  test("P2.2, P2.7: every write is guarded by the last revision and names its digest", async () => {
     const { records } = await oneTask("p22");
     let rev = "0";
     let digest: string | undefined;
@@ -99,7 +99,7 @@ describe("a task's records", () => {
     expect(records).toHaveLength(3);
   });
 
-  test("P3.1, P3.2: the signature is Ed25519 over subject, fence, time, nonce and body", async () => {
+  test("P3.1, P3.2: Ed25519 over subject, fence, time, nonce and body", async () => {
     const { records, tap } = await oneTask("p31");
     for (const m of records) {
       const subject = m.header("Nats-Subject") ?? "";
@@ -313,7 +313,7 @@ describe("records that do not count", () => {
     expect(wire.counted("refused.unlawful")).toBeGreaterThan(0);
   }, 20_000);
 
-  test("P3.3: a spec whose signature does not verify is refused, counted and never called", async () => {
+  test("P3.3: a spec that is not signed as it should be is never called out", async () => {
     const tap = new Tap(await wire.stranger("p33tap", "observer"), "mesh.cfp.>");
     await tap.ready();
     await wire.peer("p33a", "agent", ["sum33"]);

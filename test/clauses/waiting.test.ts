@@ -11,7 +11,7 @@ import { gate, msgpack, service, until } from "../wire/fixture.ts";
 const wire = useClauses();
 
 describe("waiting on the wire", () => {
-  test("P8.1, P8.2: a task waits for a slot; the agent that frees one says so and gets it", async () => {
+  test("P8.1, P8.2: a task waits for a slot; who frees one says so and gets it", async () => {
     const tap = new Tap(await wire.stranger("p82tap", "observer"), "mesh.idle.>");
     await tap.ready();
     const a = await wire.peer("p82a", "agent", ["sum"]);
@@ -43,7 +43,7 @@ describe("waiting on the wire", () => {
     expect(IdleSchema.strict().parse(idle[0]?.decoded())).toMatchObject({ slots: 1 });
   });
 
-  test("P8.3: offers, the most urgent first and one a slot; each is a call to one agent", async () => {
+  test("P8.3: offers, the most urgent first, one a slot; each a call to one agent", async () => {
     const sue = await wire.peer("p83s", "agent");
     const submit = (task: string, priority: number) =>
       sue.peer.submitters.submit("sum", {}, { task, priority });

@@ -7,12 +7,19 @@ describe("expected answers", () => {
     expect(new Answers().expected("ocr", "s8", 0)).toBe(1);
   });
 
-  test("a call that closed by time lowers them", () => {
+  test("a call that closed by time lowers them by one, since messages get lost", () => {
     const a = new Answers();
     a.missed("ocr", "s8", 5, 3);
     expect(a.expected("ocr", "s8", 8)).toBe(5);
     a.missed("ocr", "s8", 0, 0);
-    expect(a.expected("ocr", "s8", 8)).toBe(1);
+    expect(a.expected("ocr", "s8", 8)).toBe(4);
+  });
+
+  test("never below two while the cards allow: one bid is no choice", () => {
+    const a = new Answers();
+    for (let i = 0; i < 9; i++) a.missed("ocr", "s8", 1, 3);
+    expect(a.expected("ocr", "s8", 8)).toBe(2);
+    expect(a.expected("ocr", "s8", 1)).toBe(1);
   });
 
   test("an answer that came late raises them, up to what the cards allow", () => {

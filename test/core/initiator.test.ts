@@ -254,7 +254,7 @@ describe("invariants of an initiator, in any sequence of events", () => {
     });
   });
 
-  test("I4: it ends only by outcome, deadline, cancel, attempts or a task that nobody may do", () => {
+  test("I4: it ends only by outcome, deadline, cancel, attempts or rejection", () => {
     always(({ t, bench, event: e, effects }) => {
       for (const effect of effects) {
         if (effect.do === "close") expect(["outcome", "ended", "adopt"]).toContain(e.on);
@@ -284,7 +284,7 @@ describe("invariants of an initiator, in any sequence of events", () => {
     });
   });
 
-  test("an award goes to who may have it: asked for, not excluded, within budget, still valid", () => {
+  test("an award goes to who may have it, within budget and validity", () => {
     always(({ t, bench, effects }) => {
       for (const { to, bid } of awardsOf(effects)) {
         if (t.spec.only === true && t.spec.to !== undefined) expect(to).toBe(t.spec.to);

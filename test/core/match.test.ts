@@ -83,7 +83,7 @@ describe("groupOf", () => {
     );
   });
 
-  // A name that is both principal and agent once cancelled out of the low bits: two groups of eight.
+  // A name that is both principal and agent once cancelled out of the low bits: two groups only.
   test.each([
     ["one agent name", (i: number) => `p${i}.worker`],
     ["one principal", (i: number) => `host-0.a${i}`],

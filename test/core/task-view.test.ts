@@ -5,6 +5,7 @@ import type {
   FailureRecord,
   Outcome,
   RecordKind,
+  Role,
 } from "../../contracts/index.ts";
 import { foldTask, type ReadRecord } from "../../mesh/core/task-view.ts";
 import { makeSpec } from "../support/core.ts";

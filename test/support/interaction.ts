@@ -4,8 +4,8 @@
 // with # are remarks. `a` is the initiator of task t1; other names are agents, `b` is b.w.
 //
 //   field agents=20 [offering=20 groups8=8 groups2=2]   who could answer a call
-//   task [to=b only exclude=b policy=… budget=… attempts=… backoff=… deadline=+10s duration=…
-//         live requires]                      the spec, stored (revision 1) unless it is live
+//   task [to=b only exclude=b policy=… budget=… attempts=… backoff=… deadline=+10s
+//         duration=… live requires]         the spec, stored (revision 1) unless it is live
 //   queueing yes|no                           does somebody wait for this capability already?
 //   begin                                     a new initiator takes the task up
 //   adopt                                     another initiator takes it over from its records
@@ -313,7 +313,10 @@ export class Interaction {
       case "probe":
         return `a -> ${short(effect.contractor)}  live?`;
       case "withdraw":
-        return `a -> ${short(effect.contractor)}  cancel     epoch=${effect.epoch}: ${effect.reason}`;
+        return (
+          `a -> ${short(effect.contractor)}  cancel     ` +
+          `epoch=${effect.epoch}: ${effect.reason}`
+        );
       case "end":
         return (
           `a       store      outcome state=${effect.state} ` +

@@ -50,9 +50,9 @@ export function counted(peer: OpenPeer, prefix: string): number {
 }
 
 /** A promise with its end outside. */
-export function gate<T = void>(): { promise: Promise<T>; open: (value: T) => void } {
-  const { promise, resolve } = Promise.withResolvers<T>();
-  return { promise, open: resolve };
+export function gate(): { promise: Promise<void>; open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { promise, open: () => resolve() };
 }
 
 export function hashOf(bytes: Uint8Array): string {
@@ -86,15 +86,16 @@ export function signedText(
 export interface RecordParts {
   key: RecordKey;
   body: Uint8Array;
-  /** What the signature says; the header says `fence` too unless `fenceHeader` is given. */
+  /** What the signature says, and the header too unless `fenceHeader` says something else. */
   fence: number;
-  /** null: no header, so that the server checks nothing. */
+  /** null: no header, so that the server checks nothing; the signature says so. */
   fenceHeader?: number | null;
   /** Guard subject; the task's own by default. */
   guard?: string;
   signer?: KeyPair | undefined;
   at?: number;
   nonce?: string;
+  /** Headers of its own, which win. */
   head?: Record<string, string>;
 }
 
@@ -150,9 +151,10 @@ export class Stranger {
     const at = r.at ?? Date.now();
     const nonce = r.nonce ?? this.nonce();
     const signer = "signer" in r ? r.signer : this.key;
-    const sig = signer?.sign(signedText(subject, r.fence, at, nonce, r.body));
+    // Without the header the fence counts as -1.
+    const signed = r.fenceHeader === null ? -1 : r.fence;
+    const sig = signer?.sign(signedText(subject, signed, at, nonce, r.body));
     const head: Record<string, string> = {
-      ...r.head,
       "Mesh-Sig": `${at}.${sig === undefined ? "" : Buffer.from(sig).toString("base64url")}`,
       "Nats-Msg-Id": nonce,
     };
@@ -162,14 +164,15 @@ export class Stranger {
       head["Nats-Expected-Last-Subject-Sequence-Subject"] =
         r.guard ?? taskGuard(r.key.owner, r.key.task);
     }
-    return [subject, r.body, head];
+    return [subject, r.body, { ...head, ...r.head }];
   }
 
   /** A sealed card of one of this principal's agents. */
   card(
     agent: string,
     over: Partial<AgentCard> = {},
-    signer: KeyPair | undefined = this.key,
+    /** null: not signed. */
+    signer: KeyPair | null = this.key,
   ): { body: Uint8Array; seal: string; card: AgentCard } {
     const card: AgentCard = {
       v: 1,
@@ -213,8 +216,8 @@ export class Stranger {
   }
 }
 
-function sealOf(signer: KeyPair | undefined, text: Uint8Array): string {
-  return signer === undefined ? "" : Buffer.from(signer.sign(text)).toString("base64url");
+function sealOf(signer: KeyPair | null, text: Uint8Array): string {
+  return signer === null ? "" : Buffer.from(signer.sign(text)).toString("base64url");
 }
 
 export function headersOf(head: Record<string, string>) {

@@ -36,8 +36,10 @@ let con: Stranger;
 let sid: Stranger;
 /** Hears everything, may send nothing. */
 let olga: Stranger;
-/** What a task of `hold` waits for at wes. */
-let hold = gate();
+/** Tasks of `hold` end when they are told to. */
+const holds = new Map<string, ReturnType<typeof gate>>();
+/** How often wes began each task. */
+const begun = new Map<string, number>();
 
 beforeAll(async () => {
   ina = await wire.peer("ina", "agent", [], { use: { contractor: false }, silenceMs: 300 });
@@ -52,6 +54,10 @@ beforeAll(async () => {
         const stopped = new Promise((_, reject) => {
           run.signal.addEventListener("abort", () => reject(run.signal.reason), { once: true });
         });
+        const { task } = run.spec;
+        begun.set(task, (begun.get(task) ?? 0) + 1);
+        const hold = holds.get(task) ?? gate();
+        holds.set(task, hold);
         await Promise.race([hold.promise, stopped]);
         return { output: { by: "wes" } };
       }),
@@ -191,16 +197,19 @@ describe("a forged award", () => {
 
   test("for a revision that is not the task's ends at the store", async () => {
     const before = await wire.store();
-    const conflicts = counted(wes, "claim.conflict");
     for (const rev of [0, open.rev - 1, open.rev + 1, 2 ** 40]) {
+      const conflicts = counted(wes, "claim.conflict");
       const terms = termsOf(open.spec, open.specBytes, {
         rev,
         initiator: "mal.main",
         contractor: "wes.main",
       });
       mal.nc.publish("mesh.award.wes.main.mal.main", awardOf(terms, open.specBytes, mal.key));
+      await until(
+        () => counted(wes, "claim.conflict") === conflicts + 1,
+        `a claim at ${rev} refused`,
+      );
     }
-    await until(() => counted(wes, "claim.conflict") === conflicts + 4, "four claims refused");
     expect(counted(wes, "award.refused.stale")).toBeGreaterThanOrEqual(4);
     expect(wes.peer.contractors.running).toBe(0);
     expect((await wire.store()).tasks).toEqual(before.tasks);
@@ -225,7 +234,7 @@ test("a replayed award is refused, from whomever and wherever it comes", async (
   await olga.nc.flush();
   const tracker = await sue.peer.submitters.submit("echo", { n: 7 }, {});
   expect(await tracker.result()).toEqual({ n: 7 });
-  let award = new Uint8Array(0);
+  let award: Uint8Array = new Uint8Array(0);
   for await (const m of tap) award = m.data;
   const own = await wire.stranger("ina", "agent");
   const before = await wire.store();
@@ -253,11 +262,10 @@ interface Held extends Open {
 
 /** A task of sue's that wes is working on, until `hold` is opened. */
 async function held(): Promise<Held> {
-  hold = gate();
   const tracker = await sue.peer.submitters.submit("hold", {}, { retry: { backoffMs: 1 } });
   const subject = `$KV.mesh_tasks.sue.${tracker.task}.contract.1.ina.main.wes.main`;
   await until(async () => (await stored(subject)).rev > 0, "a contract");
-  await until(() => wes.peer.contractors.running === 1, "wes at work");
+  await until(() => begun.has(tracker.task), "wes at work");
   const { data, rev } = await stored(subject);
   return {
     ...(await opened(tracker.task)),
@@ -269,13 +277,12 @@ async function held(): Promise<Held> {
 
 /** The task ends as it should, and the records say the same as the handle. */
 async function endsRight(h: Held): Promise<void> {
-  hold.open();
+  holds.get(h.task)?.open();
   expect(await h.tracker.result(AbortSignal.timeout(15_000))).toEqual({ by: "wes" });
   const view = foldTask(await ina.peer.deps.records.read("sue", h.task));
   expect(view.state).toBe("completed");
   expect(view.contract?.contractor).toBe("wes.main");
   expect(view.outcome?.output).toEqual({ by: "wes" });
-  await until(() => wes.peer.contractors.running === 0, "wes done");
 }
 
 function keyOf(h: Held, kind: RecordKind, over: Partial<RecordKey> = {}): RecordKey {
@@ -343,6 +350,7 @@ describe("a forged record", () => {
       const h = await held();
       const count = () => counted(ina, `refused.record.${kind}.E_SIGNATURE`);
       const before = count();
+      const unlawful = counted(ina, `refused.unlawful.${kind}`);
       const record = { body: bodyOf(h, kind), fence: h.contractRev, fenceHeader: null };
       const key = (i: number) => keyOf(h, kind, { n: `1-${i}` });
       await put(con, { ...record, key: key(0), signer: undefined });
@@ -357,10 +365,13 @@ describe("a forged record", () => {
         guard: "$KV.mesh_tasks.con.x",
       });
       await until(
-        () => count() === before + 4,
+        // Whoever reads the records later counts them again.
+        () => count() >= before + 4,
         () => `${count() - before} of 4 counted`,
       );
       await endsRight(h);
+      // Had one of them been taken for con's own word, it would stand there.
+      expect(counted(ina, `refused.unlawful.${kind}`)).toBe(unlawful);
     },
   );
 
@@ -409,7 +420,8 @@ describe("a forged record", () => {
     const body = bodyOf(h, "contract", { epoch: 2, award: award(h) });
     await put(con, { key: keyOf(h, "contract", { n: "2" }), body, fence: h.contractRev });
     await until(
-      () => names.every((name, i) => counted(ina, name) === (before[i] as number) + 1),
+      // Whoever reads the records later counts it again.
+      () => names.every((name, i) => counted(ina, name) > (before[i] as number)),
       () => JSON.stringify(ina.peer.counters.snapshot()),
     );
     await endsRight(h);
@@ -422,8 +434,8 @@ describe("a forged record", () => {
     const body = bodyOf(h, "outcome", { epoch: 2, award: award(h) });
     const first = await put(con, { key: keyOf(h, "outcome", SUE), body, fence: h.contractRev });
     await put(con, { key: keyOf(h, "outcome"), body, fence: first });
-    await until(() => counted(sue, "refused.embedded.outcome") === embedded + 1, "sue refused it");
-    await until(() => counted(ina, "refused.unlawful.outcome") === unlawful + 1, "ina refused it");
+    await until(() => counted(sue, "refused.embedded.outcome") > embedded, "sue refused it");
+    await until(() => counted(ina, "refused.unlawful.outcome") > unlawful, "ina refused it");
     expect(h.tracker.state).not.toBe("completed");
     await endsRight(h);
   });
@@ -434,7 +446,7 @@ describe("a forged record", () => {
     const body = bodyOf(h, "outcome", { award: undefined });
     const first = await put(con, { key: keyOf(h, "outcome", SUE), body, fence: h.contractRev });
     await put(con, { key: keyOf(h, "outcome"), body, fence: first });
-    await until(() => counted(ina, "refused.unlawful.outcome") === unlawful + 1, "ina refused it");
+    await until(() => counted(ina, "refused.unlawful.outcome") > unlawful, "ina refused it");
     expect(h.tracker.state).not.toBe("completed");
     await endsRight(h);
   });
@@ -454,7 +466,7 @@ describe("a forged record", () => {
       const body = bodyOf(h, "outcome", { state, award: undefined, output: undefined });
       const first = await put(con, { key: keyOf(h, "outcome", SUE), body, fence: h.contractRev });
       await put(con, { key: keyOf(h, "outcome"), body, fence: first });
-      await until(() => counted(ina, "refused.unlawful.outcome") === unlawful + 1, "refused");
+      await until(() => counted(ina, "refused.unlawful.outcome") > unlawful, "refused");
       await endsRight(h);
     },
   );
@@ -518,8 +530,8 @@ describe("a running contract", () => {
     expect((await con.request("mesh.live.wes.main", probe)).data[0]).toBe(1);
     con.nc.publish("mesh.msg.wes.main.con.main", notice);
     await until(() => count() === before + 2, "refused again");
-    expect(wes.peer.contractors.running).toBe(1);
     await endsRight(h);
+    expect(begun.get(h.task)).toBe(1);
     const { epoch } = foldTask(await ina.peer.deps.records.read("sue", h.task));
     expect(epoch).toBe(1);
   });
@@ -527,12 +539,11 @@ describe("a running contract", () => {
 
 test("two owners may choose the same id: each gets its own result", async () => {
   const sam = await wire.peer("sam", "submitter");
-  hold = gate();
   const first = await sue.peer.submitters.submit("hold", {}, { task: "job-1" });
-  await until(() => wes.peer.contractors.running === 1, "wes at work");
+  await until(() => begun.has("job-1"), "wes at work");
   const second = await sam.peer.submitters.submit("echo", { of: "sam" }, { task: "job-1" });
   await until(() => counted(ina, "initiator.sameid") > 0, "the second one put off");
-  hold.open();
+  holds.get("job-1")?.open();
   expect(await first.result(AbortSignal.timeout(10_000))).toEqual({ by: "wes" });
   expect(await second.result(AbortSignal.timeout(10_000))).toEqual({ of: "sam" });
 });
@@ -549,7 +560,7 @@ describe("a forged card", () => {
     const tampered = Buffer.from(good.body.toString().replace('"slots":9', '"slots":8'));
     const forged: [string, { body: Uint8Array; seal: string }][] = [
       ["another's key", con.card("known", { slots: 9 }, other().key)],
-      ["no signature", con.card("known", { slots: 9 }, undefined)],
+      ["no signature", con.card("known", { slots: 9 }, null)],
       ["a change after it was sealed", { body: tampered, seal: good.seal }],
       ["another's seal", { body: good.body, seal: other().card("known").seal }],
       ["no seal at all", { body: good.body, seal: "" }],
@@ -664,15 +675,12 @@ describe("a delivery that the server was led to make", () => {
   });
 
   test("is no bid", async () => {
-    const heard = gate<string>();
-    const tap = olga.nc.subscribe("mesh.cfp.*.*.ina.main", {
-      callback: (_, m) => heard.open((m.reply ?? "").split(".")[4] ?? ""),
-    });
+    const tap = olga.nc.subscribe("mesh.cfp.vacant.*.ina.main", { max: 1 });
     await olga.nc.flush();
     // Nobody serves it, so that the call stays open for a while.
     const waiting = await sue.peer.submitters.submit("vacant", {}, { timeoutMs: 5_000 });
-    const cfp = await heard.promise;
-    tap.unsubscribe();
+    let cfp = "";
+    for await (const m of tap) cfp = (m.reply ?? "").split(".")[4] ?? "";
     const before = counted(ina, "refused.bid.E_FORGED_PATH") + counted(ina, "bid.late");
     const bid = {
       startMs: 0,

@@ -266,6 +266,16 @@ describe("on a core subject", () => {
     );
   });
 
+  test("leaves the store as it was, to the last byte", async () => {
+    await ina.transport.flush();
+    const before = await wire.store();
+    for (const target of TARGETS) await blast(target, SAMPLES);
+    for (const bytes of [Buffer.from("{"), Buffer.from([0x80]), Buffer.from('{"__proto__":1}')]) {
+      for (const door of ["submit", "call"]) await mal.request(`mesh.${door}.echo`, bytes);
+    }
+    expect(await wire.store()).toEqual(before);
+  });
+
   test("an award for an agent that is not here is counted", async () => {
     const before = counted(wes, "refused.award.E_NOT_FOUND");
     mal.nc.publish("mesh.award.wes.ghost.mal.main", "{}");
