@@ -412,7 +412,7 @@ describe("documents", () => {
   );
   const cited = new Map<string, string>();
   for (const name of files.filter((n) => n.startsWith("test/clauses/"))) {
-    for (const [, title] of textOf(name).matchAll(/\btest\(\s*(["'`][^"'`]*)["'`]/g)) {
+    for (const [, title] of textOf(name).matchAll(/\btest(?:\.fails)?\(\s*(["'`][^"'`]*)["'`]/g)) {
       for (const [clause] of (title ?? "").matchAll(/\bP\d+\.\d+\b/g)) cited.set(clause, name);
     }
   }

@@ -88,6 +88,9 @@ export class HostedAgent {
   readonly signer: Signer | undefined;
   readonly definition: AgentDefinition;
   readonly #d: Deps;
+  /** Its queue groups, of eight and of two. */
+  readonly #group8: string;
+  readonly #group2: string;
   #services = new Map<string, Service>();
   #usual = new Map<string, UsualDuration>();
   #seats = new Map<string, Subscription[]>();
@@ -113,6 +116,8 @@ export class HostedAgent {
     this.definition = definition;
     this.name = definition.name;
     this.address = address(principal, definition.name);
+    this.#group8 = `g${groupOf(this.address, SAMPLE_GROUPS)}`;
+    this.#group2 = `h${groupOf(this.address, SMALL_SAMPLE_GROUPS)}`;
     this.slots = new Slots(definition.slots, dependencies.clock.now());
     this.signer = definition.signer ?? signer;
     this.#onCall = onCall;
@@ -164,20 +169,18 @@ export class HostedAgent {
 
   #sit(): void {
     if (this.draining || this.slots.free === 0) return;
-    const g8 = `g${groupOf(this.address, SAMPLE_GROUPS)}`;
-    const g2 = `h${groupOf(this.address, SMALL_SAMPLE_GROUPS)}`;
     for (const capability of this.#services.keys()) {
       if (this.#seats.has(capability) || this.free(capability) <= 0) continue;
       this.#seats.set(capability, [
         this.#d.transport.subscribe(
           patterns.cfp(capability, "s8"),
           (m) => this.#onCall(this, capability, "s8", m),
-          { queue: g8 },
+          { queue: this.#group8 },
         ),
         this.#d.transport.subscribe(
           patterns.cfp(capability, "s2"),
           (m) => this.#onCall(this, capability, "s2", m),
-          { queue: g2 },
+          { queue: this.#group2 },
         ),
       ]);
     }

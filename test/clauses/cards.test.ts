@@ -57,6 +57,8 @@ describe("cards", () => {
     const dying = await wire.peer("p42d", "agent", ["sum"], { cardTtlS: 1 });
     dying.peer.host({ name: "w", slots: 1, services: [echo("sum")] });
     await until(() => changes.some((c) => c.principal === "p42d" && c.agent === "w"), "the card");
+    // As if its process had been killed: no farewell.
+    await dying.transport.connection.close();
     await until(() => changes.some((c) => c.change === "expired" && c.agent === "w"), "its expiry");
     expect(seer.peer.registry.card("p42d.w")).toBeUndefined();
   });

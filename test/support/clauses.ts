@@ -1,6 +1,6 @@
 // A mesh for the tests of the protocol's clauses: peers and clients live as long as the test that
 // opened them.
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { counted, until, useWire, type Wire } from "../wire/fixture.ts";
 
@@ -12,6 +12,8 @@ export interface Clauses extends Wire {
 }
 
 export function useClauses(): Clauses {
+  // Nothing here is slow by itself; the machine may be busy with every other test.
+  vi.setConfig({ testTimeout: 30_000 });
   const wire = useWire();
   const open = wire.peer;
   const join = wire.stranger;
