@@ -199,7 +199,8 @@ export class NatsTransport implements Transport {
     this.#turns = 0;
     const outbox = this.#outbox;
     this.#outbox = [];
-    if (this.connection.isClosed()) {
+    // Draining, the client throws, and here nobody could catch it.
+    if (this.connection.isClosed() || this.connection.isDraining()) {
       this.dropped += outbox.length;
       return;
     }

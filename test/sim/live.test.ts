@@ -30,7 +30,10 @@ interface Sim {
 
 /** The context, since concurrent tests must not end one another's processes. */
 function start(context: TestContext, ...args: string[]): Sim {
-  const { NODE_OPTIONS: _, ...env } = process.env;
+  const { NODE_OPTIONS: _, ...inherited } = process.env;
+  // A run that is killed cannot remove its identity folder, so it makes it in one that goes.
+  const temporary = scratch(context, "");
+  const env = { ...inherited, TMPDIR: temporary, TMP: temporary, TEMP: temporary };
   const child = spawn(process.execPath, [MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env,
@@ -95,7 +98,9 @@ const ALL_WELL = {
 
 function scratch(context: TestContext, name: string): string {
   const folder = mkdtempSync(join(tmpdir(), "parley-sim-"));
-  context.onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  // A guard may be removing its part of it at the same moment.
+  const options = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 };
+  context.onTestFinished(() => rmSync(folder, options));
   return join(folder, name);
 }
 
