@@ -3,23 +3,41 @@
 // protocol logic, no encoding and no checking of what arrives.
 import { createInbox, headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import {
-  bidReplySubject, bidSubject, cfpSubject, directedSubject, patterns, recordSubject, specN,
-  supervisionConsumer, taskGuard, TASKS_STREAM,
+  bidReplySubject,
+  bidSubject,
+  cfpSubject,
+  directedSubject,
+  patterns,
+  recordSubject,
+  specN,
+  supervisionConsumer,
+  TASKS_STREAM,
+  taskGuard,
 } from "../contracts/index.ts";
 import { groupOf } from "../mesh/core/match.ts";
 import { connectNats } from "../mesh/nats/connect.ts";
 import { credsAuth } from "../mesh/nats/identity/authenticator.ts";
-import { keyFromSeed, verifySignature, type KeyPair } from "../mesh/nats/identity/keys.ts";
+import { type KeyPair, keyFromSeed, verifySignature } from "../mesh/nats/identity/keys.ts";
 import { systemRandom } from "../mesh/nats/system.ts";
 import type { Client, Side } from "./product.ts";
 import { agentNames, type HostOrder, type Shape } from "./shape.ts";
 
 /** Sizes of the product's messages, bytes, as seen on the wire in this bench. */
-const SIZE = { spec: 420, cfp: 170, bid: 95, award: 1_250, contract: 1_420, outcome: 1_550,
-  done: 110, live: 420 };
+const SIZE = {
+  spec: 420,
+  cfp: 170,
+  bid: 95,
+  award: 1_250,
+  contract: 1_420,
+  outcome: 1_550,
+  done: 110,
+  live: 420,
+};
 const body = (n: number): Uint8Array => new Uint8Array(n).fill(0x78);
-const BODY = Object.fromEntries(Object.entries(SIZE).map(([k, n]) => [k, body(n)])) as
-  Record<keyof typeof SIZE, Uint8Array>;
+const BODY = Object.fromEntries(Object.entries(SIZE).map(([k, n]) => [k, body(n)])) as Record<
+  keyof typeof SIZE,
+  Uint8Array
+>;
 const ACK = new TextEncoder().encode("+ACK");
 
 /** An unanswered live call is made again after this, ms. */
@@ -37,7 +55,10 @@ type Access = Pick<HostOrder, "url" | "jwt" | "seed" | "shape">;
 
 async function connect(o: Access, name: string): Promise<NatsConnection> {
   return connectNats({
-    servers: o.url, name, authenticator: credsAuth({ jwt: o.jwt, seed: o.seed }), principal: name,
+    servers: o.url,
+    name,
+    authenticator: credsAuth({ jwt: o.jwt, seed: o.seed }),
+    principal: name,
   });
 }
 
@@ -116,11 +137,17 @@ class Floor implements Client {
 
   #sit(agent: string): void {
     const address = `${this.#me}.${agent}`;
-    const subs = ([["s8", "g", 8], ["s2", "h", 2]] as const).map(([rung, prefix, groups]) =>
+    const subs = (
+      [
+        ["s8", "g", 8],
+        ["s2", "h", 2],
+      ] as const
+    ).map(([rung, prefix, groups]) =>
       this.#nc.subscribe(patterns.cfp("echo", rung), {
         queue: `${prefix}${groupOf(address, groups)}`,
         callback: (_, m) => this.#onCfp(address, m),
-      }));
+      }),
+    );
     this.#seats.set(agent, () => {
       for (const sub of subs) sub.unsubscribe();
     });
@@ -147,7 +174,9 @@ class Floor implements Client {
   }
 
   #write(
-    at: Parameters<typeof recordSubject>[0], data: Uint8Array, guard: number,
+    at: Parameters<typeof recordSubject>[0],
+    data: Uint8Array,
+    guard: number,
     done: (rev: number) => void,
   ): void {
     const token = (this.#ackToken++).toString(36);
@@ -174,18 +203,32 @@ class Floor implements Client {
     return new Promise((resolve) => {
       this.#done.set(task, resolve);
       if (this.#shape.mode === "live") return this.#tender(task, 0, "");
-      this.#write({
-        owner: "client", task, kind: "spec", n: specN(1), toPrincipal: "_", toAgent: "_",
-        fromPrincipal: "client", fromAgent: "main",
-      }, BODY.spec, 0, () => undefined);
+      this.#write(
+        {
+          owner: "client",
+          task,
+          kind: "spec",
+          n: specN(1),
+          toPrincipal: "_",
+          toAgent: "_",
+          fromPrincipal: "client",
+          fromAgent: "main",
+        },
+        BODY.spec,
+        0,
+        () => undefined,
+      );
     });
   }
 
   #pull(): void {
     const batch = 64 - this.#outstanding;
     this.#outstanding += batch;
-    this.#send(`$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(1)}`,
-      Buffer.from(JSON.stringify({ batch, expires: 60e9 })), `${this.#inbox}p`);
+    this.#send(
+      `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(1)}`,
+      Buffer.from(JSON.stringify({ batch, expires: 60e9 })),
+      `${this.#inbox}p`,
+    );
   }
 
   #onSpec(m: Msg): void {
@@ -200,16 +243,19 @@ class Floor implements Client {
     const tender: Tender = { task, rev, bids: 0, ack, contractor: "" };
     this.#tenders.set(cfp, tender);
     this.#byTask.set(task, tender);
-    if (this.#shape.mode === "live") this.#again(tender);
-    this.#send(cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", `${this.#me}.main`),
-      BODY.cfp, bidReplySubject(`${this.#me}.main`, cfp));
+    this.#again(tender);
+    this.#send(
+      cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", `${this.#me}.main`),
+      BODY.cfp,
+      bidReplySubject(`${this.#me}.main`, cfp),
+    );
   }
 
-  /** A call that reached only agents on their way out gets no answer, and here nobody redelivers:
-   * without this the loop would stop for good. */
+  /** A call that reached only agents on their way out gets no answer, and redelivery would take
+   * seconds: without this the floor would mostly wait. */
   #again(tender: Tender): void {
     setTimeout(() => {
-      if (tender.contractor === "" && this.#done.has(tender.task)) this.#tender(tender.task, 0, "");
+      if (tender.contractor === "") this.#tender(tender.task, tender.rev, tender.ack);
     }, AGAIN_MS);
   }
 
@@ -249,23 +295,39 @@ class Floor implements Client {
       return this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), answer);
     }
     const at = {
-      owner: "client", task, n: "1", fromPrincipal: this.#me, fromAgent: agent as string,
+      owner: "client",
+      task,
+      n: "1",
+      fromPrincipal: this.#me,
+      fromAgent: agent as string,
     };
-    this.#write({
-      ...at, kind: "contract", toPrincipal: fromPrincipal as string, toAgent: "main",
-    }, BODY.contract, Number(rev), (claimed) => {
-      this.#sit(agent as string);
-      this.#send(`mesh.idle.echo.${me}`, BODY.done.subarray(0, 20));
-      // The result carries its warrant: the award's own signature.
-      const outcome = Buffer.from(BODY.outcome);
-      outcome.write(`${seal} `);
-      this.#write({ ...at, kind: "outcome", toPrincipal: "client", toAgent: "main" }, outcome,
-        claimed, () => {
-          const done = Buffer.from(BODY.done);
-          done.write(task);
-          this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), done);
-        });
-    });
+    this.#write(
+      {
+        ...at,
+        kind: "contract",
+        toPrincipal: fromPrincipal as string,
+        toAgent: "main",
+      },
+      BODY.contract,
+      Number(rev),
+      (claimed) => {
+        this.#sit(agent as string);
+        this.#send(`mesh.idle.echo.${me}`, BODY.done.subarray(0, 20));
+        // The result carries its warrant: the award's own signature.
+        const outcome = Buffer.from(BODY.outcome);
+        outcome.write(`${seal} `);
+        this.#write(
+          { ...at, kind: "outcome", toPrincipal: "client", toAgent: "main" },
+          outcome,
+          claimed,
+          () => {
+            const done = Buffer.from(BODY.done);
+            done.write(task);
+            this.#send(directedSubject("msg", `${fromPrincipal}.main`, me), done);
+          },
+        );
+      },
+    );
   }
 
   #onContract(m: Msg): void {

@@ -7,7 +7,13 @@ import { runSide, type SideName } from "./run.ts";
 import type { Outcome, Shape } from "./shape.ts";
 
 const BASE: Shape = {
-  mode: "durable", agents: 1_000, tasks: 6_000, inFlight: 128, signing: true, bids: 2, hosts: 2,
+  mode: "durable",
+  agents: 1_000,
+  tasks: 6_000,
+  inFlight: 128,
+  signing: true,
+  bids: 2,
+  hosts: 2,
   warmUp: 2_000,
 };
 
@@ -29,7 +35,10 @@ function median(values: number[]): number {
 }
 
 async function compare(
-  name: string, shape: Shape, rounds: number, say: (line: string) => void,
+  name: string,
+  shape: Shape,
+  rounds: number,
+  say: (line: string) => void,
 ): Promise<Comparison> {
   const runs: Record<SideName, Outcome[]> = { product: [], floor: [] };
   for (let i = 0; i < rounds; i++) {
@@ -43,7 +52,8 @@ async function compare(
   const ratios = (of: (o: Outcome) => number) =>
     median(runs.product.map((p, i) => of(p) / of(runs.floor[i] as Outcome)));
   return {
-    name, ...runs,
+    name,
+    ...runs,
     throughputRatio: ratios((o) => o.tasksPerSecond),
     latencyRatio: ratios((o) => o.latencyMs.p50),
     cpuRatio: ratios((o) => o.clientCpuMs + o.serverCpuMs),
@@ -51,18 +61,22 @@ async function compare(
 }
 
 function line(o: Outcome): string {
-  return `${o.tasksPerSecond.toFixed(0).padStart(6)} tasks/s   p50 ${o.latencyMs.p50.toFixed(2)} ms` +
+  return (
+    `${o.tasksPerSecond.toFixed(0).padStart(6)} tasks/s   p50 ${o.latencyMs.p50.toFixed(2)} ms` +
     `   p99 ${o.latencyMs.p99.toFixed(2)} ms   CPU ${o.clientCpuMs.toFixed(3)} + server ` +
     `${o.serverCpuMs.toFixed(3)} ms   ${o.messagesPerTask.toFixed(1)} messages   ` +
-    `${o.bidsPerTask.toFixed(1)} bids`;
+    `${o.bidsPerTask.toFixed(1)} bids`
+  );
 }
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      json: { type: "boolean", default: false }, tasks: { type: "string" },
-      rounds: { type: "string", default: "3" }, help: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      tasks: { type: "string" },
+      rounds: { type: "string", default: "3" },
+      help: { type: "boolean", default: false },
     },
   });
   const [what = ""] = positionals;
@@ -103,8 +117,10 @@ function plan(what: string): { name: string; shape: Shape }[] | undefined {
     case "latency":
       return [
         { name: "one at a time", shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000 } },
-        { name: "one at a time, unsigned",
-          shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000, signing: false } },
+        {
+          name: "one at a time, unsigned",
+          shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000, signing: false },
+        },
       ];
     case "scale":
       return [20, 100, 1_000, 5_000].map((agents) => ({
@@ -124,8 +140,10 @@ function verdict(what: string, r: Comparison): string {
     return `${r.name}: p50 ${p50.toFixed(2)} ms, ${r.latencyRatio.toFixed(2)} x the floor; ${cost}`;
   }
   if (what === "scale") {
-    return `${r.name}: ${last.messagesPerTask.toFixed(1)} messages, ` +
-      `${(last.clientCpuMs + last.serverCpuMs).toFixed(3)} ms CPU a decision; ${cost}`;
+    return (
+      `${r.name}: ${last.messagesPerTask.toFixed(1)} messages, ` +
+      `${(last.clientCpuMs + last.serverCpuMs).toFixed(3)} ms CPU a decision; ${cost}`
+    );
   }
   return `${r.name}: ${r.throughputRatio.toFixed(2)} of the floor; ${cost}`;
 }
@@ -135,8 +153,10 @@ function flatness(results: Comparison[]): string {
     const values = results.map((r) => median(r.product.map(get)));
     return Math.max(...values) / Math.min(...values);
   };
-  return `from 20 to 5,000 agents: messages differ by ${of((o) => o.messagesPerTask).toFixed(2)}` +
-    ` x, CPU by ${of((o) => o.clientCpuMs + o.serverCpuMs).toFixed(2)} x at the most`;
+  return (
+    `from 20 to 5,000 agents: messages differ by ${of((o) => o.messagesPerTask).toFixed(2)}` +
+    ` x, CPU by ${of((o) => o.clientCpuMs + o.serverCpuMs).toFixed(2)} x at the most`
+  );
 }
 
 process.exitCode = await main();

@@ -19,8 +19,13 @@ function open(o: Access, name: string, use: object): Promise<OpenPeer> {
   const identity = credentialsOf({ jwt: o.jwt, seed: o.seed }, { trust: o.trust });
   const { signer: _signer, trust: _trust, ...unsigned } = identity;
   return openPeer({
-    ...(o.shape.signing ? identity : unsigned), servers: o.url, name, principal: name,
-    agent: "main", role: "agent", use,
+    ...(o.shape.signing ? identity : unsigned),
+    servers: o.url,
+    name,
+    principal: name,
+    agent: "main",
+    role: "agent",
+    use,
   });
 }
 
@@ -36,15 +41,20 @@ function side(p: OpenPeer): Side {
 
 export async function productHost(o: HostOrder): Promise<Side> {
   const host = await open(o, `host-${o.host}`, {
-    submitter: false, intake: false, initiator: o.shape.mode === "durable",
+    submitter: false,
+    intake: false,
+    initiator: o.shape.mode === "durable",
   });
   for (const name of agentNames(o.shape, o.host)) {
     host.peer.host({
-      name, slots: 1,
-      services: [{
-        capability: { name: "echo", version: "1.0.0" },
-        run: async (run) => ({ output: { length: (run.spec.input as typeof INPUT).words } }),
-      }],
+      name,
+      slots: 1,
+      services: [
+        {
+          capability: { name: "echo", version: "1.0.0" },
+          run: async (run) => ({ output: { length: (run.spec.input as typeof INPUT).words } }),
+        },
+      ],
     });
   }
   await host.transport.flush();

@@ -1,12 +1,18 @@
 // One measured run of one side: a server, host processes, a client in this process.
-import { fork, type ChildProcess } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { startLocalMesh } from "../mesh/local.ts";
 import { floorClient } from "./floor.ts";
 import { productClient } from "./product.ts";
-import { pump, quantile, type HostOrder, type HostReport, type Outcome, type Shape }
-  from "./shape.ts";
+import {
+  type HostOrder,
+  type HostReport,
+  type Outcome,
+  pump,
+  quantile,
+  type Shape,
+} from "./shape.ts";
 
 export type SideName = "product" | "floor";
 
@@ -15,7 +21,9 @@ export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
   const hosts: ChildProcess[] = [];
   try {
     const access = async (who: string) => ({
-      shape, url: mesh.server.url, trust: mesh.home.trust,
+      shape,
+      url: mesh.server.url,
+      trust: mesh.home.trust,
       ...(await mesh.mint(who, "agent", ["echo"])),
     });
     for (let i = 0; i < shape.hosts; i++) {
@@ -29,17 +37,22 @@ export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
     await pump(shape.warmUp, shape.inFlight, () => client.one());
     const before = await usage(hosts, client.counts(), mesh.server.pid);
     const began = performance.now();
-    const latencies = (await pump(shape.tasks, shape.inFlight, () => client.one()))
-      .sort((a, b) => a - b);
+    const latencies = (await pump(shape.tasks, shape.inFlight, () => client.one())).sort(
+      (a, b) => a - b,
+    );
     const seconds = (performance.now() - began) / 1_000;
     const after = await usage(hosts, client.counts(), mesh.server.pid);
     await client.close();
     const per = (key: keyof Usage) => (after[key] - before[key]) / shape.tasks;
     return {
-      tasks: shape.tasks, seconds, tasksPerSecond: shape.tasks / seconds,
+      tasks: shape.tasks,
+      seconds,
+      tasksPerSecond: shape.tasks / seconds,
       latencyMs: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) },
-      messagesPerTask: per("sent"), bidsPerTask: per("bids"),
-      clientCpuMs: per("clientCpuMs"), serverCpuMs: per("serverCpuMs"),
+      messagesPerTask: per("sent"),
+      bidsPerTask: per("bids"),
+      clientCpuMs: per("clientCpuMs"),
+      serverCpuMs: per("serverCpuMs"),
     };
   } finally {
     for (const h of hosts) h.send("stop");
@@ -56,11 +69,15 @@ interface Usage {
 }
 
 async function usage(
-  hosts: ChildProcess[], client: { sent: number; bids: number }, serverPid: number,
+  hosts: ChildProcess[],
+  client: { sent: number; bids: number },
+  serverPid: number,
 ): Promise<Usage> {
   const { user, system } = process.cpuUsage();
   const total: Usage = {
-    ...client, clientCpuMs: (user + system) / 1_000, serverCpuMs: serverCpuMs(serverPid),
+    ...client,
+    clientCpuMs: (user + system) / 1_000,
+    serverCpuMs: serverCpuMs(serverPid),
   };
   for (const h of hosts) {
     const answer = report(h, (r) => r.counts);

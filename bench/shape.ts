@@ -64,7 +64,9 @@ export function quantile(sorted: readonly number[], share: number): number {
 
 /** Runs `one` for tasks 0 to n-1, never more than `inFlight` at a time; latencies in ms. */
 export async function pump(
-  n: number, inFlight: number, one: (i: number) => Promise<void>,
+  n: number,
+  inFlight: number,
+  one: (i: number) => Promise<void>,
 ): Promise<number[]> {
   const latencies: number[] = [];
   let next = 0;

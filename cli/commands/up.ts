@@ -170,9 +170,10 @@ async function startSteward(
     systemClock,
     log,
     janitor.name,
-    async (owner, task) =>
+    async (owner, task, rev) =>
       (await reader.tasks(task)).some(
-        (file) => file.owner === owner && file.view.outcome !== undefined,
+        (file) =>
+          file.owner === owner && file.view.outcome !== undefined && file.view.outcomeRev === rev,
       ),
   );
   sweeper.start();

@@ -53,6 +53,8 @@ export interface TaskView {
   failure: FailureRecord | undefined;
   cancel: CancelRecord | undefined;
   outcome: Outcome | undefined;
+  /** Revision of the outcome; 0 without one. */
+  outcomeRev: number;
   submittedAt: number;
   contractAt: number | undefined;
   endedAt: number | undefined;
@@ -74,6 +76,7 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     failure: undefined,
     cancel: undefined,
     outcome: undefined,
+    outcomeRev: 0,
     submittedAt: 0,
     contractAt: undefined,
     endedAt: undefined,
@@ -103,6 +106,9 @@ const SUPERVISORS: readonly Role[] = ["initiator", "agent", "admin"];
 /** Why this record does not count here; undefined when it does. */
 export function unlawful(view: TaskView, record: ReadRecord): string | undefined {
   switch (record.kind) {
+    case "spec":
+      // Anybody with a contractor's rights can store one here: only the first began the task.
+      return view.spec === undefined ? undefined : "S3: a second spec";
     case "contract": {
       const { epoch } = record.body as Contract;
       if (record.terms === undefined) return "no proven award";
@@ -147,7 +153,6 @@ export function mayCancel(
 function apply(view: TaskView, record: ReadRecord): void {
   switch (record.kind) {
     case "spec":
-      if (view.spec !== undefined) view.faults.push("S3: a second spec");
       view.spec = record.body as Spec;
       view.submitter = record.from;
       view.submittedAt = record.storedAt;
@@ -172,8 +177,8 @@ function apply(view: TaskView, record: ReadRecord): void {
       break;
     case "outcome":
       view.contractOpen = false;
-      if (view.outcome !== undefined) break;
       view.outcome = record.body as Outcome;
+      view.outcomeRev = record.rev;
       view.endedAt = record.storedAt;
       break;
     default:

@@ -24,22 +24,23 @@ export class Janitor {
   readonly #inbox: string;
   #outstanding = 0;
   #renewAt = 0;
-  readonly #finished: (owner: string, task: string) => Promise<boolean>;
+  readonly #finished: (owner: string, task: string, rev: number) => Promise<boolean>;
   #tick: { cancel(): void } | undefined;
   #sub: { unsubscribe(): void } | undefined;
   purged = 0;
   refused = 0;
 
   /**
-   * @param finished does a proven outcome end this task? Anybody with a contractor's rights can
-   *   store something under an outcome's key; only a sound one may lead to a purge.
+   * @param finished is the record of this revision the outcome that ends the task? Anybody with a
+   *   contractor's rights can store something under an outcome's key; only the one that counts may
+   *   lead to a purge, and only its own retention says when.
    */
   constructor(
     transport: NatsTransport,
     clock: Clock,
     log: Log,
     principal: string,
-    finished: (owner: string, task: string) => Promise<boolean>,
+    finished: (owner: string, task: string, rev: number) => Promise<boolean>,
   ) {
     this.#transport = transport;
     this.#finished = finished;
@@ -81,14 +82,16 @@ export class Janitor {
     this.#outstanding--;
     const key = parseRecordSubject(m.subject);
     if (key === undefined) return this.#transport.publish(ack, Buffer.from("+ACK"));
-    const storedAt = Number(ack.split(".").at(-2)) / 1e6;
+    const place = ack.split(".");
+    const rev = Number(place.at(-4));
+    const storedAt = Number(place.at(-2)) / 1e6;
     const dueIn = storedAt + retention(m.data) - this.#clock.wall();
     if (dueIn > 0) {
       const delay = Math.round(Math.min(dueIn, DELAY_MS_MAX) * 1e6);
       this.#transport.publish(ack, Buffer.from(`-NAK {"delay":${delay}}`));
       return;
     }
-    this.#finished(key.owner, key.task).then(
+    this.#finished(key.owner, key.task, rev).then(
       (sound) => {
         if (sound) return this.#purge(key.owner, key.task, ack);
         this.refused++;

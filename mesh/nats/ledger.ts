@@ -4,6 +4,7 @@ import { createInbox } from "@nats-io/nats-core";
 import {
   ParleyError,
   parseRecordSubject,
+  type RecordKey,
   recordSubject,
   TASKS_STREAM,
   taskGuard,
@@ -145,13 +146,13 @@ export class NatsLedger implements Ledger {
     const records: StoredRecord[] = [];
     for (const m of answers) {
       const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
-      if (key === undefined) continue;
       records.push({
-        key,
+        // Under a key that says nothing it proves nothing; it moved the revision all the same.
+        key: key ?? unreadable(owner, task),
         rev: Number(m.header("Nats-Sequence")),
         storedAt: Date.parse(m.header("Nats-Time-Stamp") ?? "") || 0,
         body: m.data,
-        header: (name) => m.header(name),
+        header: (name) => (key === undefined ? undefined : m.header(name)),
       });
     }
     return records.sort((a, b) => a.rev - b.rev);
@@ -167,7 +168,7 @@ export class NatsLedger implements Ledger {
         reject(new ParleyError("E_TIMEOUT", "the store did not answer a read in time"));
       });
       const sub = this.#transport.subscribe(inbox, (m) => {
-        if (m.status === 0 && m.data.length > 0) return void found.push(m);
+        if (m.status === 0) return void found.push(m);
         timer.cancel();
         sub.unsubscribe();
         if (m.status === 204 || m.status === 404) return resolve(found);
@@ -187,6 +188,12 @@ export class NatsLedger implements Ledger {
     this.#stopped = true;
     this.#sweep?.cancel();
   }
+}
+
+/** Stands for a key that does not parse: a literal wildcard, an unknown kind. */
+function unreadable(owner: string, task: string): RecordKey {
+  const nobody = { toPrincipal: "_", toAgent: "_", fromPrincipal: "_", fromAgent: "_" };
+  return { owner, task, kind: "checkpoint", n: "0", ...nobody };
 }
 
 const text = new TextDecoder();
@@ -212,6 +219,8 @@ export function parseAck(data: Uint8Array): WriteResult | undefined {
     const rev = /(\d+)\s*$/.exec(description)?.[1];
     return { ok: false, fault: "conflict", rev: rev === undefined ? undefined : Number(rev) };
   }
+  // This very key is taken, by a record that is not to be replaced.
+  if (code === 10077) return { ok: false, fault: "conflict", rev: undefined };
   if (code === 10164) return { ok: false, fault: "unknown", detail: description };
   const transient = ack.error.code === 503 || ack.error.code === 408 || ack.error.code === 429;
   return { ok: false, fault: transient ? "unknown" : "refused", detail: description };

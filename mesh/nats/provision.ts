@@ -48,7 +48,9 @@ export function streamConfigs(o: ProvisionOptions): Wanted[] {
       name: TASKS_STREAM,
       subjects: [streamSubjects.tasks],
       max_msgs_per_subject: 1,
+      // Written once: without the second line a newer record would take an older one's place.
       discard: "new",
+      discard_new_per_subject: true,
       allow_rollup_hdrs: false,
       deny_purge: false,
       deny_delete: true,
@@ -205,6 +207,7 @@ const CHECKED = [
   "subjects",
   "max_msgs_per_subject",
   "discard",
+  "discard_new_per_subject",
   "allow_rollup_hdrs",
   "num_replicas",
   "storage",

@@ -9,6 +9,17 @@ import type {
   Transport,
 } from "../ports/index.ts";
 
+/** The server appends these behind what the author sent: of two, its own is the last. Of all
+ * others the first one counts, as it does for the server. */
+const BY_SERVER: ReadonlySet<string> = new Set([
+  "Nats-Stream",
+  "Nats-Subject",
+  "Nats-Sequence",
+  "Nats-Time-Stamp",
+  "Nats-Last-Sequence",
+  "Nats-Num-Pending",
+]);
+
 /** Header lines by name, read once; the client's own reader costs three times as much. */
 function readHeaders(m: Msg): RawHeaders | undefined {
   const inner = m as unknown as { _rdata?: Uint8Array; _msg?: { hdr?: number } };
@@ -24,7 +35,7 @@ function readHeaders(m: Msg): RawHeaders | undefined {
     const colon = line.indexOf(":");
     if (colon < 1) continue;
     const name = line.slice(0, colon);
-    if (!values.has(name)) values.set(name, line.slice(colon + 1).trim());
+    if (!values.has(name) || BY_SERVER.has(name)) values.set(name, line.slice(colon + 1).trim());
   }
   return { status, values };
 }
@@ -36,7 +47,8 @@ interface RawHeaders {
 
 function viaClient(h: MsgHdrs | undefined): RawHeaders | undefined {
   if (h === undefined) return undefined;
-  return { status: h.code, values: new Map(h.keys().map((name) => [name, h.get(name)])) };
+  const pick = (name: string) => (BY_SERVER.has(name) ? h.last(name) : h.get(name));
+  return { status: h.code, values: new Map(h.keys().map((name) => [name, pick(name)])) };
 }
 
 class NatsMessage implements Incoming {

@@ -375,8 +375,9 @@ export class Peer {
   }
 
   /** Does a proven outcome end this task? Only for roles that may read the store. */
-  async isFinished(owner: string, task: string): Promise<boolean> {
-    return foldTask(await this.deps.records.read(owner, task)).outcome !== undefined;
+  async isFinished(owner: string, task: string, rev?: number): Promise<boolean> {
+    const view = foldTask(await this.deps.records.read(owner, task));
+    return view.outcome !== undefined && (rev === undefined || rev === view.outcomeRev);
   }
 
   /** Watches every record of this principal's own tasks, for the events of its handles. */

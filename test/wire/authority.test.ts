@@ -239,6 +239,33 @@ test("a spec put under somebody else's task ends neither that task nor its super
   await Promise.all(others.map((p) => p.close(0)));
 });
 
+test("a second spec under the parent grants no more than the first", async () => {
+  const parent = await parentOf();
+  const deadline = parent.deadline + 60_000;
+  const spec = specOf("sue", "hold", { task: parent.task, deadline, budget: 1_000 });
+  const before = counted(ina, "refused.record.spec.E_AUTHORITY");
+  const eve = await wire.stranger("eve", "contractor", ["echo"]);
+  eve.answerWho("main");
+  await eve.store({
+    key: {
+      owner: "sue",
+      task: parent.task,
+      kind: "spec",
+      n: "0-1",
+      toPrincipal: "_",
+      toAgent: "_",
+      fromPrincipal: "eve",
+      fromAgent: "main",
+    },
+    body: json(spec),
+    fence: 0,
+    fenceHeader: null,
+  });
+  await until(() => counted(ina, "refused.record.spec.E_AUTHORITY") > before, "eve refused");
+  await refused(wes, { ...lawful(parent), deadline, budget: 1_000 });
+  await parent.end();
+});
+
 function without(options: TaskOptions, name: keyof TaskOptions): TaskOptions {
   const { [name]: _, ...rest } = options;
   return rest;

@@ -20,8 +20,13 @@ import { awardOf, counted, json, msgpack, termsOf, until } from "./fixture.ts";
 
 describe("a delivery that the server was led to make", () => {
   /** Stores bytes as an artefact and has the server send them to any subject. */
-  async function redirect(to: string, payload: Uint8Array, id: string): Promise<void> {
-    await con.request(`$O.mesh_artifacts.C.${id}`, payload);
+  async function redirect(
+    to: string,
+    payload: Uint8Array,
+    id: string,
+    head: Record<string, string> = {},
+  ): Promise<void> {
+    await con.request(`$O.mesh_artifacts.C.${id}`, payload, head);
     const get = "$JS.API.DIRECT.GET.OBJ_mesh_artifacts.$O.mesh_artifacts.C";
     con.nc.publish(`${get}.${id}`, "", { reply: to });
   }
@@ -130,6 +135,45 @@ describe("a delivery that the server was led to make", () => {
       await redirect(to, bodyOf(h, kind), `n${kind}${h.task}`);
     }
     await until(() => counted(ina, "refused.record.E_FORGED_PATH") === before + 3, "counted");
+    await endsRight(h);
+  });
+
+  test("is none the better for headers that imitate the server's", async () => {
+    const h = await held();
+    const records = counted(ina, "refused.record.E_FORGED_PATH");
+    const cards = counted(ina, "refused.card.E_FORGED_PATH");
+    const key = keyOf(h, "outcome", { fromPrincipal: "wes" });
+    const asRecord = { "Nats-Subject": recordSubject(key), "Nats-Sequence": "99" };
+    const asLeave = {
+      "Nats-Stream": "KV_mesh_agents",
+      "Nats-Subject": "$KV.mesh_agents.wes.main",
+      "KV-Operation": "DEL",
+    };
+    await redirect(
+      `mesh.rec.sue.ina.main.outcome.wes.main.${h.task}`,
+      bodyOf(h, "outcome"),
+      `s${h.task}`,
+      asRecord,
+    );
+    await redirect("mesh.card.wes.main", new Uint8Array(0), `l${h.task}`, asLeave);
+    await until(() => counted(ina, "refused.record.E_FORGED_PATH") > records, "the notice refused");
+    await until(() => counted(ina, "refused.card.E_FORGED_PATH") > cards, "the leave refused");
+    expect(ina.peer.registry.card("wes.main")?.slots).toBe(50);
+    await endsRight(h);
+  });
+
+  test("gives a record no other place or revision than the server's", async () => {
+    const h = await held();
+    const [subject, body, head] = con.record({
+      key: keyOf(h, "failure"),
+      body: bodyOf(h, "failure"),
+      fence: h.contractRev,
+    });
+    const wes = recordSubject(keyOf(h, "failure", { fromPrincipal: "wes" }));
+    const spoofed = { "Nats-Subject": wes, "Nats-Sequence": String(2 ** 50), ...head };
+    const answer = (await con.request(subject, body, spoofed)).json<{ seq: number }>();
+    const record = (await ina.peer.deps.records.read("sue", h.task)).at(-1);
+    expect(record).toMatchObject({ rev: answer.seq, from: "con.main" });
     await endsRight(h);
   });
 

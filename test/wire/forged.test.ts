@@ -183,6 +183,42 @@ describe("a forged record", () => {
     },
   );
 
+  test("cancel: a stranger does not become the submitter by a second spec", async () => {
+    const h = await held();
+    const count = () => counted(ina, "refused.unlawful.cancel");
+    const before = count();
+    const spec = keyOf(h, "spec", { n: "0-1", toPrincipal: "_", toAgent: "_" });
+    const rev = await put(con, { key: spec, body: h.specBytes, fence: h.contractRev });
+    await put(con, { key: keyOf(h, "cancel"), body: bodyOf(h, "cancel"), fence: rev });
+    await until(() => count() > before, "refused");
+    await endsRight(h);
+  });
+
+  test.each([
+    ["a literal wildcard in its key", { n: "*" }, "{}"],
+    ["another literal wildcard in its key", { toAgent: ">" }, "{}"],
+    ["no bytes at all", {}, ""],
+  ])("with %s, it stands in nobody's way for good", async (_, over, body) => {
+    const h = await held();
+    const key = keyOf(h, "checkpoint", over);
+    await put(con, { key, body: Buffer.from(body), fence: h.contractRev });
+    await endsRight(h);
+  });
+
+  test("takes no other's place: every key is written once", async () => {
+    const h = await held();
+    await endsRight(h);
+    const own = await wire.stranger("wes", "contractor", ["echo", "hold"]);
+    const before = await wire.store();
+    for (const kind of ["contract", "outcome"] as const) {
+      const to = kind === "outcome" ? SUE : {};
+      const key = keyOf(h, kind, { ...to, fromPrincipal: "wes" });
+      const answer = await own.store({ key, body: bodyOf(h, kind), fence: 0, fenceHeader: null });
+      expect(answer.error?.err_code).toBe(10077);
+    }
+    expect((await wire.store()).tasks).toEqual(before.tasks);
+  });
+
   test("a second outcome changes nothing", async () => {
     const h = await held();
     await endsRight(h);

@@ -40,8 +40,8 @@ beforeAll(async () => {
   const janet = await wire.peer("janet", "admin", [], {
     use: { contractor: false, initiator: false, intake: false },
   });
-  janitor = new Janitor(janet.transport, systemClock, silent, "janet", (owner, task) =>
-    janet.peer.isFinished(owner, task),
+  janitor = new Janitor(janet.transport, systemClock, silent, "janet", (owner, task, rev) =>
+    janet.peer.isFinished(owner, task, rev),
   );
   janitor.start();
 }, 30_000);
@@ -143,6 +143,20 @@ test("a forged outcome purges nothing, and the task it was for ends right", asyn
   holds.get(running.task)?.open();
   expect(await running.result(AbortSignal.timeout(15_000))).toBe("held");
   await gone(running.task);
+});
+
+test("a forged outcome of a finished task does not shorten its retention", async () => {
+  const kept = await echo(3_600_000);
+  const { refused } = janitor;
+  await con.store({
+    key: outcomeKey(kept),
+    body: forgedOutcome(kept, 0),
+    fence: 0,
+    fenceHeader: null,
+  });
+  await until(() => janitor.refused > refused, "the forged one turned down");
+  expect(janitor.purged).toBe(purges);
+  expect((await wire.recordsOf("sue", kept)).length).toBe(4);
 });
 
 test("hostile outcomes, and hostile retentions, neither stop it nor mislead it", async () => {
