@@ -292,6 +292,7 @@ export const patterns = {
   messages: (principal: string) => `mesh.msg.${principal}.>`,
   recordsToMe: (principal: string) => `mesh.rec.*.${principal}.>`,
   recordsOfMine: (principal: string) => `mesh.rec.${principal}.>`,
+  claimsOfMine: (principal: string) => `mesh.rec.${principal}.*.*.contract.>`,
   recordsAll: "mesh.rec.>",
   /** Cancels of tasks without a contract: who their initiator is, only he himself knows. */
   cancelsToAnybody: `mesh.rec.*.${NOBODY}.${NOBODY}.cancel.>`,

@@ -26,6 +26,8 @@ export interface ReadRecord {
   /** Chain digest of this record. */
   digest: string;
   storedAt: number;
+  /** The revision that the server held this write to; absent when it was held to none. */
+  fence?: number;
   /** The author's role; undefined where signing is off. */
   role?: Role;
   /** The award that a contract or a result rests on, when it is proven. */

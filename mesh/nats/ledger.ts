@@ -2,28 +2,22 @@
 // no library call per write.
 import { createInbox } from "@nats-io/nats-core";
 import {
-  ParleyError,
   parseRecordSubject,
   type RecordKey,
+  recordKey,
   recordSubject,
   TASKS_STREAM,
   taskGuard,
 } from "../../contracts/index.ts";
-import type {
-  Clock,
-  Incoming,
-  Ledger,
-  StoredRecord,
-  Transport,
-  Write,
-  WriteResult,
-} from "../ports/index.ts";
+import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
+import { directGet } from "./direct-get.ts";
 import type { NatsTransport } from "./transport.ts";
 
 /** A write whose fate is not known is repeated after this long, ms; the bucket's duplicate
  * window is longer than all repeats together. */
 const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
+const READ_TIMEOUT_MS = 5_000;
 
 interface Pending {
   write: Write;
@@ -33,7 +27,8 @@ interface Pending {
 }
 
 export class NatsLedger implements Ledger {
-  readonly #transport: Transport;
+  readonly #transport: NatsTransport;
+  readonly #principal: string | undefined;
   readonly #clock: Clock;
   readonly #prefix: string;
   #pending = new Map<string, Pending>();
@@ -43,6 +38,7 @@ export class NatsLedger implements Ledger {
 
   constructor(transport: NatsTransport, clock: Clock, principal?: string) {
     this.#transport = transport;
+    this.#principal = principal;
     this.#clock = clock;
     const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
     this.#prefix = `${inbox}.`;
@@ -141,8 +137,18 @@ export class NatsLedger implements Ledger {
     }
   }
 
+  async stored(keys: readonly RecordKey[]): Promise<Set<string>> {
+    const found = await this.#get(keys.map(recordSubject));
+    const stored = new Set<string>();
+    for (const m of found) {
+      const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
+      if (key !== undefined) stored.add(recordKey(key));
+    }
+    return stored;
+  }
+
   async read(owner: string, task: string): Promise<StoredRecord[]> {
-    const answers = await this.#multiGet(taskGuard(owner, task));
+    const answers = await this.#get([taskGuard(owner, task)]);
     const records: StoredRecord[] = [];
     for (const m of answers) {
       const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
@@ -158,30 +164,16 @@ export class NatsLedger implements Ledger {
     return records.sort((a, b) => a.rev - b.rev);
   }
 
-  /** Direct get of everything under a pattern; ends on the server's end-of-batch mark. */
-  #multiGet(pattern: string): Promise<Incoming[]> {
-    return new Promise((resolve, reject) => {
-      const inbox = `${this.#prefix}r${(this.#next++).toString(36)}`;
-      const found: Incoming[] = [];
-      const timer = this.#clock.after(5_000, () => {
-        sub.unsubscribe();
-        reject(new ParleyError("E_TIMEOUT", "the store did not answer a read in time"));
-      });
-      const sub = this.#transport.subscribe(inbox, (m) => {
-        if (m.status === 0) return void found.push(m);
-        timer.cancel();
-        sub.unsubscribe();
-        if (m.status === 204 || m.status === 404) return resolve(found);
-        reject(
-          new ParleyError(
-            m.status === 503 ? "E_STORE" : "E_PERMISSION",
-            `the store refused a read (${m.status})`,
-          ),
-        );
-      });
-      const body = Buffer.from(JSON.stringify({ multi_last: [pattern] }));
-      this.#transport.publish(`$JS.API.DIRECT.GET.${TASKS_STREAM}`, body, { reply: inbox });
-    });
+  #get(subjects: string[]): Promise<Incoming[]> {
+    const wanted = { multi_last: subjects };
+    return directGet(
+      this.#transport,
+      this.#clock,
+      this.#principal,
+      TASKS_STREAM,
+      wanted,
+      READ_TIMEOUT_MS,
+    );
   }
 
   stop(): void {

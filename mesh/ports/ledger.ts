@@ -31,6 +31,8 @@ export interface StoredRecord {
 export interface Ledger {
   /** Pipelined; `done` is called exactly once. Repeats by itself while the fate is unknown. */
   write(write: Write, done: (result: WriteResult) => void): void;
+  /** Which of these records are stored: a look at many for one request. */
+  stored(keys: readonly RecordKey[]): Promise<Set<string>>;
   /** All records of one task in the order of their revisions. */
   read(owner: string, task: string): Promise<StoredRecord[]>;
   /** Writes under way. */

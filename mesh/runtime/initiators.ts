@@ -15,6 +15,7 @@ import {
   OPEN_TASKS_MAX,
   type Outcome,
   parseBidSubject,
+  type RecordKey,
   SILENCE_MS,
   type Spec,
   type TerminalState,
@@ -36,6 +37,7 @@ import type { Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { msgpackBytes } from "./codec/own.ts";
+import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Entry, InitiatorOptions, LiveObserver } from "./desk.ts";
@@ -54,6 +56,7 @@ export class Initiators {
   #entries = new Map<string, Entry>();
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
+  readonly #confirmations: Confirmations;
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
   #context: Context;
@@ -62,6 +65,7 @@ export class Initiators {
   constructor(dependencies: Deps, options: InitiatorOptions) {
     this.#d = dependencies;
     this.#o = options;
+    this.#confirmations = new Confirmations(dependencies);
     this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
     this.#rooms = new WaitingRooms(dependencies, {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
@@ -103,6 +107,7 @@ export class Initiators {
   stop(): void {
     this.#sweep?.cancel();
     this.#deadlines.stop();
+    this.#confirmations.stop();
     this.#rooms.stop();
     for (const entry of this.#entries.values()) entry.delivery?.release(0);
     this.#entries.clear();
@@ -212,15 +217,28 @@ export class Initiators {
     this.#feed(entry, { on: "usurped", rev, head });
   }
 
-  /** The contractor says that the outcome is stored; a lost message is made good by the watch. */
+  /** The contractor says that the outcome is stored: looked up before the task is let go. */
   onDone(task: string, from: Address, rev: number, workedMs: number | undefined): void {
     const entry = this.#entries.get(task);
     if (entry === undefined || entry.t.contractor !== from) return;
-    const { awarded } = entry.t;
-    if (awarded !== undefined && workedMs !== undefined) {
-      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs, true);
-    }
-    this.#feed(entry, { on: "outcome", rev });
+    const { t } = entry;
+    const [fromPrincipal, fromAgent] = from.split(".") as [string, string];
+    const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
+    const { owner, id, epoch } = t;
+    const place = { toPrincipal, toAgent, fromPrincipal, fromAgent };
+    const key: RecordKey = { owner, task: id, kind: "outcome", n: String(epoch), ...place };
+    this.#confirmations.ask(key, (stored) => {
+      if (this.#entries.get(task) !== entry || t.contractor !== from || t.epoch !== epoch) return;
+      if (!stored) {
+        this.#d.counters.add("refused.done");
+        return this.#reread(entry);
+      }
+      if (t.awarded !== undefined && workedMs !== undefined) {
+        const claimed = t.awarded.bid.durationMs;
+        this.calibration.learn(from, t.spec.capability, claimed, workedMs, true);
+      }
+      this.#feed(entry, { on: "outcome", rev });
+    });
   }
 
   /** A live contractor's last word. */

@@ -172,6 +172,9 @@ export class Peer {
     this.#listen(patterns.who(principal), (m) => this.#onWho(m));
     this.#listen(patterns.messages(principal), (m) => this.#onMessage(m));
     this.#listen(patterns.recordsToMe(principal), (m) => this.#onRecord(m));
+    if (roles.submitter) {
+      this.#listen(patterns.claimsOfMine(principal), (m) => this.submitters.onClaim(m));
+    }
     if (roles.initiator || roles.submitter) {
       this.#listen(patterns.bids(principal), (m) => this.initiators.onBid(m));
       this.#listen(patterns.beats(principal), (m) => this.#onBeat(m));

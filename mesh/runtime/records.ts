@@ -18,6 +18,7 @@ import {
   recordKey,
   recordSubject,
   SpecSchema,
+  taskGuard,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type {
@@ -39,6 +40,7 @@ import type { Inbound } from "./inbound.ts";
 import {
   digest,
   FENCE_HEADER,
+  GUARD_HEADER,
   NONCE_HEADER,
   parseSeal,
   preimage,
@@ -73,6 +75,14 @@ interface Envelope {
   header(name: string): string | undefined;
 }
 
+/** Who wrote a contract record, and what the server held the write to. */
+export interface Claim {
+  from: string;
+  rev: number;
+  /** The revision that it had to follow. */
+  after: number;
+}
+
 export type ProvenRecord = ReadRecord & { key: RecordKey };
 
 const PACK_LIMITS = { bytesMax: 8 * 1024 * 1024, depthMax: 8, keysMax: 20_000 };
@@ -89,6 +99,7 @@ const PackSchema = z.object({
         sig: z.string(),
         nonce: z.string(),
         fence: z.string(),
+        guard: z.string().optional(),
       }),
     )
     .max(2_000),
@@ -167,6 +178,21 @@ export class Records {
     );
   }
 
+  /** A contract notice read for its place only: who claimed, at which revision, after which. */
+  claimOf(message: Incoming): (Claim & { owner: string; task: string }) | undefined {
+    const notice = parseRecordNotice(message.subject);
+    const key = parseRecordSubject(message.header("Nats-Subject") ?? "");
+    if (notice === undefined || key === undefined || !noticeAgrees(notice, key)) return undefined;
+    if (message.header(GUARD_HEADER) !== taskGuard(key.owner, key.task)) return undefined;
+    return {
+      owner: key.owner,
+      task: key.task,
+      from: `${key.fromPrincipal}.${key.fromAgent}`,
+      rev: Number(message.header("Nats-Sequence")),
+      after: Number(message.header(FENCE_HEADER) ?? "-1"),
+    };
+  }
+
   /** A spec from the supervision consumer. */
   onSpec(delivery: SpecDelivery, then: (record: ReadRecord | undefined) => void): void {
     this.#prove(delivery, then, () => then(undefined));
@@ -201,6 +227,7 @@ export class Records {
         sig: r.header(SIGNATURE_HEADER) ?? "",
         nonce: r.header(NONCE_HEADER) ?? "",
         fence: r.header(FENCE_HEADER) ?? "",
+        guard: r.header(GUARD_HEADER) ?? "",
       })),
     });
   }
@@ -216,6 +243,7 @@ export class Records {
         [SIGNATURE_HEADER]: r.sig,
         [NONCE_HEADER]: r.nonce,
         [FENCE_HEADER]: r.fence,
+        [GUARD_HEADER]: r.guard ?? "",
       };
       proven.push(
         await this.#proveStored({
@@ -283,6 +311,8 @@ export class Records {
         body: body as ReadRecord["body"],
       };
       if (role !== undefined) record.role = role;
+      // Held to the whole task, not to some other subject of the author's choice.
+      if (e.header(GUARD_HEADER) === taskGuard(e.key.owner, e.key.task)) record.fence = fence;
       // A spec's `award` is a wish, not an award.
       const embedded =
         e.key.kind === "spec" ? undefined : (body as { award?: EmbeddedAward }).award;

@@ -7,6 +7,7 @@ import { hash } from "node:crypto";
 
 export const SIGNATURE_HEADER = "Mesh-Sig";
 export const NONCE_HEADER = "Nats-Msg-Id";
+export const GUARD_HEADER = "Nats-Expected-Last-Subject-Sequence-Subject";
 export const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
 
 export interface Sealed {

@@ -20,7 +20,7 @@ import {
   urgencyOf,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
-import type { Artefacts, Signer } from "../ports/index.ts";
+import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
@@ -105,6 +105,7 @@ export class Submitters {
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),
       look: () => this.look(spec.owner, spec.task),
+      claims: spec.owner === this.#o.principal,
       artefacts: this.#artefacts,
     });
     this.#trackers.set(spec.task, tracker);
@@ -162,6 +163,7 @@ export class Submitters {
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: async (reason) => this.#initiators.cancelLive(spec.task, reason),
       look: async () => [],
+      claims: false,
       artefacts: this.#artefacts,
     });
     this.#trackers.set(spec.task, tracker);
@@ -232,6 +234,14 @@ export class Submitters {
     const tracker = this.#trackers.get(record.key.task);
     // Another owner's task may bear the same id; its outcome is none of this one.
     if (tracker?.owner === record.key.owner) tracker.onRecord(record);
+  }
+
+  /** Somebody claimed a task of this owner. */
+  onClaim(message: Incoming): void {
+    const claim = this.#d.records.claimOf(message);
+    if (claim === undefined) return;
+    const tracker = this.#trackers.get(claim.task);
+    if (tracker?.owner === claim.owner) tracker.claimed(claim);
   }
 
   onProgress(from: Address, progress: Progress): void {

@@ -7,9 +7,10 @@ import {
   type RecordKey,
   type TaskState,
 } from "../../contracts/index.ts";
-import { type ReadRecord, supervises } from "../core/task-view.ts";
+import { foldTask, type ReadRecord, supervises } from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
+import type { Claim } from "./records.ts";
 
 export type TaskEvent =
   | { type: "state"; state: TaskState; epoch: number; contractor: Address | undefined; rev: number }
@@ -27,10 +28,14 @@ export interface TrackerHooks {
   cancel(reason: string): Promise<void>;
   look(): Promise<(ReadRecord & { key: RecordKey })[]>;
   artefacts: Artefacts;
+  /** Are contract notices of this task heard? Those of somebody else's tree are not. */
+  claims: boolean;
 }
 
 /** A submitter that has heard nothing for this long looks for itself, ms. */
 const LOOK_MS = 15_000;
+/** Contract notices remembered per task; more attempts than that are looked up. */
+const CLAIMS_MAX = 32;
 const EVENTS_MAX = 10_000;
 
 export class Tracker {
@@ -45,6 +50,7 @@ export class Tracker {
   #listeners = new Set<() => void>();
   #timer: { cancel(): void } | undefined;
   /** Revisions of records that were told: notices and looks overlap. */
+  #claims: Claim[] = [];
   #told = new Set<number>();
   #history: Promise<void> | undefined;
   #endRev = 0;
@@ -78,10 +84,24 @@ export class Tracker {
     if (this.#outcome !== undefined) return;
     this.#hooks.look().then(
       (records) => {
-        for (const record of records) this.onRecord(record);
+        const { outcome, rev } = foldTask(records);
+        for (const record of records) if (record.kind !== "outcome") this.onRecord(record);
+        if (outcome !== undefined) this.end(outcome, rev);
       },
       () => undefined,
     );
+  }
+
+  /** A contract notice: who claimed, and after which revision. */
+  claimed(claim: Claim): void {
+    if (this.#claims.length < CLAIMS_MAX) this.#claims.push(claim);
+  }
+
+  /** Did the author of this result hold the contract that it was written under? */
+  #held(record: ReadRecord): boolean {
+    if (!this.#hooks.claims) return true;
+    const claim = this.#claims.find((c) => c.rev === record.fence && c.from === record.from);
+    return claim !== undefined && claim.after === record.terms?.rev;
   }
 
   onRecord(record: ReadRecord): void {
@@ -92,7 +112,10 @@ export class Tracker {
       // A result without a proven award is nobody's (S4); other ends are an initiator's word.
       const lawful =
         outcome.state === "completed" ? record.terms !== undefined : supervises(record.role);
-      return lawful ? this.end(outcome, record.rev) : undefined;
+      if (!lawful) return;
+      if (outcome.state !== "completed" || this.#held(record)) return this.end(outcome, record.rev);
+      // An award alone is no contract: whether he held it, the records tell.
+      return this.lookSoon();
     }
     if (record.rev > this.rev) {
       this.rev = record.rev;
