@@ -157,11 +157,11 @@ export const OfferSchema = z.object({
 });
 export type Offer = z.infer<typeof OfferSchema>;
 
-/** A busy contractor is alive and still on these tasks. */
+/** A busy contractor is alive and still on these tasks: owner, task, epoch of each. */
 export const BeatSchema = z.object({
   v: z.literal(1),
   kind: z.literal("beat"),
-  tasks: z.array(z.tuple([TaskIdSchema, z.int()])).max(1024),
+  tasks: z.array(z.tuple([PrincipalSchema, TaskIdSchema, z.int()])).max(1024),
   lagMs: finite.min(0),
 });
 export type Beat = z.infer<typeof BeatSchema>;
@@ -170,6 +170,7 @@ export type Beat = z.infer<typeof BeatSchema>;
 export const ProgressSchema = z.object({
   v: z.literal(1),
   kind: z.literal("progress"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
   n: z.int().min(0),
@@ -185,6 +186,7 @@ export type Progress = z.infer<typeof ProgressSchema>;
 export const DoneSchema = z.object({
   v: z.literal(1),
   kind: z.literal("done"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
   rev: z.int(),
@@ -196,6 +198,7 @@ export const DoneSchema = z.object({
 export const CancelNoticeSchema = z.object({
   v: z.literal(1),
   kind: z.literal("cancel"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
   reason: z.string().max(1024),
@@ -205,6 +208,7 @@ export const CancelNoticeSchema = z.object({
 export const LiveProbeSchema = z.object({
   v: z.literal(1),
   kind: z.literal("live"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
   /** Who asks; he gets the beats from now on. */
@@ -215,6 +219,7 @@ export const LiveProbeSchema = z.object({
 export const FencedSchema = z.object({
   v: z.literal(1),
   kind: z.literal("fenced"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
 });
@@ -223,6 +228,7 @@ export const FencedSchema = z.object({
 export const LiveOutcomeSchema = z.object({
   v: z.literal(1),
   kind: z.literal("live"),
+  owner: PrincipalSchema,
   task: TaskIdSchema,
   epoch: z.int(),
   outcome: bytes.optional(),

@@ -56,6 +56,11 @@ export interface RecordKey {
 
 const KEY_PREFIX = `$KV.${TASKS_BUCKET}.`;
 
+/** A task's full name: ids are unique only under their owner. */
+export function taskPath(owner: string, task: string): string {
+  return `${owner}.${task}`;
+}
+
 export function recordKey(k: RecordKey): string {
   return (
     `${k.owner}.${k.task}.${k.kind}.${k.n}.${k.toPrincipal}.${k.toAgent}.` +

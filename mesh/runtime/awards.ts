@@ -11,6 +11,7 @@ import {
   type Role,
   type Spec,
   SpecSchema,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { Signer } from "../ports/index.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
@@ -62,17 +63,18 @@ export class OwnAwards {
   #byTask = new Map<string, Map<string, AwardTerms>>();
 
   add(terms: AwardTerms, bytes: Uint8Array): void {
-    const mine = this.#byTask.get(terms.task) ?? new Map<string, AwardTerms>();
+    const mine =
+      this.#byTask.get(taskPath(terms.owner, terms.task)) ?? new Map<string, AwardTerms>();
     mine.set(Buffer.from(bytes).toString("base64url"), terms);
-    this.#byTask.set(terms.task, mine);
+    this.#byTask.set(taskPath(terms.owner, terms.task), mine);
   }
 
-  find(task: string, text: string): AwardTerms | undefined {
-    return this.#byTask.get(task)?.get(text);
+  find(path: string, text: string): AwardTerms | undefined {
+    return this.#byTask.get(path)?.get(text);
   }
 
-  forget(task: string): void {
-    this.#byTask.delete(task);
+  forget(path: string): void {
+    this.#byTask.delete(path);
   }
 }
 

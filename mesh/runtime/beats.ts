@@ -11,7 +11,7 @@ const TASKS_MAX = 1_000;
 interface Beat {
   agent: HostedAgent;
   to: Address;
-  tasks: [string, number][];
+  tasks: [string, string, number][];
 }
 
 /** One message per agent and initiator, for contracts older than a beat. */
@@ -20,11 +20,11 @@ export function sendBeats(d: Deps, running: Iterable<Running>, lagMs: number): v
   const beats = new Map<string, Beat>();
   for (const run of running) {
     if (run.startedAt > due || run.over) continue;
-    const { task, epoch } = run.award.terms;
+    const { owner, task, epoch } = run.award.terms;
     for (const to of run.beatTo) {
       const key = `${run.agent.name} ${to}`;
       const beat = beats.get(key) ?? { agent: run.agent, to, tasks: [] };
-      if (beat.tasks.length < TASKS_MAX) beat.tasks.push([task, epoch]);
+      if (beat.tasks.length < TASKS_MAX) beat.tasks.push([owner, task, epoch]);
       beats.set(key, beat);
     }
   }

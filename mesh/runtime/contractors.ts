@@ -23,6 +23,7 @@ import {
   parseDirected,
   RETAIN_MS_DEFAULT,
   type RefusalReason,
+  taskPath,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
 import { supervises } from "../core/task-view.ts";
@@ -168,7 +169,8 @@ export class Contractors {
     if (agent.service(terms.capability) === undefined) {
       return this.#refuse(agent, award, "ineligible");
     }
-    if (this.#running.has(terms.task)) return this.#refuse(agent, award, "stale");
+    if (this.#running.has(taskPath(terms.owner, terms.task)))
+      return this.#refuse(agent, award, "stale");
     if (!agent.take(terms.capability)) {
       return this.#refuse(agent, award, agent.draining ? "draining" : "busy");
     }
@@ -188,7 +190,7 @@ export class Contractors {
         sig: Buffer.from(award.signature).toString("base64url"),
       },
     };
-    this.#running.set(terms.task, run);
+    this.#running.set(taskPath(terms.owner, terms.task), run);
     if (terms.live) return this.#start(run);
     this.#claim(run);
   }
@@ -303,6 +305,7 @@ export class Contractors {
       encodeMsgpack({
         v: 1,
         kind: "progress",
+        owner: terms.owner,
         task: terms.task,
         epoch: terms.epoch,
         n: run.progress++,
@@ -361,6 +364,7 @@ export class Contractors {
         msgpackBytes({
           v: 1,
           kind: "live",
+          owner: terms.owner,
           task: terms.task,
           epoch: terms.epoch,
           outcome: outcomeBytes(outcome, output),
@@ -382,6 +386,7 @@ export class Contractors {
         msgpackBytes({
           v: 1,
           kind: "done",
+          owner: terms.owner,
           task: terms.task,
           epoch: terms.epoch,
           rev: result.rev,
@@ -411,6 +416,7 @@ export class Contractors {
         msgpackBytes({
           v: 1,
           kind: "live",
+          owner: terms.owner,
           task: terms.task,
           epoch: terms.epoch,
           failure,
@@ -443,8 +449,9 @@ export class Contractors {
 
   #forget(run: Running): void {
     run.over = true;
-    const { task } = run.award.terms;
-    if (this.#running.get(task) === run) this.#running.delete(task);
+    const { owner, task } = run.award.terms;
+    const path = taskPath(owner, task);
+    if (this.#running.get(path) === run) this.#running.delete(path);
     if (this.#running.size === 0) {
       for (const wake of this.#idleWaiters.splice(0)) wake();
     }
@@ -453,8 +460,8 @@ export class Contractors {
   // ---- notices --------------------------------------------------------------------------------
 
   /** The initiator withdrew the contract: canceled, expired, or given to somebody else. */
-  onCancel(task: string, epoch: number, from: Address, reason: string): void {
-    const run = this.#running.get(task);
+  onCancel(path: string, epoch: number, from: Address, reason: string): void {
+    const run = this.#running.get(path);
     if (run === undefined || run.award.terms.epoch !== epoch) return;
     if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
     const stop = () => {
@@ -477,7 +484,7 @@ export class Contractors {
     if (probe === undefined || reply === undefined) return;
     // Another process of this principal may host the agent that is asked for.
     if (!this.agents.has(message.subject.split(".")[3] ?? "")) return;
-    const run = this.#running.get(probe.task);
+    const run = this.#running.get(taskPath(probe.owner, probe.task));
     const here = run !== undefined && run.award.terms.epoch === probe.epoch && !run.over;
     if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
     this.#d.transport.publish(reply, Uint8Array.of(here ? 1 : 0));

@@ -19,6 +19,7 @@ import {
   SILENCE_MS,
   type Spec,
   type TerminalState,
+  taskPath,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { Answers } from "../core/answers.ts";
@@ -117,12 +118,7 @@ export class Initiators {
   /** A spec from the supervision consumer, proven. */
   accept(record: ReadRecord, delivery: SpecDelivery): void {
     const spec = record.body as Spec;
-    const held = this.#entries.get(spec.task);
-    if (held !== undefined && held.t.owner !== delivery.key.owner) {
-      // Two owners chose the same id, and everything here goes by it: one after the other.
-      this.#d.counters.add("initiator.sameid");
-      return delivery.release(1_000);
-    }
+    const held = this.#entries.get(taskPath(spec.owner, spec.task));
     if (held !== undefined) {
       // Our own silence made the server hand it out again: go on where we are.
       held.delivery = delivery;
@@ -178,8 +174,8 @@ export class Initiators {
     this.#feed(entry, { on: "begin" });
   }
 
-  cancelLive(task: string, reason: string): void {
-    const entry = this.#entries.get(task);
+  cancelLive(path: string, reason: string): void {
+    const entry = this.#entries.get(path);
     if (entry?.t.live) this.#feed(entry, { on: "cancel", rev: 0, head: "", reason });
   }
 
@@ -200,14 +196,14 @@ export class Initiators {
       offeredUntil: 0,
       probing: false,
     };
-    this.#entries.set(t.id, entry);
+    this.#entries.set(pathOf(t), entry);
     return entry;
   }
 
   /** A record addressed to this initiator, or an outcome that it heard of. */
   onRecord(record: ProvenRecord): void {
-    const entry = this.#entries.get(record.key.task);
-    if (entry === undefined || entry.t.live || entry.t.owner !== record.key.owner) return;
+    const entry = this.#entries.get(taskPath(record.key.owner, record.key.task));
+    if (entry === undefined || entry.t.live) return;
     const { rev, digest: head } = record;
     const event = lawfulEvent(entry.t, record);
     if (event?.on === "contract") this.#d.counters.add("initiator.contracts");
@@ -218,8 +214,8 @@ export class Initiators {
   }
 
   /** The contractor says that the outcome is stored: looked up before the task is let go. */
-  onDone(task: string, from: Address, rev: number, workedMs: number | undefined): void {
-    const entry = this.#entries.get(task);
+  onDone(path: string, from: Address, rev: number, workedMs: number | undefined): void {
+    const entry = this.#entries.get(path);
     if (entry === undefined || entry.t.contractor !== from) return;
     const { t } = entry;
     const [fromPrincipal, fromAgent] = from.split(".") as [string, string];
@@ -228,7 +224,7 @@ export class Initiators {
     const place = { toPrincipal, toAgent, fromPrincipal, fromAgent };
     const key: RecordKey = { owner, task: id, kind: "outcome", n: String(epoch), ...place };
     this.#confirmations.ask(key, (stored) => {
-      if (this.#entries.get(task) !== entry || t.contractor !== from || t.epoch !== epoch) return;
+      if (this.#entries.get(path) !== entry || t.contractor !== from || t.epoch !== epoch) return;
       if (!stored) {
         this.#d.counters.add("refused.done");
         return this.#reread(entry);
@@ -242,14 +238,14 @@ export class Initiators {
   }
 
   /** A live contractor's last word. */
-  onLiveFailure(task: string, from: Address, epoch: number, failure: Failure): void {
-    const entry = this.#entries.get(task);
+  onLiveFailure(path: string, from: Address, epoch: number, failure: Failure): void {
+    const entry = this.#entries.get(path);
     if (entry?.t.live && entry.t.contractor === from)
       this.#feed(entry, { on: "failure", rev: 0, head: "", epoch, failure });
   }
 
-  onLiveOutcome(task: string, from: Address, workedMs: number | undefined): boolean {
-    const entry = this.#entries.get(task);
+  onLiveOutcome(path: string, from: Address, workedMs: number | undefined): boolean {
+    const entry = this.#entries.get(path);
     if (entry === undefined || !entry.t.live || entry.t.contractor !== from) return false;
     const { awarded } = entry.t;
     if (awarded !== undefined) {
@@ -259,9 +255,9 @@ export class Initiators {
     return true;
   }
 
-  onSeen(from: Address, tasks: readonly (readonly [string, number])[]): void {
-    for (const [task, epoch] of tasks) {
-      const entry = this.#entries.get(task);
+  onSeen(from: Address, tasks: readonly (readonly [string, string, number])[]): void {
+    for (const [owner, task, epoch] of tasks) {
+      const entry = this.#entries.get(taskPath(owner, task));
       if (entry === undefined) continue;
       const current = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
       if (epoch === current) this.#feed(entry, { on: "seen", from });
@@ -369,6 +365,7 @@ export class Initiators {
           msgpackBytes({
             v: 1,
             kind: "cancel",
+            owner: t.owner,
             task: t.id,
             epoch: effect.epoch,
             reason: effect.reason.slice(0, 1024),
@@ -415,13 +412,17 @@ export class Initiators {
     if (entry.probing) return;
     entry.probing = true;
     const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
-    void probe(this.#d, { task: entry.t.id, epoch, contractor, from: this.#o.agent }).then(
-      (found) => {
-        entry.probing = false;
-        if (found === "alive") return this.#feed(entry, { on: "seen", from: contractor });
-        if (found !== "unsure") void this.#lost(entry, epoch, found);
-      },
-    );
+    void probe(this.#d, {
+      owner: entry.t.owner,
+      task: entry.t.id,
+      epoch,
+      contractor,
+      from: this.#o.agent,
+    }).then((found) => {
+      entry.probing = false;
+      if (found === "alive") return this.#feed(entry, { on: "seen", from: contractor });
+      if (found !== "unsure") void this.#lost(entry, epoch, found);
+    });
   }
 
   /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
@@ -444,7 +445,7 @@ export class Initiators {
         "the records of this task cannot be read now; trying again",
       );
       this.#d.clock.after(1_000, () => {
-        if (this.#entries.get(entry.t.id) === entry) this.#reread(entry);
+        if (this.#entries.get(pathOf(entry.t)) === entry) this.#reread(entry);
       });
       return undefined;
     }
@@ -453,9 +454,17 @@ export class Initiators {
   #reread(entry: Entry): void {
     void this.#readView(entry).then((view) => {
       if (view === undefined) return;
-      if (view.spec === undefined) return this.#close(entry);
+      if (view.spec === undefined) return this.#unread(entry, view.rev);
       this.#feed(entry, { on: "adopt", view });
     });
+  }
+
+  /** Nothing stored: the task was purged. A spec that cannot be proven now: somebody may later. */
+  #unread(entry: Entry, rev: number): void {
+    if (rev === 0) return this.#close(entry);
+    entry.delivery?.release(1_000);
+    entry.delivery = undefined;
+    this.#close(entry);
   }
 
   #end(entry: Entry, state: TerminalState, failure: Failure | undefined): void {
@@ -466,7 +475,7 @@ export class Initiators {
       return this.#feed(entry, { on: "ended", ok: true });
     }
     this.#store(t, state, failure, (ok) => {
-      if (this.#entries.get(t.id) === entry) this.#feed(entry, { on: "ended", ok });
+      if (this.#entries.get(pathOf(t)) === entry) this.#feed(entry, { on: "ended", ok });
     });
   }
 
@@ -499,8 +508,8 @@ export class Initiators {
   #close(entry: Entry): void {
     entry.delivery?.ack();
     this.#calls.delete(entry.t.cfp);
-    this.#d.ownAwards.forget(entry.t.id);
-    if (this.#entries.get(entry.t.id) === entry) this.#entries.delete(entry.t.id);
+    this.#d.ownAwards.forget(pathOf(entry.t));
+    if (this.#entries.get(pathOf(entry.t)) === entry) this.#entries.delete(pathOf(entry.t));
   }
 
   #learn(t: InitiatorTask, outcome: Outcome): void {
@@ -523,4 +532,8 @@ export class Initiators {
       }
     }
   }
+}
+
+function pathOf(t: InitiatorTask): string {
+  return taskPath(t.owner, t.id);
 }

@@ -15,6 +15,7 @@ import {
   parseDirected,
   parseLookSubject,
   patterns,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { Policy } from "../core/policy.ts";
 import { foldTask } from "../core/task-view.ts";
@@ -327,24 +328,25 @@ export class Peer {
     const m = this.deps.inbound.read<Message>("msg", MessageSchema, message, PROGRESS_LIMITS);
     if (m === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
+    const path = taskPath(m.owner, m.task);
     switch (m.kind) {
       case "progress":
-        this.initiators.onSeen(from, [[m.task, m.epoch]]);
+        this.initiators.onSeen(from, [[m.owner, m.task, m.epoch]]);
         return this.submitters.onProgress(from, m);
       case "done":
-        return this.initiators.onDone(m.task, from, m.rev, m.workedMs);
+        return this.initiators.onDone(path, from, m.rev, m.workedMs);
       case "live":
         if (m.failure !== undefined) {
-          return this.initiators.onLiveFailure(m.task, from, m.epoch, m.failure);
+          return this.initiators.onLiveFailure(path, from, m.epoch, m.failure);
         }
-        if (m.outcome !== undefined && this.initiators.onLiveOutcome(m.task, from, m.workedMs)) {
-          this.submitters.onLiveOutcome(m.task, m.outcome);
+        if (m.outcome !== undefined && this.initiators.onLiveOutcome(path, from, m.workedMs)) {
+          this.submitters.onLiveOutcome(path, m.outcome);
         }
         return;
       case "cancel":
-        return this.contractors.onCancel(m.task, m.epoch, from, m.reason);
+        return this.contractors.onCancel(path, m.epoch, from, m.reason);
       case "fenced":
-        return this.contractors.onCancel(m.task, m.epoch, from, "fenced");
+        return this.contractors.onCancel(path, m.epoch, from, "fenced");
     }
   }
 

@@ -7,6 +7,7 @@ import type { Deps } from "./dependencies.ts";
 const PROBE_TIMEOUT_MS = 2_000;
 
 export interface ProbeOrder {
+  owner: string;
   task: string;
   epoch: number;
   contractor: Address;
@@ -24,6 +25,7 @@ export async function probe(d: Deps, o: ProbeOrder): Promise<string> {
   const question = msgpackBytes({
     v: 1,
     kind: "live",
+    owner: o.owner,
     task: o.task,
     epoch: o.epoch,
     from: o.from,

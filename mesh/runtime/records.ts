@@ -19,6 +19,7 @@ import {
   recordSubject,
   SpecSchema,
   taskGuard,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type {
@@ -338,7 +339,7 @@ export class Records {
   ): void {
     const { identities, ownAwards, counters } = this.#d;
     const termsBytes = Buffer.from(embedded.terms, "base64url");
-    const own = ownAwards.find(record.key.task, embedded.terms);
+    const own = ownAwards.find(taskPath(record.key.owner, record.key.task), embedded.terms);
     const terms = own ?? openTerms(termsBytes);
     const { epoch } = record.body as { epoch?: number };
     const fits =

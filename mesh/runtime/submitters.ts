@@ -17,6 +17,7 @@ import {
   type Spec,
   specN,
   type TaskState,
+  taskPath,
   urgencyOf,
 } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
@@ -108,15 +109,15 @@ export class Submitters {
       claims: spec.owner === this.#o.principal,
       artefacts: this.#artefacts,
     });
-    this.#trackers.set(spec.task, tracker);
+    this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
     try {
       await this.#store(spec, tracker);
     } catch (error) {
-      this.#trackers.delete(spec.task);
+      this.#trackers.delete(taskPath(spec.owner, spec.task));
       throw error;
     }
     this.#d.counters.add("submitted");
-    tracker.onEnd(() => this.#trackers.delete(spec.task));
+    tracker.onEnd(() => this.#trackers.delete(taskPath(spec.owner, spec.task)));
     return tracker;
   }
 
@@ -161,13 +162,14 @@ export class Submitters {
   async call(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = await this.#spec(capability, input, options);
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
-      cancel: async (reason) => this.#initiators.cancelLive(spec.task, reason),
+      cancel: async (reason) =>
+        this.#initiators.cancelLive(taskPath(spec.owner, spec.task), reason),
       look: async () => [],
       claims: false,
       artefacts: this.#artefacts,
     });
-    this.#trackers.set(spec.task, tracker);
-    tracker.onEnd(() => this.#trackers.delete(spec.task));
+    this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
+    tracker.onEnd(() => this.#trackers.delete(taskPath(spec.owner, spec.task)));
     this.#initiators.call(spec, encodeJson(spec), {
       ended: (state, failure) => tracker.end(this.#made(spec.task, state, failure)),
     });
@@ -231,27 +233,24 @@ export class Submitters {
 
   /** An outcome addressed to this submitter, or any record of a task that it owns. */
   onRecord(record: ReadRecord & { key: RecordKey }): void {
-    const tracker = this.#trackers.get(record.key.task);
-    // Another owner's task may bear the same id; its outcome is none of this one.
-    if (tracker?.owner === record.key.owner) tracker.onRecord(record);
+    this.#trackers.get(taskPath(record.key.owner, record.key.task))?.onRecord(record);
   }
 
   /** Somebody claimed a task of this owner. */
   onClaim(message: Incoming): void {
     const claim = this.#d.records.claimOf(message);
     if (claim === undefined) return;
-    const tracker = this.#trackers.get(claim.task);
-    if (tracker?.owner === claim.owner) tracker.claimed(claim);
+    this.#trackers.get(taskPath(claim.owner, claim.task))?.claimed(claim);
   }
 
   onProgress(from: Address, progress: Progress): void {
-    this.#trackers.get(progress.task)?.onProgress(from, progress);
+    this.#trackers.get(taskPath(progress.owner, progress.task))?.onProgress(from, progress);
   }
 
-  onLiveOutcome(task: string, bytes: Uint8Array): void {
-    const tracker = this.#trackers.get(task);
+  onLiveOutcome(path: string, bytes: Uint8Array): void {
+    const tracker = this.#trackers.get(path);
     const outcome = this.#d.inbound.parse("live", OutcomeSchema, bytes, RECORD_LIMITS);
-    if (outcome !== undefined && outcome.task === task) tracker?.end(outcome);
+    if (outcome !== undefined && outcome.task === tracker?.task) tracker.end(outcome);
   }
 
   async #cancel(spec: Spec, tracker: Tracker, reason: string): Promise<void> {

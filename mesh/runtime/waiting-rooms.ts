@@ -8,6 +8,7 @@ import {
   patterns,
   RECALL_MS,
   RECALL_MS_MAX,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import { urgency, type Waiter, WaitingRoom } from "../core/waiting-room.ts";
@@ -75,7 +76,8 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   enter(entry: E): void {
-    const { id, spec } = entry.t;
+    const { spec } = entry.t;
+    const id = taskPath(entry.t.owner, entry.t.id);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
     waiting.scarce = true;
     if (waiting.room.has(id)) return;
@@ -92,8 +94,9 @@ export class WaitingRooms<E extends WaitingEntry> {
   leave(entry: E): void {
     const { capability } = entry.t.spec;
     const waiting = this.#rooms.get(capability);
-    if (waiting === undefined || !waiting.entries.delete(entry.t.id)) return;
-    waiting.room.leave(entry.t.id);
+    const id = taskPath(entry.t.owner, entry.t.id);
+    if (waiting === undefined || !waiting.entries.delete(id)) return;
+    waiting.room.leave(id);
     if (waiting.room.size === 0) return this.#close(capability);
   }
 

@@ -60,6 +60,7 @@ describe("live calls", () => {
       msgpack({
         v: 1,
         kind: "live",
+        owner: call.owner,
         task: call.task,
         epoch: 1,
         outcome: json(forged),

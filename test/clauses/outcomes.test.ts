@@ -307,6 +307,7 @@ describe("cancel", () => {
       msgpack({
         v: 1,
         kind: "cancel",
+        owner: handle.owner,
         task: handle.task,
         epoch: 1,
         reason: "because",

@@ -232,7 +232,7 @@ describe("fencing", () => {
   });
 
   // Fails until the desks of the runtime know a task by its owner too, not by its id alone.
-  test.fails("P2.9: the same id under two owners is two tasks", async () => {
+  test("P2.9: the same id under two owners is two tasks", async () => {
     const a = await wire.peer("p29a", "agent", ["pair"]);
     const all = Promise.withResolvers<void>();
     let here = 0;

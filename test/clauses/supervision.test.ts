@@ -98,7 +98,7 @@ describe("supervision", () => {
     await tap.until((m) => tap.seen.indexOf(m) === 1, "two beats");
     for (const m of tap.seen) {
       expect(m.subject).toBe("mesh.beat.p94a.main.p94a.w");
-      expect(BeatSchema.parse(m.decoded()).tasks).toEqual([[handle.task, 1]]);
+      expect(BeatSchema.parse(m.decoded()).tasks).toEqual([[handle.owner, handle.task, 1]]);
     }
     hold.open();
     await handle.outcome();
@@ -113,7 +113,8 @@ describe("supervision", () => {
     await until(() => a.peer.contractors.running === 1, "the contract");
     const asker = await wire.stranger("p95s", "initiator");
     const ask = async (task: string, epoch: number) => {
-      const body = msgpack({ v: 1, kind: "live", task, epoch, from: "p95s.main" });
+      const message = { v: 1, kind: "live", owner: "p95a", task, epoch, from: "p95s.main" };
+      const body = msgpack(message);
       return [...(await asker.request("mesh.live.p95a.w", body)).data];
     };
     expect(await ask(handle.task, 1)).toEqual([1]);

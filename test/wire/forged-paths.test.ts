@@ -36,7 +36,16 @@ describe("a delivery that the server was led to make", () => {
       "msg",
       "mesh.msg.ina.main.wes.main",
       () => ina,
-      (h) => msgpack({ v: 1, kind: "done", task: h.task, epoch: 1, rev: 99, state: "completed" }),
+      (h) =>
+        msgpack({
+          v: 1,
+          kind: "done",
+          owner: "sue",
+          task: h.task,
+          epoch: 1,
+          rev: 99,
+          state: "completed",
+        }),
     ],
     [
       "award",
@@ -77,20 +86,23 @@ describe("a delivery that the server was led to make", () => {
       "live",
       "mesh.live.wes.main",
       () => wes,
-      (h) => msgpack({ v: 1, kind: "live", task: h.task, epoch: 1, from: "mal.main" }),
+      (h) =>
+        msgpack({ v: 1, kind: "live", owner: "sue", task: h.task, epoch: 1, from: "mal.main" }),
     ],
     ["door", "mesh.submit.echo", () => ina, () => json({ n: 1 })],
     ["door", "mesh.call.echo", () => ina, () => json({ n: 1 })],
   ];
 
   function beat(h: Held): Uint8Array {
-    return msgpack({ v: 1, kind: "beat", tasks: [[h.task, 1]], lagMs: 0 });
+    return msgpack({ v: 1, kind: "beat", tasks: [["sue", h.task, 1]], lagMs: 0 });
   }
 
   test.each(cases)("is refused as %s on %s", async (what, to, at, payload) => {
     const h = await held();
     const counter = `refused.${what}.E_FORGED_PATH`;
     const before = counted(at(), counter);
+    // A task that ended is let go a moment later, once its outcome was looked up.
+    await until(() => ina.peer.initiators.open === 1, "the ended ones to be let go");
     const open = ina.peer.initiators.open;
     await redirect(to, payload(h), `r${h.task}`);
     await until(() => counted(at(), counter) === before + 1, "counted");

@@ -183,7 +183,7 @@ describe("asked who it is and whether it is there", () => {
     mal.publish("mesh.who.wes.main", "", {}, "mesh.reg.wes.main");
     mal.publish(
       "mesh.live.wes.main",
-      msgpack({ v: 1, kind: "live", task: "t", epoch: 1, from: "mal.main" }),
+      msgpack({ v: 1, kind: "live", owner: "sue", task: "t", epoch: 1, from: "mal.main" }),
       {},
       "mesh.reg.wes.main",
     );

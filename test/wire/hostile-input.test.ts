@@ -104,21 +104,30 @@ const TARGETS: readonly Target[] = [
     subject: () => `mesh.beat.${to}.main.mal.main`,
     at: () => (to === "ina" ? ina : sue),
     counter: "refused.beat.",
-    valid: { v: 1, kind: "beat", tasks: [["t1", 1]], lagMs: 0 },
+    valid: { v: 1, kind: "beat", tasks: [["sue", "t1", 1]], lagMs: 0 },
   })),
   {
     name: "mesh.live",
     subject: () => "mesh.live.wes.main",
     at: () => wes,
     counter: "refused.live.",
-    valid: { v: 1, kind: "live", task: "t1", epoch: 1, from: "mal.main" },
+    valid: { v: 1, kind: "live", owner: "sue", task: "t1", epoch: 1, from: "mal.main" },
   },
   ...(["ina", "wes", "sue"] as const).map((to) => ({
     name: `mesh.msg to ${to}`,
     subject: () => `mesh.msg.${to}.main.mal.main`,
     at: () => ({ ina, wes, sue })[to],
     counter: "refused.msg.",
-    valid: { v: 1, kind: "progress", task: "t1", epoch: 1, n: 0, done: 0.5, note: "n" },
+    valid: {
+      v: 1,
+      kind: "progress",
+      owner: "sue",
+      task: "t1",
+      epoch: 1,
+      n: 0,
+      done: 0.5,
+      note: "n",
+    },
   })),
 ];
 
