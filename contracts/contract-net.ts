@@ -120,6 +120,8 @@ export const AwardTermsSchema = z.object({
     weights: z.record(z.string(), finite).optional(),
     seed: finite,
     band: finite,
+    /** Time left until the deadline when the bids were ranked, ms: some policies ask. */
+    leftMs: finite,
   }),
   bids: z.array(SeenBidSchema).max(64),
   refusals: z.int().min(0),

@@ -121,11 +121,12 @@ export function choose(t: InitiatorTask, c: Context): void {
 export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   const policy = c.policy(t.spec.award?.policy ?? "balanced");
   if (policy === undefined) return [];
+  t.leftMs = t.spec.deadline - c.wall;
   return rank(
     t.bids,
     policy,
     {
-      leftMs: t.spec.deadline - c.wall,
+      leftMs: t.leftMs,
       budget: t.spec.budget,
       weights: t.spec.award?.weights,
     },

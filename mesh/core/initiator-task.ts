@@ -53,6 +53,8 @@ export interface InitiatorTask {
   awarded: ScoredBid | undefined;
   /** The draw that decided among near-equal bids, in [0, 1). */
   draw: number;
+  /** Time left when the bids were last ranked, ms. */
+  leftMs: number;
   lastSeenAt: number;
   waitingSince: number;
   failure: Failure | undefined;
@@ -162,6 +164,7 @@ export function newTask(
     contractor: undefined,
     awarded: undefined,
     draw: 0,
+    leftMs: 0,
     lastSeenAt: 0,
     waitingSince: 0,
     failure: undefined,

@@ -35,43 +35,56 @@ const SECOND = 1_000 * NANOS;
 
 type Wanted = Record<string, unknown> & { name: string };
 
+type Common = Record<string, unknown>;
+
 export function streamConfigs(o: ProvisionOptions): Wanted[] {
-  const common = {
+  const common: Common = {
     num_replicas: o.replicas ?? 1,
     storage: o.storage ?? "file",
     allow_direct: true,
     max_consumers: 20_000,
   };
-  const list: Wanted[] = [
+  const audit = o.audit === false ? [] : [auditStream(common)];
+  return [tasksStream(common), ...cardStreams(common), artefactsStream(common), ...audit];
+}
+
+function tasksStream(common: Common): Wanted {
+  return {
+    ...common,
+    name: TASKS_STREAM,
+    subjects: [streamSubjects.tasks],
+    max_msgs_per_subject: 1,
+    // Written once: without the second line a newer record would take an older one's place.
+    discard: "new",
+    discard_new_per_subject: true,
+    allow_rollup_hdrs: false,
+    deny_purge: false,
+    deny_delete: true,
+    // The retry horizon of an unknown write, and no longer: it costs memory for every write.
+    duplicate_window: 30 * SECOND,
+    max_msg_size: 1024 * 1024,
+    republish: streamSubjects.recordRepublish,
+    description: "Parley: records of tasks",
+  };
+}
+
+function cardStreams(common: Common): Wanted[] {
+  const ingest = {
+    ...common,
+    max_msgs_per_subject: 1,
+    allow_rollup_hdrs: false,
+    deny_delete: true,
+    duplicate_window: SECOND / 10,
+    max_msg_size: 256 * 1024,
+  };
+  return [
     {
-      ...common,
-      name: TASKS_STREAM,
-      subjects: [streamSubjects.tasks],
-      max_msgs_per_subject: 1,
-      // Written once: without the second line a newer record would take an older one's place.
-      discard: "new",
-      discard_new_per_subject: true,
-      allow_rollup_hdrs: false,
-      deny_purge: false,
-      deny_delete: true,
-      // The retry horizon of an unknown write, and no longer: it costs memory for every write.
-      duplicate_window: 30 * SECOND,
-      max_msg_size: 1024 * 1024,
-      republish: streamSubjects.recordRepublish,
-      description: "Parley: records of tasks",
-    },
-    {
-      ...common,
+      ...ingest,
       name: REGISTRY_STREAM,
       subjects: [streamSubjects.registrations],
-      max_msgs_per_subject: 1,
       discard: "new",
-      allow_rollup_hdrs: false,
       deny_purge: true,
-      deny_delete: true,
       allow_msg_ttl: true,
-      duplicate_window: SECOND / 10,
-      max_msg_size: 256 * 1024,
       description: "Parley: cards as agents send them",
     },
     {
@@ -81,55 +94,51 @@ export function streamConfigs(o: ProvisionOptions): Wanted[] {
       discard: "new",
       allow_msg_ttl: true,
       subject_delete_marker_ttl: 5 * SECOND,
-      sources: [
-        {
-          name: REGISTRY_STREAM,
-          subject_transforms: [streamSubjects.cardsIngest],
-        },
-      ],
+      sources: [{ name: REGISTRY_STREAM, subject_transforms: [streamSubjects.cardsIngest] }],
       republish: streamSubjects.cardRepublish,
       description: "Parley: agents that are here, read-only",
     },
     {
-      ...common,
+      ...ingest,
       name: KEYS_STREAM,
       subjects: [streamSubjects.keys],
-      max_msgs_per_subject: 1,
       discard: "old",
-      allow_rollup_hdrs: false,
       deny_purge: false,
-      deny_delete: true,
-      duplicate_window: SECOND / 10,
-      max_msg_size: 256 * 1024,
       description: "Parley: cards kept to prove records with",
     },
-    {
-      ...common,
-      name: `OBJ_${ARTEFACTS_BUCKET}`,
-      subjects: [`$O.${ARTEFACTS_BUCKET}.C.>`, `$O.${ARTEFACTS_BUCKET}.M.>`],
-      discard: "new",
-      allow_rollup_hdrs: false,
-      deny_purge: false,
-      max_msg_size: 1024 * 1024,
-      max_age: 7 * 24 * 3_600 * SECOND,
-      duplicate_window: SECOND / 10,
-      description: "Parley: inputs and results too large for a record",
-    },
   ];
-  if (o.audit !== false) {
-    list.push({
-      ...common,
-      name: AUDIT_STREAM,
-      discard: "old",
-      deny_delete: true,
-      deny_purge: true,
-      max_age: 30 * 24 * 3_600 * SECOND,
-      max_bytes: 4 * 1024 ** 3,
-      sources: [{ name: TASKS_STREAM, subject_transforms: [streamSubjects.audit] }],
-      description: "Parley: every record that was ever stored",
-    });
-  }
-  return list;
+}
+
+/** Each artefact is written once under a random id; nobody replaces it. */
+function artefactsStream(common: Common): Wanted {
+  return {
+    ...common,
+    name: `OBJ_${ARTEFACTS_BUCKET}`,
+    subjects: [`$O.${ARTEFACTS_BUCKET}.C.>`, `$O.${ARTEFACTS_BUCKET}.M.>`],
+    max_msgs_per_subject: 1,
+    discard: "new",
+    discard_new_per_subject: true,
+    allow_rollup_hdrs: false,
+    deny_purge: false,
+    max_msg_size: 1024 * 1024,
+    max_age: 7 * 24 * 3_600 * SECOND,
+    duplicate_window: SECOND / 10,
+    description: "Parley: inputs and results too large for a record",
+  };
+}
+
+function auditStream(common: Common): Wanted {
+  return {
+    ...common,
+    name: AUDIT_STREAM,
+    discard: "old",
+    deny_delete: true,
+    deny_purge: true,
+    max_age: 30 * 24 * 3_600 * SECOND,
+    max_bytes: 4 * 1024 ** 3,
+    sources: [{ name: TASKS_STREAM, subject_transforms: [streamSubjects.audit] }],
+    description: "Parley: every record that was ever stored",
+  };
 }
 
 /** Makes what is absent and checks what is there. Throws when something differs in substance. */

@@ -3,6 +3,7 @@ import type { Address, Failure, TerminalState } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Signer, SpecDelivery } from "../ports/index.ts";
 import type { Policies } from "./policies.ts";
+import { digest } from "./signing.ts";
 
 /** Who wants to know how a live call of this peer goes. */
 export interface LiveObserver {
@@ -29,4 +30,24 @@ export interface InitiatorOptions {
   shortTaskMs?: number;
   silenceMs?: number;
   windowMs?: number;
+}
+
+export function newEntry(
+  t: InitiatorTask,
+  specBytes: Uint8Array,
+  delivery: SpecDelivery | undefined,
+  observer: LiveObserver | undefined,
+  now: number,
+): Entry {
+  return {
+    t,
+    delivery,
+    specBytes,
+    specDigest: digest(specBytes),
+    observer,
+    queuedAt: Number.POSITIVE_INFINITY,
+    heldSince: now,
+    offeredUntil: 0,
+    probing: false,
+  };
 }

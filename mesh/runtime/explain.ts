@@ -5,7 +5,6 @@ import {
   type AwardTerms,
   AwardTermsSchema,
   BIDS_EXPLAINED_MAX,
-  CLAIM_TIMEOUT_MS,
   type Contract,
   type SeenBid,
   type Spec,
@@ -189,7 +188,7 @@ function judge(
     out.checks.push({ name: "choice", verdict, text });
   };
   const facts: TaskFacts = {
-    leftMs: terms.deadline - terms.at,
+    leftMs: terms.policy.leftMs,
     budget: evidence.spec?.budget,
     weights: terms.policy.weights,
   };
@@ -212,26 +211,10 @@ function judge(
       `policy ${terms.policy.name} is the initiator's own and is not known here`,
     );
   }
-  out.recomputed = scores(terms, policy, facts) ?? recompute(terms.bids, policy, facts);
+  out.recomputed = recompute(terms.bids, policy, facts);
   const [verdict, text] = verdictOf(terms, out.recomputed, evidence.contractorBefore);
   const ours = policies.hash(terms.policy.name) === terms.policy.hash;
   choice(verdict, ours ? text : `${text} (the initiator ran another version of this policy)`);
-}
-
-/** Our scores if they are those of the award, at some moment between its call and its sending. */
-function scores(terms: AwardTerms, policy: Policy, facts: TaskFacts): number[] | undefined {
-  const moments = [facts.leftMs];
-  // `deadline` asks who is in time: the time left was a little more when the bids were ranked.
-  const longest = facts.leftMs + 1 + CLAIM_TIMEOUT_MS * terms.bids.length;
-  for (const b of terms.bids) {
-    const edge = 1.2 * (b.startMs + b.calibratedMs / Math.max(0.05, b.calibratedConfidence));
-    if (edge >= facts.leftMs - 1 && edge <= longest) moments.push(edge, edge - 1e-6);
-  }
-  for (const leftMs of moments) {
-    const found = recompute(terms.bids, policy, { ...facts, leftMs });
-    if (found.every((score, i) => same(score, terms.bids[i]?.score ?? Number.NaN))) return found;
-  }
-  return undefined;
 }
 
 function same(a: number, b: number): boolean {

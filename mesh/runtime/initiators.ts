@@ -15,7 +15,6 @@ import {
   OPEN_TASKS_MAX,
   type Outcome,
   parseBidSubject,
-  type RecordKey,
   SILENCE_MS,
   type Spec,
   type TerminalState,
@@ -41,12 +40,11 @@ import { msgpackBytes } from "./codec/own.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
-import type { Entry, InitiatorOptions, LiveObserver } from "./desk.ts";
+import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import { probe } from "./probe.ts";
 import type { ProvenRecord } from "./records.ts";
-import { digest } from "./signing.ts";
-import { cfpOf, endOf, termsOf } from "./tender.ts";
+import { cfpOf, endOf, outcomeKey, termsOf, withdrawalOf, workOf } from "./tender.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 
 export class Initiators {
@@ -165,12 +163,8 @@ export class Initiators {
 
   /** A live call of this peer's own: nothing is stored. */
   call(spec: Spec, specBytes: Uint8Array, observer: LiveObserver): void {
-    const entry = this.#enter(
-      newTask(spec, this.#o.agent, true, 0, ""),
-      specBytes,
-      undefined,
-      observer,
-    );
+    const t = newTask(spec, this.#o.agent, true, 0, "");
+    const entry = this.#enter(t, specBytes, undefined, observer);
     this.#feed(entry, { on: "begin" });
   }
 
@@ -185,17 +179,7 @@ export class Initiators {
     delivery: SpecDelivery | undefined,
     observer: LiveObserver | undefined,
   ): Entry {
-    const entry: Entry = {
-      t,
-      delivery,
-      specBytes,
-      specDigest: digest(specBytes),
-      observer,
-      queuedAt: Number.POSITIVE_INFINITY,
-      heldSince: this.#d.clock.now(),
-      offeredUntil: 0,
-      probing: false,
-    };
+    const entry = newEntry(t, specBytes, delivery, observer, this.#d.clock.now());
     this.#entries.set(pathOf(t), entry);
     return entry;
   }
@@ -207,7 +191,7 @@ export class Initiators {
     const { rev, digest: head } = record;
     const event = lawfulEvent(entry.t, record);
     if (event?.on === "contract") this.#d.counters.add("initiator.contracts");
-    if (event?.on === "outcome") this.#learn(entry.t, record.body as Outcome);
+    if (event?.on === "outcome") this.#credit(entry.t, ...workOf(record.body as Outcome));
     if (event !== undefined) return this.#feed(entry, event);
     this.#d.counters.add(`refused.unlawful.${record.kind}`);
     this.#feed(entry, { on: "usurped", rev, head });
@@ -218,21 +202,14 @@ export class Initiators {
     const entry = this.#entries.get(path);
     if (entry === undefined || entry.t.contractor !== from) return;
     const { t } = entry;
-    const [fromPrincipal, fromAgent] = from.split(".") as [string, string];
-    const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
-    const { owner, id, epoch } = t;
-    const place = { toPrincipal, toAgent, fromPrincipal, fromAgent };
-    const key: RecordKey = { owner, task: id, kind: "outcome", n: String(epoch), ...place };
-    this.#confirmations.ask(key, (stored) => {
+    const { epoch } = t;
+    this.#confirmations.ask(outcomeKey(t, from), (stored) => {
       if (this.#entries.get(path) !== entry || t.contractor !== from || t.epoch !== epoch) return;
       if (!stored) {
         this.#d.counters.add("refused.done");
         return this.#reread(entry);
       }
-      if (t.awarded !== undefined && workedMs !== undefined) {
-        const claimed = t.awarded.bid.durationMs;
-        this.calibration.learn(from, t.spec.capability, claimed, workedMs, true);
-      }
+      this.#credit(t, workedMs, true);
       this.#feed(entry, { on: "outcome", rev });
     });
   }
@@ -247,10 +224,7 @@ export class Initiators {
   onLiveOutcome(path: string, from: Address, workedMs: number | undefined): boolean {
     const entry = this.#entries.get(path);
     if (entry === undefined || !entry.t.live || entry.t.contractor !== from) return false;
-    const { awarded } = entry.t;
-    if (awarded !== undefined) {
-      this.calibration.learn(from, entry.t.spec.capability, awarded.bid.durationMs, workedMs, true);
-    }
+    this.#credit(entry.t, workedMs, true);
     this.#feed(entry, { on: "outcome", rev: 0 });
     return true;
   }
@@ -362,14 +336,7 @@ export class Initiators {
       case "withdraw":
         return this.#d.transport.publish(
           directedSubject("msg", effect.contractor, this.#o.agent),
-          msgpackBytes({
-            v: 1,
-            kind: "cancel",
-            owner: t.owner,
-            task: t.id,
-            epoch: effect.epoch,
-            reason: effect.reason.slice(0, 1024),
-          }),
+          msgpackBytes(withdrawalOf(t, effect.epoch, effect.reason)),
         );
       case "end":
         return this.#end(entry, effect.state, effect.failure);
@@ -485,19 +452,8 @@ export class Initiators {
     failure: Failure | undefined,
     done: (ok: boolean) => void,
   ): void {
-    const [fromPrincipal, fromAgent] = this.#o.agent.split(".") as [string, string];
-    const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
     this.#d.records.write(
-      {
-        owner: t.owner,
-        task: t.id,
-        kind: "outcome",
-        n: String(t.epoch),
-        toPrincipal,
-        toAgent,
-        fromPrincipal,
-        fromAgent,
-      },
+      outcomeKey(t, this.#o.agent),
       endOf(t, state, failure, Math.round(this.#d.clock.wall())),
       t.rev,
       this.#o.signer,
@@ -512,16 +468,11 @@ export class Initiators {
     if (this.#entries.get(pathOf(entry.t)) === entry) this.#entries.delete(pathOf(entry.t));
   }
 
-  #learn(t: InitiatorTask, outcome: Outcome): void {
-    const { awarded } = t;
-    if (awarded === undefined || outcome.startedAt === undefined) return;
-    this.calibration.learn(
-      awarded.from,
-      t.spec.capability,
-      awarded.bid.durationMs,
-      outcome.endedAt - outcome.startedAt,
-      outcome.state === "completed",
-    );
+  /** What the claim of the winning bid was worth. */
+  #credit(t: InitiatorTask, workedMs: number | undefined, good: boolean): void {
+    if (t.awarded === undefined) return;
+    const { from, bid } = t.awarded;
+    this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);
   }
 
   #signalProgress(): void {

@@ -7,6 +7,7 @@ import {
   type Failure,
   LEASE_MS,
   type Outcome,
+  type RecordKey,
   type TerminalState,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
@@ -53,6 +54,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     hash: c.policyHash,
     seed: t.draw,
     band: NEAR_EQUAL,
+    leftMs: t.leftMs,
   };
   if (spec.award?.weights !== undefined) policy.weights = definedOnly(spec.award.weights);
   return {
@@ -101,6 +103,26 @@ export function endOf(
   if (failure !== undefined) outcome.failure = failure;
   if (t.spec.retainMs !== undefined) outcome.retainMs = t.spec.retainMs;
   return outcome;
+}
+
+/** Where the outcome of a task stands, by whom it may be. */
+export function outcomeKey(t: InitiatorTask, author: Address): RecordKey {
+  const [fromPrincipal, fromAgent] = author.split(".") as [string, string];
+  const [toPrincipal, toAgent] = t.submitter.split(".") as [string, string];
+  const place = { toPrincipal, toAgent, fromPrincipal, fromAgent };
+  return { owner: t.owner, task: t.id, kind: "outcome", n: String(t.epoch), ...place };
+}
+
+/** How long the work of an outcome took, ms, and whether it came to a good end. */
+export function workOf(o: Outcome): [number | undefined, boolean] {
+  const worked = o.startedAt === undefined ? undefined : o.endedAt - o.startedAt;
+  return [worked, o.state === "completed"];
+}
+
+/** Tells a contractor that it no longer holds the contract. */
+export function withdrawalOf(t: InitiatorTask, epoch: number, reason: string): object {
+  const cut = reason.slice(0, 1024).toWellFormed();
+  return { v: 1, kind: "cancel", owner: t.owner, task: t.id, epoch, reason: cut };
 }
 
 function definedOnly(weights: Record<string, number | undefined>): Record<string, number> {

@@ -235,7 +235,7 @@ describe("awards on the wire", () => {
       );
       const contract = JSON.parse(Buffer.from(m.data).toString()) as Contract;
       const terms = termsIn(Buffer.from(contract.award.terms, "base64url"));
-      const facts = { leftMs: terms.deadline - terms.at, budget: undefined, weights: undefined };
+      const facts = { leftMs: terms.policy.leftMs, budget: undefined, weights: undefined };
       const named = NAMED[terms.policy.name] as Policy;
       const scores = terms.bids.map((b) => b.score);
       expect(recompute(terms.bids, named, facts)).toEqual(scores);

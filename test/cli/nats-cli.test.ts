@@ -10,7 +10,7 @@ import { type Ended, findNatsCli, type Program, start } from "../support/program
 const cli = findNatsCli();
 const title =
   cli === undefined
-    ? "the nats program (skipped: none in NATS_CLI_BIN, on PATH or in the cache; .ci/run installs it)"
+    ? "the nats program (skipped: none in NATS_CLI_BIN, PATH or the cache; .ci/run installs it)"
     : "the nats program";
 
 let mesh: LocalMesh;

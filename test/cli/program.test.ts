@@ -209,7 +209,7 @@ describe("where it connects, and as whom", () => {
     expect(await target({}, { NATS_TIMEOUT: "2m" })).toMatchObject({ timeoutMs: 120_000 });
   });
 
-  it("the context that `nats context select` chose, and a server that is up before it", async () => {
+  it("the context that `nats context select` chose; a server that is up before it", async () => {
     await context("chosen", { url: "nats://chosen:1" });
     await writeFile(join(dir, "config", "nats", "context.txt"), "chosen\n");
     const home = join(dir, "up-home");

@@ -91,6 +91,7 @@ function contractOf(c: Case, order: SeenBid[], place = 0, sentLaterMs = 0): Cont
       hash: new Policies().hash(c.policy),
       seed: c.draw,
       band: NEAR_EQUAL,
+      leftMs: c.leftMs,
       ...(c.weights === undefined ? {} : { weights: c.weights }),
     },
     bids: order,

@@ -28,7 +28,7 @@ function cleanEnv(home: string, extra: Env): NodeJS.ProcessEnv {
   const env: Env = { ...process.env };
   for (const name of Object.keys(env)) {
     if (
-      /^(NATS_(?!SERVER_BIN)|PARLEY_(?!CACHE|OFFLINE|NATS_)|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)/.test(
+      /^(NATS_(?!SERVER_BIN)|PARLEY_(?!CACHE|OFFLINE|NATS_)|(NO|FORCE)_COLOR|NODE_OPTIONS)/.test(
         name,
       )
     ) {

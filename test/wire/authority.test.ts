@@ -193,7 +193,7 @@ describe("refused is a sub-task", () => {
   });
 });
 
-test("a spec put under somebody else's task ends neither that task nor its supervision", async () => {
+test("a spec put under somebody else's task ends neither it nor its supervision", async () => {
   // Several initiators, so that the one that gets the spec is not the one that has the task.
   const others = await Promise.all(
     ["ivo", "ike"].map((name) => wire.peer(name, "agent", [], { use: { contractor: false } })),

@@ -245,7 +245,7 @@ export function termsOf(spec: Spec, specBytes: Uint8Array, over: Partial<AwardTe
     initiator: "nobody.main",
     contractor: "nobody.main",
     rung: "all",
-    policy: { name: "balanced", hash: "h", seed: 0.5, band: 0.05 },
+    policy: { name: "balanced", hash: "h", seed: 0.5, band: 0.05, leftMs: 60_000 },
     bids: [],
     refusals: 0,
     deadline: spec.deadline,
