@@ -42,6 +42,8 @@ const ACK = new TextEncoder().encode("+ACK");
 
 /** An unanswered live call is made again after this, ms. */
 const AGAIN_MS = 50;
+/** Outcomes to look up are gathered for this long, ms. */
+const LOOK_MS = 10;
 
 interface Tender {
   task: string;
@@ -90,6 +92,7 @@ class Floor implements Client {
   #byTask = new Map<string, Tender>();
   #cfps = 0;
   #outstanding = 0;
+  #looked: Tender[] = [];
   #seats = new Map<string, () => void>();
   #sent = 0;
   #bids = 0;
@@ -123,6 +126,7 @@ class Floor implements Client {
       this.#listen(patterns.recordsToMe(this.#me), (m) => this.#onContract(m));
       this.#listen(patterns.messages(this.#me), (m) => this.#onDone(m));
       this.#listen(`${this.#inbox}p`, (m) => this.#onSpec(m));
+      this.#listen(`${this.#inbox}g`, () => undefined);
       this.#pull();
     }
     await this.#nc.flush();
@@ -131,6 +135,7 @@ class Floor implements Client {
   async client(): Promise<void> {
     this.#listen(patterns.bids("client"), (m) => this.#onBid(m));
     this.#listen(patterns.recordsToMe("client"), (m) => this.#onOutcome(m));
+    this.#listen(patterns.claimsOfMine("client"), () => undefined);
     this.#listen(patterns.messages("client"), (m) => this.#onLive(m));
     await this.#nc.flush();
   }
@@ -334,11 +339,30 @@ class Floor implements Client {
     this.#check(m.headers?.get("Mesh-Sig") ?? "", m.data);
   }
 
+  /** As the product does: outcomes are looked up, many at a time, before a task is let go. */
   #onDone(m: Msg): void {
     const task = Buffer.from(m.data.subarray(0, 26)).toString("latin1");
     const tender = this.#byTask.get(task);
     this.#byTask.delete(task);
-    if (tender !== undefined) this.#send(tender.ack, ACK);
+    if (tender === undefined) return;
+    this.#looked.push(tender);
+    if (this.#looked.length === 1) setTimeout(() => this.#look(), LOOK_MS);
+  }
+
+  #look(): void {
+    const tenders = this.#looked;
+    this.#looked = [];
+    const subjects = tenders.map((t) => {
+      const [fromPrincipal, fromAgent] = t.contractor.split(".") as [string, string];
+      const place = { toPrincipal: "client", toAgent: "main", fromPrincipal, fromAgent };
+      return recordSubject({ owner: "client", task: t.task, kind: "outcome", n: "1", ...place });
+    });
+    this.#send(
+      `$JS.API.DIRECT.GET.${TASKS_STREAM}`,
+      Buffer.from(JSON.stringify({ multi_last: subjects })),
+      `${this.#inbox}g`,
+    );
+    for (const t of tenders) this.#send(t.ack, ACK);
   }
 
   #onOutcome(m: Msg): void {
