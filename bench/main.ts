@@ -13,6 +13,7 @@ const BASE: Shape = {
   inFlight: 128,
   signing: true,
   bids: 2,
+  perSecond: 0,
   hosts: 2,
   warmUp: 2_000,
 };
@@ -116,6 +117,10 @@ function plan(what: string): { name: string; shape: Shape }[] | undefined {
       ];
     case "latency":
       return [
+        {
+          name: "167 tasks a second",
+          shape: { ...BASE, perSecond: 167, bids: 8, tasks: 3_340, warmUp: 4_000 },
+        },
         { name: "one at a time", shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000 } },
         {
           name: "one at a time, unsigned",
@@ -137,7 +142,8 @@ function verdict(what: string, r: Comparison): string {
   const cost = `CPU ${r.cpuRatio.toFixed(2)} x the floor's`;
   if (what === "latency") {
     const p50 = median(r.product.map((o) => o.latencyMs.p50));
-    return `${r.name}: p50 ${p50.toFixed(2)} ms, ${r.latencyRatio.toFixed(2)} x the floor; ${cost}`;
+    const decision = median(r.product.map((o) => o.decisionMs?.p99 ?? 0));
+    return `${r.name}: decision p99 ${decision.toFixed(2)} ms; p50 ${p50.toFixed(2)} ms, ${r.latencyRatio.toFixed(2)} x the floor; ${cost}`;
   }
   if (what === "scale") {
     return (

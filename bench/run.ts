@@ -2,13 +2,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { startLocalMesh } from "../mesh/local.ts";
+import { type LocalMesh, startLocalMesh } from "../mesh/local.ts";
+import { dumpRecords } from "../mesh/nats/dump.ts";
 import { floorClient } from "./floor.ts";
 import { productClient } from "./product.ts";
 import {
   type HostOrder,
   type HostReport,
   type Outcome,
+  pour,
   pump,
   quantile,
   type Shape,
@@ -35,13 +37,13 @@ export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
     await Promise.all(hosts.map((h) => report(h, (r) => r.ready)));
     const client = await (name === "floor" ? floorClient : productClient)(await access("client"));
     await pump(shape.warmUp, shape.inFlight, () => client.one());
+    const from = Date.now();
     const before = await usage(hosts, client.counts(), mesh.server.pid);
     const began = performance.now();
-    const latencies = (await pump(shape.tasks, shape.inFlight, () => client.one())).sort(
-      (a, b) => a - b,
-    );
+    const latencies = (await load(shape, () => client.one())).sort((a, b) => a - b);
     const seconds = (performance.now() - began) / 1_000;
     const after = await usage(hosts, client.counts(), mesh.server.pid);
+    const decisionMs = shape.mode === "durable" ? await decisions(mesh, from) : undefined;
     await client.close();
     const per = (key: keyof Usage) => (after[key] - before[key]) / shape.tasks;
     return {
@@ -49,6 +51,7 @@ export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
       seconds,
       tasksPerSecond: shape.tasks / seconds,
       latencyMs: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) },
+      ...(decisionMs === undefined ? {} : { decisionMs }),
       messagesPerTask: per("sent"),
       bidsPerTask: per("bids"),
       clientCpuMs: per("clientCpuMs"),
@@ -59,6 +62,27 @@ export async function runSide(name: SideName, shape: Shape): Promise<Outcome> {
     await Promise.all(hosts.map((h) => h.exitCode ?? once(h, "exit")));
     await mesh.stop();
   }
+}
+
+function load(shape: Shape, one: () => Promise<void>): Promise<number[]> {
+  return shape.perSecond > 0
+    ? pour(shape.tasks, shape.perSecond, one)
+    : pump(shape.tasks, shape.inFlight, one);
+}
+
+/** How long each task stored since `from` took to be claimed. */
+async function decisions(mesh: LocalMesh, from: number): Promise<{ p50: number; p99: number }> {
+  const { transport, close } = await mesh.open("observer", "observer");
+  const specs = new Map<string, number>();
+  const took: number[] = [];
+  for await (const { key, storedAt } of dumpRecords(transport, { principal: "observer" })) {
+    if (key.kind === "spec" && storedAt >= from) specs.set(key.task, storedAt);
+    const since = specs.get(key.task);
+    if (key.kind === "contract" && since !== undefined) took.push(storedAt - since);
+  }
+  await close();
+  took.sort((a, b) => a - b);
+  return { p50: quantile(took, 0.5), p99: quantile(took, 0.99) };
 }
 
 interface Usage {

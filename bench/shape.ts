@@ -10,6 +10,8 @@ export interface Shape {
   signing: boolean;
   /** Bids per call: 2 or 8 queue groups are asked. */
   bids: 2 | 8;
+  /** Tasks started each second, whatever became of the others (an open loop); 0: a closed one. */
+  perSecond: number;
   /** Processes that host the agents; the submitter has one more. */
   hosts: number;
   /** Tasks not counted at the start: compilers and estimates warm up. */
@@ -22,6 +24,8 @@ export interface Outcome {
   tasksPerSecond: number;
   /** Submission to outcome, ms. */
   latencyMs: { p50: number; p99: number };
+  /** Spec stored to contract stored, by the server's clock, ms; absent for live calls. */
+  decisionMs?: { p50: number; p99: number };
   /** Messages that the clients sent, per task. */
   messagesPerTask: number;
   bidsPerTask: number;
@@ -60,6 +64,27 @@ export const INPUT = { prompt: "x".repeat(160), words: 30 };
 export function quantile(sorted: readonly number[], share: number): number {
   if (sorted.length === 0) return 0;
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+/** Starts one task every `1 / perSecond`; latencies in ms. Evenly spaced, so that a figure tells of
+ * the product and not of the draw. */
+export async function pour(
+  n: number,
+  perSecond: number,
+  one: (i: number) => Promise<void>,
+): Promise<number[]> {
+  const latencies: number[] = [];
+  const running: Promise<void>[] = [];
+  const began = performance.now();
+  for (let i = 0; i < n; i++) {
+    const due = began + (i * 1_000) / perSecond;
+    while (performance.now() < due) {
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+    }
+    running.push(one(i).then(() => void latencies.push(performance.now() - due)));
+  }
+  await Promise.all(running);
+  return latencies;
 }
 
 /** Runs `one` for tasks 0 to n-1, never more than `inFlight` at a time; latencies in ms. */

@@ -52,6 +52,8 @@ import { Registry } from "./registry.ts";
 import { SIGNATURE_HEADER } from "./signing.ts";
 import { Submitters } from "./submitters.ts";
 
+/** Slices in which all cards are renewed once. */
+const RENEWALS = 50;
 const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
 
 export interface PeerPorts {
@@ -97,6 +99,9 @@ export class Peer {
   readonly #instance: string;
   #subs: Subscription[] = [];
   #cards = new Map<string, SealedCard>();
+  #toRenew: string[] = [];
+  /** Cards due for renewal by now, in part. */
+  #owed = 0;
   #renewal: { cancel(): void } | undefined;
   #state: "new" | "running" | "draining" | "stopped" = "new";
 
@@ -213,9 +218,10 @@ export class Peer {
     this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);
   }
 
+  /** Time between two slices of renewals. */
   #renewMs(): number {
     const most = Math.min(CARD_RENEW_MS, this.#ttlS() * 400);
-    return most * (0.8 + 0.2 * this.#ports.random.next());
+    return (most / RENEWALS) * (0.8 + 0.2 * this.#ports.random.next());
   }
 
   #listen(pattern: string, handler: (m: Incoming) => void, queue?: string): void {
@@ -273,8 +279,14 @@ export class Peer {
     return this.options.cardTtlS ?? CARD_TTL_S;
   }
 
+  /** A slice of the cards at a time: hundreds at once would hold up everything else. */
   #renew(): void {
-    for (const [agent, card] of this.#cards) {
+    this.#owed += this.#cards.size / RENEWALS;
+    for (; this.#owed >= 1; this.#owed--) {
+      if (this.#toRenew.length === 0) this.#toRenew = [...this.#cards.keys()];
+      const agent = this.#toRenew.pop() as string;
+      const card = this.#cards.get(agent);
+      if (card === undefined) continue;
       this.#ports.cards.announce(this.options.principal, agent, card.body, card.seal, this.#ttlS());
     }
   }
