@@ -263,7 +263,7 @@ describe("a contractor that was awarded and then passed over", () => {
     return { ...(await heldBy(tracker)), embedded };
   }
 
-  test("has no result to give: it never held the contract", async () => {
+  test("P10.8: has no result to give: it never held the contract", async () => {
     const h = await passedOver();
     const body = bodyOf(h, "outcome", { award: h.embedded });
     await put(con, { key: keyOf(h, "outcome", SUE), body, fence: h.contractRev });
@@ -272,7 +272,7 @@ describe("a contractor that was awarded and then passed over", () => {
 });
 
 describe("a contractor that lies to its initiator", () => {
-  test("about a result that it never stored does not end the supervision", async () => {
+  test("P10.7: about a result that it never stored does not end the supervision", async () => {
     const tap = con.nc.subscribe("mesh.award.con.main.ina.main", { max: 1 });
     await con.nc.flush();
     const tracker = await sue.peer.submitters.submit(
