@@ -143,7 +143,8 @@ function verdict(what: string, r: Comparison): string {
   if (what === "latency") {
     const p50 = median(r.product.map((o) => o.latencyMs.p50));
     const decision = median(r.product.map((o) => o.decisionMs?.p99 ?? 0));
-    return `${r.name}: decision p99 ${decision.toFixed(2)} ms; p50 ${p50.toFixed(2)} ms, ${r.latencyRatio.toFixed(2)} x the floor; ${cost}`;
+    const best = `decision p99 ${decision.toFixed(2)} ms; p50 ${p50.toFixed(2)} ms`;
+    return `${r.name}: ${best}, ${r.latencyRatio.toFixed(2)} x the floor; ${cost}`;
   }
   if (what === "scale") {
     return (

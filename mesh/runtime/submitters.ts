@@ -292,7 +292,7 @@ export class Submitters {
       tracker.abandon(
         new ParleyError(
           "E_CONNECTION",
-          "this peer was stopped; the task itself goes on, see: parley task get " + tracker.task,
+          `this peer was stopped; the task goes on: parley task get ${tracker.task}`,
         ),
       );
     }
