@@ -1,9 +1,9 @@
 // Beats: a busy contractor tells those who hold a contract with it, and nobody else, that it lives.
 import { type Address, BEAT_MS, directedSubject } from "../../contracts/index.ts";
 import { msgpackBytes } from "./codec/own.ts";
-import type { Running } from "./contractors.ts";
 import type { Deps } from "./dependencies.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
+import type { Running } from "./running.ts";
 
 /** Contracts named in one beat; the schema's bound is a little above. */
 const TASKS_MAX = 1_000;

@@ -12,7 +12,6 @@ import {
   CLOCK_SKEW_MS,
   type Contract,
   directedSubject,
-  type EmbeddedAward,
   type Failure,
   type FailureRecord,
   failure as failureOf,
@@ -37,22 +36,7 @@ import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Participants } from "./participants.ts";
 import { asFailure, outcomeBytes } from "./results.ts";
-
-export interface Running {
-  agent: HostedAgent;
-  award: OpenAward;
-  embedded: EmbeddedAward;
-  /** Revision and digest of the own contract record. */
-  rev: number;
-  head: string;
-  abort: AbortController;
-  startedAt: number;
-  startedWall: number;
-  beatTo: Set<Address>;
-  progress: number;
-  /** Over: fenced, canceled or ended; nothing more is written. */
-  over: boolean;
-}
+import type { Running } from "./running.ts";
 
 export class Contractors {
   readonly #d: Deps;

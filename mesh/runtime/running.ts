@@ -1,0 +1,20 @@
+// A contract under way, as its contractor holds it.
+import type { Address, EmbeddedAward } from "../../contracts/index.ts";
+import type { OpenAward } from "./awards.ts";
+import type { HostedAgent } from "./hosted-agent.ts";
+
+export interface Running {
+  agent: HostedAgent;
+  award: OpenAward;
+  embedded: EmbeddedAward;
+  /** Revision and digest of the own contract record. */
+  rev: number;
+  head: string;
+  abort: AbortController;
+  startedAt: number;
+  startedWall: number;
+  beatTo: Set<Address>;
+  progress: number;
+  /** Over: fenced, canceled or ended; nothing more is written. */
+  over: boolean;
+}
