@@ -229,6 +229,14 @@ export class Initiators {
     return true;
   }
 
+  /** A connection was lost: whoever holds a contract behind it is asked at once. */
+  onConnectionLost(lost: readonly Address[]): void {
+    for (const entry of this.#entries.values()) {
+      const { phase, contractor = "" } = entry.t;
+      if (phase === "running" && lost.includes(contractor)) this.#probe(entry, contractor);
+    }
+  }
+
   onSeen(from: Address, tasks: readonly (readonly [string, string, number])[]): void {
     for (const [owner, task, epoch] of tasks) {
       const entry = this.#entries.get(taskPath(owner, task));

@@ -1,6 +1,7 @@
 // One peer: a connection under one principal, and every role that it plays there.
 //
 // Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
+import { z } from "zod";
 import {
   type Address,
   type AgentCard,
@@ -52,6 +53,14 @@ import { Registry } from "./registry.ts";
 import { SIGNATURE_HEADER } from "./signing.ts";
 import { Submitters } from "./submitters.ts";
 
+/** What matters of the server's advisory (`io.nats.server.advisory.v1.client_disconnect`). */
+const DisconnectSchema = z.object({
+  client: z.object({ user: z.string() }),
+  reason: z.string(),
+});
+/** Whoever only reconnects (a flap, new credentials) is back within this, ms: reconnects start at
+ * 100 ms with up to 500 ms of jitter. */
+const RETURN_MS = 700;
 /** Slices in which all cards are renewed once. */
 const RENEWALS = 50;
 const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
@@ -195,6 +204,7 @@ export class Peer {
     if (roles.initiator) {
       this.#listen(patterns.cancelsToAnybody, (m) => this.#onRecord(m));
       this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
+      this.#listen(patterns.disconnects, (m) => this.#onDisconnect(m));
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
       await this.#snapshot();
     }
@@ -360,6 +370,24 @@ export class Peer {
       case "fenced":
         return this.contractors.onCancel(path, m.epoch, from, "fenced");
     }
+  }
+
+  /** The server's own word that a connection ended: milliseconds after a crash. It only makes us
+   * ask sooner; a contract is given up by what the contractor (or nobody) answers. */
+  #onDisconnect(message: Incoming): void {
+    const event = this.deps.inbound.parse("disconnect", DisconnectSchema, message.data, {
+      bytesMax: 64 * 1024,
+      depthMax: 16,
+      keysMax: 1_000,
+    });
+    if (event === undefined) return;
+    // A server that stops says so of everybody; they all come back.
+    if (event.reason !== "Client Closed") return;
+    const agents = this.registry.behind(event.client.user);
+    if (agents.length === 0) return;
+    this.#ports.clock.after(RETURN_MS, () => {
+      if (this.#state === "running") this.initiators.onConnectionLost(agents);
+    });
   }
 
   #onBeat(message: Incoming): void {

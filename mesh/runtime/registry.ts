@@ -1,6 +1,7 @@
 // This peer's view of who is here, from the server's announcements of cards (republish) plus a
 // snapshot. It tells how many could answer a call and what they need; it never tells who is free.
 import {
+  type Address,
   AGENTS_BUCKET,
   AGENTS_STREAM,
   type AgentCard,
@@ -20,6 +21,8 @@ import { SIGNATURE_HEADER } from "./signing.ts";
 
 interface Seat {
   card: AgentCard;
+  /** Key of the principal's connection, where it is proven. */
+  connection: string | undefined;
   seal: string;
 }
 
@@ -84,7 +87,11 @@ export class Registry {
       if (opened.card.at < seat.card.at) return this.#counters.add("refused.card.older");
       this.#unseat(name, seat.card);
     }
-    this.#seats.set(name, { card: opened.card, seal: seal ?? "" });
+    this.#seats.set(name, {
+      card: opened.card,
+      connection: opened.principal?.publicKey,
+      seal: seal ?? "",
+    });
     this.#seat(name, opened.card);
     if (opened.principal !== undefined) {
       this.#identities.learn(name, {
@@ -115,6 +122,13 @@ export class Registry {
 
   card(name: string): AgentCard | undefined {
     return this.#seats.get(name)?.card;
+  }
+
+  /** Agents behind the connection of a user key: whom its loss may concern. */
+  behind(connection: string): Address[] {
+    const found: Address[] = [];
+    for (const [name, seat] of this.#seats) if (seat.connection === connection) found.push(name);
+    return found;
   }
 
   cards(): AgentCard[] {

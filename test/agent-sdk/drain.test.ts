@@ -121,6 +121,19 @@ test("a killed agent's task is taken over", async () => {
   expect(failures).toEqual([child.address, second.address]);
 }, 20_000);
 
+test("a crash is known from the server's own word, long before silence would tell", async () => {
+  // Silent agents are given ten minutes: only the lost connection can bring the task on.
+  const patient = { tuning: { silenceMs: 600_000 } };
+  const caller = await mesh.join("caller4", patient);
+  const child = await startChild();
+  const handle = await caller.submit(long, "work", { to: child.address });
+  await child.said("started");
+  const third = await mesh.join("third", { roles: { initiator: false, intake: false } });
+  await third.serve(long, (input, { epoch }) => `${input} in epoch ${epoch}`);
+  child.process.kill("SIGKILL");
+  expect(await handle.result(AbortSignal.timeout(15_000))).toBe("work in epoch 2");
+}, 20_000);
+
 describe("drain", () => {
   test("waits for running handlers, which may still make sub-tasks", async () => {
     const [parent, child] = [texts("drain-parent"), texts("drain-child")];

@@ -104,6 +104,19 @@ describe("supervision", () => {
     await handle.outcome();
   });
 
+  test("P9.8: whoever is behind a lost connection is asked, and given up if gone", async () => {
+    const patient = { silenceMs: 600_000 };
+    const ina = await wire.peer("p98i", "agent", [], patient);
+    const con = await wire.peer("p98c", "contractor", ["sum98"]);
+    specs(con, "sum98", new Promise(() => undefined));
+    await wire.known("sum98", 1);
+    const handle = await ina.peer.submitters.submit("sum98", {}, { retry: { attempts: 1 } });
+    await until(() => con.peer.contractors.running === 1, "the contract");
+    await con.transport.connection.close();
+    const outcome = await handle.outcome(AbortSignal.timeout(10_000));
+    expect(outcome.failure?.code).toBe("E_LOST");
+  }, 15_000);
+
   test("P9.5: an agent says whether it works on a task and epoch", async () => {
     const hold = gate();
     const a = await wire.peer("p95a", "agent", ["sum95"]);
