@@ -381,8 +381,9 @@ export class Peer {
       keysMax: 1_000,
     });
     if (event === undefined) return;
-    // A server that stops says so of everybody; they all come back.
-    if (event.reason !== "Client Closed") return;
+    // A server that stops says so of everybody; they all come back. A process that was killed
+    // shows as closed or as a failed read or write, as its last bytes had it.
+    if (event.reason === "Server Shutdown") return;
     const agents = this.registry.behind(event.client.user);
     if (agents.length === 0) return;
     this.#ports.clock.after(RETURN_MS, () => {
