@@ -35,6 +35,7 @@ export {
   SeenBidSchema,
 } from "./contract-net.ts";
 export * from "./failure.ts";
+export * from "./headers.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
 export * from "./records.ts";

@@ -28,7 +28,6 @@ export const RequirementsSchema = z.record(z.string().min(1).max(64), Requiremen
 export type Requirements = z.infer<typeof RequirementsSchema>;
 
 export const POLICIES = ["fastest", "cheapest", "balanced", "deadline", "hybrid"] as const;
-export type PolicyName = (typeof POLICIES)[number];
 
 export const AwardSchema = z.object({
   /** One of the five, or the name of a policy that some initiator was given. */

@@ -103,13 +103,6 @@ export function parseRecordKey(key: string): RecordKey | undefined {
   };
 }
 
-/** The epoch in a key's `n` token; -1 when there is none. */
-export function epochOf(n: string): number {
-  const dash = n.indexOf("-");
-  const epoch = Number(dash < 0 ? n : n.slice(0, dash));
-  return Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : -1;
-}
-
 /** A record as the server announces it after storing (republish). */
 export interface RecordNotice {
   owner: string;
@@ -251,11 +244,6 @@ export function parseCardSubject(
   const t = tokens(subject, 4);
   if (t?.[0] !== "mesh" || (t[1] !== "card" && t[1] !== "reg")) return undefined;
   return { principal: t[2] as string, agent: t[3] as string };
-}
-
-/** Key of a card in the bucket `mesh_agents`. */
-export function cardKey(principal: string, agent: string): string {
-  return `${principal}.${agent}`;
 }
 
 export function whoSubject(principal: string, agent: string): string {

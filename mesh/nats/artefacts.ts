@@ -7,6 +7,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:
 import {
   ARTEFACT_BYTES_MAX,
   ARTEFACTS_BUCKET,
+  FENCE_HEADER,
   ParleyError,
   type Reference,
 } from "../../contracts/index.ts";
@@ -73,7 +74,7 @@ export class NatsArtefacts implements Artefacts {
   }
 
   async #store(subject: string, data: Uint8Array): Promise<void> {
-    const headers = toHeaders({ "Nats-Expected-Last-Subject-Sequence": "0" });
+    const headers = toHeaders({ [FENCE_HEADER]: "0" });
     const m = await this.#transport.connection.request(subject, data, {
       timeout: TIMEOUT_MS,
       headers,

@@ -1,18 +1,18 @@
 // The card store on NATS: presence through the ingest stream (with TTL), keys for good.
 
-import { createInbox } from "@nats-io/nats-core";
 import {
   AGENTS_BUCKET,
   AGENTS_STREAM,
   KEYS_STREAM,
   keySubject,
   registrationSubject,
+  SIGNATURE_HEADER,
 } from "../../contracts/index.ts";
 import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
+import { directGet } from "./direct-get.ts";
 import type { NatsTransport } from "./transport.ts";
 
 const EMPTY = new Uint8Array(0);
-const SIGNATURE_HEADER = "Mesh-Sig";
 
 export class NatsCards implements CardStore {
   readonly #transport: NatsTransport;
@@ -72,34 +72,15 @@ export class NatsCards implements CardStore {
   }
 
   #page(from: number): Promise<Incoming[]> {
-    return new Promise((resolve, reject) => {
-      const inbox = createInbox(
-        this.#principal === undefined ? undefined : `_INBOX.${this.#principal}`,
-      );
-      const found: Incoming[] = [];
-      const timer = this.#clock.after(10_000, () => {
-        sub.unsubscribe();
-        reject(new Error("the registry did not answer in time"));
-      });
-      const sub = this.#transport.subscribe(inbox, (m) => {
-        if (m.status === 0) return void found.push(m);
-        timer.cancel();
-        sub.unsubscribe();
-        if (m.status === 503 || m.status >= 500) return reject(new Error("no registry"));
-        resolve(found);
-      });
-      this.#transport.publish(
-        `$JS.API.DIRECT.GET.${AGENTS_STREAM}`,
-        Buffer.from(
-          JSON.stringify({
-            seq: from,
-            batch: PAGE,
-            next_by_subj: `$KV.${AGENTS_BUCKET}.>`,
-          }),
-        ),
-        { reply: inbox },
-      );
-    });
+    const wanted = { seq: from, batch: PAGE, next_by_subj: `$KV.${AGENTS_BUCKET}.>` };
+    return directGet(
+      this.#transport,
+      this.#clock,
+      this.#principal,
+      AGENTS_STREAM,
+      wanted,
+      TIMEOUT_MS,
+    );
   }
 
   async get(principal: string, agent: string): Promise<StoredCardEntry | undefined> {
@@ -114,3 +95,4 @@ export class NatsCards implements CardStore {
 }
 
 const PAGE = 500;
+const TIMEOUT_MS = 10_000;

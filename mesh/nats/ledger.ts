@@ -2,6 +2,9 @@
 // no library call per write.
 import { createInbox } from "@nats-io/nats-core";
 import {
+  FENCE_HEADER,
+  GUARD_HEADER,
+  NONCE_HEADER,
   parseRecordSubject,
   type RecordKey,
   recordKey,
@@ -65,9 +68,9 @@ export class NatsLedger implements Ledger {
       reply: this.#prefix + token,
       headers: {
         ...headers,
-        "Nats-Msg-Id": id,
-        "Nats-Expected-Last-Subject-Sequence": String(guard),
-        "Nats-Expected-Last-Subject-Sequence-Subject": taskGuard(key.owner, key.task),
+        [NONCE_HEADER]: id,
+        [FENCE_HEADER]: String(guard),
+        [GUARD_HEADER]: taskGuard(key.owner, key.task),
         "Content-Type": "application/json",
       },
     });
@@ -100,7 +103,7 @@ export class NatsLedger implements Ledger {
     const { key } = p.write;
     this.read(key.owner, key.task).then(
       (records) => {
-        const mine = records.find((r) => r.header("Nats-Msg-Id") === p.write.id);
+        const mine = records.find((r) => r.header(NONCE_HEADER) === p.write.id);
         p.done(mine === undefined ? otherwise : { ok: true, rev: mine.rev, duplicate: true });
       },
       () => p.done(otherwise),

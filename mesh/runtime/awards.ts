@@ -15,7 +15,7 @@ import {
 } from "../../contracts/index.ts";
 import type { Signer } from "../ports/index.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import { complaint } from "./inbound.ts";
 import { digest, preimage, SIGNATURE_BYTES } from "./signing.ts";

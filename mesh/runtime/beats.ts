@@ -1,6 +1,6 @@
 // Beats: a busy contractor tells those who hold a contract with it, and nobody else, that it lives.
 import { type Address, BEAT_MS, directedSubject } from "../../contracts/index.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
 import type { Running } from "./running.ts";

@@ -31,7 +31,7 @@ import { encodeContent, openArtefact } from "./artefact.ts";
 import { type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Participants } from "./participants.ts";
@@ -302,7 +302,7 @@ export class Contractors {
     const worked = this.#d.clock.now() - run.startedAt;
     run.agent.learn(run.award.spec, worked);
     run.agent.release(run.award.terms.capability);
-    const outcome = this.#outcome(run, "completed");
+    const outcome = this.#completed(run);
     if (result.cost !== undefined) outcome.cost = result.cost;
     if (result.output === undefined) return this.#commit(run, outcome, undefined, worked);
     let content: ReturnType<typeof encodeContent>;
@@ -322,14 +322,14 @@ export class Contractors {
     );
   }
 
-  #outcome(run: Running, state: "completed" | "failed"): Outcome {
+  #completed(run: Running): Outcome {
     const { terms, spec } = run.award;
     return {
       v: 1,
       kind: "outcome",
       task: terms.task,
       epoch: terms.epoch,
-      state,
+      state: "completed",
       attempts: terms.attempt,
       startedAt: run.startedWall,
       endedAt: Math.round(this.#d.clock.wall()),
@@ -343,19 +343,7 @@ export class Contractors {
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);
-      this.#d.transport.publish(
-        directedSubject("msg", terms.initiator, run.agent.address),
-        msgpackBytes({
-          v: 1,
-          kind: "live",
-          owner: terms.owner,
-          task: terms.task,
-          epoch: terms.epoch,
-          outcome: outcomeBytes(outcome, output),
-          workedMs,
-        }),
-      );
-      return;
+      return this.#tell(run, { kind: "live", outcome: outcomeBytes(outcome, output), workedMs });
     }
     outcome.award = run.embedded;
     const body = outcomeBytes(outcome, output);
@@ -365,20 +353,17 @@ export class Contractors {
         this.#d.counters.add(`commit.${result.fault}`);
         return;
       }
-      this.#d.transport.publish(
-        directedSubject("msg", terms.initiator, run.agent.address),
-        msgpackBytes({
-          v: 1,
-          kind: "done",
-          owner: terms.owner,
-          task: terms.task,
-          epoch: terms.epoch,
-          rev: result.rev,
-          state: outcome.state,
-          workedMs,
-        }),
-      );
+      this.#tell(run, { kind: "done", rev: result.rev, state: outcome.state, workedMs });
     });
+  }
+
+  /** A message to the initiator about this contract. */
+  #tell(run: Running, about: { kind: "live" | "done"; [field: string]: unknown }): void {
+    const { owner, task, epoch, initiator } = run.award.terms;
+    this.#d.transport.publish(
+      directedSubject("msg", initiator, run.agent.address),
+      msgpackBytes({ v: 1, owner, task, epoch, ...about }),
+    );
   }
 
   #fail(run: Running, failure: Failure): void {
@@ -395,18 +380,7 @@ export class Contractors {
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);
-      this.#d.transport.publish(
-        directedSubject("msg", terms.initiator, run.agent.address),
-        msgpackBytes({
-          v: 1,
-          kind: "live",
-          owner: terms.owner,
-          task: terms.task,
-          epoch: terms.epoch,
-          failure,
-        }),
-      );
-      return;
+      return this.#tell(run, { kind: "live", failure });
     }
     const record: FailureRecord = {
       v: 1,

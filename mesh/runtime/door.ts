@@ -13,7 +13,7 @@ import {
 } from "../../contracts/index.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
 import { decodeJsonValue } from "./codec/codec.ts";
-import { jsonBytes } from "./codec/own.ts";
+import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { asFailure } from "./results.ts";
 import type { Submitters, TaskOptions } from "./submitters.ts";

@@ -18,7 +18,7 @@ import {
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 
 /** Bids out at a time for each free slot, and how long a bid counts as out, ms. Guess: a call's

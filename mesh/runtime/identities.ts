@@ -1,11 +1,10 @@
 // Whose key is it? Cards answer: a principal's JWT vouches for its key, its signature on a card
 // vouches for the agent's key. Unknown senders are asked for their card (`mesh.who`), which any
 // bearer may pass on, since it proves itself.
-import { KEYS_MAX, type Role, whoSubject } from "../../contracts/index.ts";
+import { KEYS_MAX, type Role, SIGNATURE_HEADER, whoSubject } from "../../contracts/index.ts";
 import type { Signer, Transport, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
-import { SIGNATURE_HEADER } from "./signing.ts";
 
 export interface AgentKey {
   publicKey: string;

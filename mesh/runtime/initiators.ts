@@ -36,7 +36,7 @@ import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
@@ -230,10 +230,10 @@ export class Initiators {
   }
 
   /** A connection was lost: whoever holds a contract behind it is asked at once. */
-  onConnectionLost(lost: readonly Address[]): void {
+  onConnectionLost(lost: ReadonlySet<Address>): void {
     for (const entry of this.#entries.values()) {
       const { phase, contractor = "" } = entry.t;
-      if (phase === "running" && lost.includes(contractor)) this.#probe(entry, contractor);
+      if (phase === "running" && lost.has(contractor)) this.#probe(entry, contractor);
     }
   }
 

@@ -12,7 +12,7 @@ import {
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import type { Incoming } from "../ports/index.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
 

@@ -16,6 +16,7 @@ import {
   parseDirected,
   parseLookSubject,
   patterns,
+  SIGNATURE_HEADER,
   taskPath,
 } from "../../contracts/index.ts";
 import type { Policy } from "../core/policy.ts";
@@ -50,7 +51,6 @@ import { Micro } from "./micro.ts";
 import { Policies } from "./policies.ts";
 import { type ProvenRecord, Records } from "./records.ts";
 import { Registry } from "./registry.ts";
-import { SIGNATURE_HEADER } from "./signing.ts";
 import { Submitters } from "./submitters.ts";
 
 /** What matters of the server's advisory (`io.nats.server.advisory.v1.client_disconnect`). */
@@ -385,7 +385,7 @@ export class Peer {
     // shows as closed or as a failed read or write, as its last bytes had it.
     if (event.reason === "Server Shutdown") return;
     const agents = this.registry.behind(event.client.user);
-    if (agents.length === 0) return;
+    if (agents.size === 0) return;
     this.#ports.clock.after(RETURN_MS, () => {
       if (this.#state === "running") this.initiators.onConnectionLost(agents);
     });

@@ -1,6 +1,6 @@
 // "Are you there, and still on this task?"
 import { type Address, liveSubject } from "../../contracts/index.ts";
-import { msgpackBytes } from "./codec/own.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 
 /** How long an answer may take, ms. That nobody is there is known at once. */

@@ -6,6 +6,9 @@ import {
   ContractSchema,
   type EmbeddedAward,
   FailureRecordSchema,
+  FENCE_HEADER,
+  GUARD_HEADER,
+  NONCE_HEADER,
   noticeAgrees,
   OutcomeSchema,
   parseRecordKey,
@@ -17,6 +20,7 @@ import {
   type Role,
   recordKey,
   recordSubject,
+  SIGNATURE_HEADER,
   SpecSchema,
   taskGuard,
   taskPath,
@@ -34,21 +38,11 @@ import type {
 } from "../ports/index.ts";
 import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
 import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
-import { jsonBytes } from "./codec/own.ts";
+import { jsonBytes } from "./codec/encode-own.ts";
 import type { Counters } from "./counters.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
-import {
-  digest,
-  FENCE_HEADER,
-  GUARD_HEADER,
-  NONCE_HEADER,
-  parseSeal,
-  preimage,
-  SIGNATURE_BYTES,
-  SIGNATURE_HEADER,
-  sealText,
-} from "./signing.ts";
+import { digest, parseSeal, preimage, SIGNATURE_BYTES, sealText } from "./signing.ts";
 
 const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
   spec: SpecSchema,

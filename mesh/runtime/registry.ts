@@ -9,6 +9,7 @@ import {
   parseCardSubject,
   type Requirements,
   SAMPLE_GROUPS,
+  SIGNATURE_HEADER,
   SMALL_SAMPLE_GROUPS,
 } from "../../contracts/index.ts";
 import type { Field } from "../core/initiator-task.ts";
@@ -17,7 +18,6 @@ import type { Incoming, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
-import { SIGNATURE_HEADER } from "./signing.ts";
 
 interface Seat {
   card: AgentCard;
@@ -125,9 +125,9 @@ export class Registry {
   }
 
   /** Agents behind the connection of a user key: whom its loss may concern. */
-  behind(connection: string): Address[] {
-    const found: Address[] = [];
-    for (const [name, seat] of this.#seats) if (seat.connection === connection) found.push(name);
+  behind(connection: string): Set<Address> {
+    const found = new Set<Address>();
+    for (const [name, seat] of this.#seats) if (seat.connection === connection) found.add(name);
     return found;
   }
 

@@ -1,6 +1,6 @@
 // What comes of a handler: a result as bytes, or a failure as data.
 import { DEADLINE_MS_MAX, type Failure, type Outcome, ParleyError } from "../../contracts/index.ts";
-import { jsonBytes } from "./codec/own.ts";
+import { jsonBytes } from "./codec/encode-own.ts";
 
 /** The outcome's JSON around the output's own bytes, which are not encoded a second time. */
 export function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Array {

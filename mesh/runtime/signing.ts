@@ -5,11 +5,6 @@
 // link that the next record of the task names as `prev`.
 import { hash } from "node:crypto";
 
-export const SIGNATURE_HEADER = "Mesh-Sig";
-export const NONCE_HEADER = "Nats-Msg-Id";
-export const GUARD_HEADER = "Nats-Expected-Last-Subject-Sequence-Subject";
-export const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
-
 export interface Sealed {
   /** Milliseconds since the epoch, on the signer's clock. */
   at: number;
