@@ -37,6 +37,8 @@ const LOOK_MS = 15_000;
 /** Contract notices remembered per task; more attempts than that are looked up. */
 const CLAIMS_MAX = 32;
 const EVENTS_MAX = 10_000;
+/** Reports kept until their contract is told; beyond that they are dropped, as any may be. */
+const EARLY_MAX = 1_000;
 
 export class Tracker {
   readonly task: string;
@@ -52,6 +54,9 @@ export class Tracker {
   /** Revisions of records that were told: notices and looks overlap. */
   #claims: Claim[] = [];
   #told = new Set<number>();
+  /** Progress of an epoch whose contract has not been told yet: the two travel separately. */
+  #early: Extract<TaskEvent, { type: "progress" }>[] = [];
+  #contractors = new Map<number, Address>();
   #history: Promise<void> | undefined;
   #endRev = 0;
   rev = 0;
@@ -123,7 +128,12 @@ export class Tracker {
     }
     if (record.kind === "contract") {
       const { epoch, contractor } = record.body as { epoch: number; contractor: Address };
-      return this.#state("running", epoch, contractor, record.rev);
+      this.#contractors.set(epoch, contractor);
+      this.#state("running", epoch, contractor, record.rev);
+      const early = this.#early;
+      this.#early = early.filter((e) => e.epoch !== epoch);
+      for (const e of early) if (e.epoch === epoch && e.from === contractor) this.#push(e);
+      return;
     }
     if (record.kind === "failure") {
       const f = record.body as { epoch: number; failure: { code: string; message: string } };
@@ -142,15 +152,17 @@ export class Tracker {
     this.#push({ type: "state", state, epoch, contractor, rev });
   }
 
+  /**
+   * A report of work under way. Of an own durable task only its contractor's is shown, and never
+   * before its contract: the record and the message come by different ways, in any order.
+   */
   onProgress(from: Address, p: Progress): void {
-    this.#push({
-      type: "progress",
-      from,
-      epoch: p.epoch,
-      done: p.done,
-      note: p.note,
-      partial: p.partial,
-    });
+    const { epoch, done, note, partial } = p;
+    const event = { type: "progress" as const, from, epoch, done, note, partial };
+    const contractor = this.#contractors.get(epoch);
+    if (!this.#hooks.claims || contractor === from) return this.#push(event);
+    if (contractor !== undefined || this.#early.length === EARLY_MAX) return;
+    this.#early.push(event);
   }
 
   #push(event: TaskEvent): void {
