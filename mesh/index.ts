@@ -10,7 +10,7 @@ import { NatsLedger } from "./nats/ledger.ts";
 import { NatsSupervision } from "./nats/supervision.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
 import { NatsTransport } from "./nats/transport.ts";
-import type { Log, Signer, Trust } from "./ports/index.ts";
+import type { History, Log, Signer, Trust } from "./ports/index.ts";
 import { Peer } from "./runtime/peer.ts";
 
 export interface OpenOptions extends ConnectOptions {
@@ -33,6 +33,8 @@ export interface OpenOptions extends ConnectOptions {
   silenceMs?: number;
   shortTaskMs?: number;
   cardTtlS?: number;
+  /** Records what this peer does and sees, for the checker. */
+  history?: History;
 }
 
 export interface OpenPeer {
@@ -69,6 +71,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
       clock: systemClock,
       random,
       log,
+      ...(o.history === undefined ? {} : { history: o.history }),
       artefacts: new NatsArtefacts(transport, random),
       cards: new NatsCards(transport, systemClock, o.principal),
       ...(roles.initiator

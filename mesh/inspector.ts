@@ -107,6 +107,7 @@ export class Inspector {
     );
     this.#ledger = new NatsLedger(transport, systemClock, o.principal);
     this.#records = new Records({
+      history: undefined,
       ledger: this.#ledger,
       clock: systemClock,
       random,

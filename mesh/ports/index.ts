@@ -1,4 +1,5 @@
 export type * from "./clock.ts";
+export type * from "./history.ts";
 export type * from "./identity.ts";
 export type * from "./ledger.ts";
 export type * from "./log.ts";

@@ -247,6 +247,7 @@ export class Contractors {
     run.startedAt = this.#d.clock.now();
     run.startedWall = Math.round(this.#d.clock.wall());
     run.agent.tally(run.award.terms.capability).contracts++;
+    this.#note(run, "start");
     const { spec } = run.award;
     if (spec.inputRef === undefined) return this.#work(run, spec.input);
     this.#artefacts
@@ -350,7 +351,7 @@ export class Contractors {
     this.#write(run, "outcome", terms.submitter, body, run.rev, (result) => {
       this.#forget(run);
       if (!result.ok) {
-        this.#d.counters.add(`commit.${result.fault}`);
+        this.#refused(run, result.fault);
         return;
       }
       this.#tell(run, { kind: "done", rev: result.rev, state: outcome.state, workedMs });
@@ -395,8 +396,22 @@ export class Contractors {
     };
     this.#write(run, "failure", terms.initiator, record, run.rev, (result) => {
       this.#forget(run);
-      if (!result.ok) this.#d.counters.add(`commit.${result.fault}`);
+      if (!result.ok) this.#refused(run, result.fault);
     });
+  }
+
+  /** The store's own word that this contractor was replaced: the fence held (S5). */
+  #refused(run: Running, fault: string): void {
+    this.#d.counters.add(`commit.${fault}`);
+    if (fault === "conflict") this.#note(run, "fenced", "by the store");
+  }
+
+  #note(run: Running, op: string, note?: string): void {
+    const { terms } = run.award;
+    if (terms.live || this.#d.history === undefined) return;
+    const task = taskPath(terms.owner, terms.task);
+    const about = { task, e: terms.epoch, who: run.agent.address, rev: run.rev };
+    this.#d.history.note({ k: "obs", op, ...about, ...(note === undefined ? {} : { note }) });
   }
 
   /** Ends a run that never started: slot back, nothing written. */
@@ -406,6 +421,7 @@ export class Contractors {
   }
 
   #forget(run: Running): void {
+    if (run.rev > 0) this.#note(run, "stop");
     run.over = true;
     const { owner, task } = run.award.terms;
     const path = taskPath(owner, task);

@@ -1,5 +1,5 @@
 // What the parts of one peer share.
-import type { Clock, Ledger, Log, Random, Transport } from "../ports/index.ts";
+import type { Clock, History, Ledger, Log, Random, Transport } from "../ports/index.ts";
 import type { OwnAwards } from "./awards.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
@@ -13,6 +13,8 @@ export interface Deps {
   clock: Clock;
   random: Random;
   log: Log;
+  /** Absent: nothing is recorded. */
+  history: History | undefined;
   counters: Counters;
   inbound: Inbound;
   identities: Identities;

@@ -33,7 +33,7 @@ import {
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
-import type { Incoming, SpecDelivery } from "../ports/index.ts";
+import type { HistoryEvent, Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
@@ -133,6 +133,7 @@ export class Initiators {
     );
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
+      this.#note(entry.t, "adopt", {});
       return this.#reread(entry);
     }
     this.#feed(entry, { on: "begin" });
@@ -330,6 +331,7 @@ export class Initiators {
     switch (effect.do) {
       case "call":
         this.#d.counters.add(`calls.${effect.rung}`);
+        this.#note(t, "cfp", { id: t.cfp });
         return this.#d.transport.publish(
           cfpSubject(t.spec.capability, effect.rung, this.#o.agent),
           msgpackBytes(this.#cfp(t)),
@@ -355,6 +357,13 @@ export class Initiators {
     }
   }
 
+  /** Of durable tasks only: a live call leaves nothing that a judge could compare. */
+  #note(t: InitiatorTask, op: string, more: Partial<HistoryEvent>): void {
+    if (t.live || this.#d.history === undefined) return;
+    const about = { task: pathOf(t), e: t.epoch, who: this.#o.agent };
+    this.#d.history.note({ k: "obs", op, ...about, ...more });
+  }
+
   #cfp(t: InitiatorTask): Cfp {
     const crowd =
       t.rung === "all" ? this.#d.registry.field(t.spec.capability, undefined).offering : undefined;
@@ -374,6 +383,7 @@ export class Initiators {
       nonce: this.#d.random.id(),
     });
     this.#d.counters.add("awards");
+    this.#note(t, "award", { to, e: terms.epoch, rev: terms.rev, id: t.cfp });
     // Bids left over are slots left over.
     const spare = t.order.length - t.next;
     const newcomer = t.waitingSince === 0 && t.rung !== "directed";
@@ -386,6 +396,7 @@ export class Initiators {
   #probe(entry: Entry, contractor: Address): void {
     if (entry.probing) return;
     entry.probing = true;
+    this.#note(entry.t, "suspect", { to: contractor });
     const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
     void probe(this.#d, {
       owner: entry.t.owner,
@@ -402,10 +413,12 @@ export class Initiators {
 
   /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
   async #lost(entry: Entry, epoch: number, why: string): Promise<void> {
+    const { contractor = "" } = entry.t;
     if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
     const view = await this.#readView(entry);
     if (view === undefined) return;
     if (view.contractOpen && view.epoch === epoch) {
+      this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
       return this.#feed(entry, { on: "lost", epoch, why });
     }
     this.#feed(entry, { on: "adopt", view });

@@ -63,6 +63,7 @@ export class Participants {
       return;
     }
     this.#d.transport.publish(subject, msgpackBytes(answer));
+    this.#d.history?.note({ k: "obs", op: "bid", who: agent.address, to: initiator, id: call.cfp });
   }
 
   onOffer(message: Incoming): void {

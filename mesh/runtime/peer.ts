@@ -25,6 +25,7 @@ import type {
   Artefacts,
   CardStore,
   Clock,
+  History,
   Incoming,
   Ledger,
   Log,
@@ -73,6 +74,7 @@ export interface PeerPorts {
   clock: Clock;
   random: Random;
   log: Log;
+  history?: History;
   /** Absent: this peer initiates no durable tasks of others. */
   supervision?: Supervision;
 }
@@ -137,6 +139,7 @@ export class Peer {
       inbound,
       counters: this.counters,
       ownAwards,
+      history: ports.history,
     });
     this.registry = new Registry(options.trust, identities, this.counters);
     this.deps = {
@@ -145,6 +148,7 @@ export class Peer {
       clock: ports.clock,
       random: ports.random,
       log: ports.log,
+      history: ports.history,
       counters: this.counters,
       inbound,
       identities,

@@ -28,6 +28,7 @@ import {
 import type { ReadRecord } from "../core/task-view.ts";
 import type {
   Clock,
+  History,
   Incoming,
   Ledger,
   Random,
@@ -60,6 +61,7 @@ export interface RecordsDependencies {
   inbound: Inbound;
   counters: Counters;
   ownAwards: OwnAwards;
+  history: History | undefined;
 }
 
 interface Envelope {
@@ -139,6 +141,7 @@ export class Records {
       key.toPrincipal === key.fromPrincipal && signer !== undefined
         ? d.identities.sign(signer, text)
         : signer?.sign(text);
+    const told = d.history === undefined ? done : noted(d.history, key, fence, id, body, done);
     d.ledger.write(
       {
         key,
@@ -147,7 +150,7 @@ export class Records {
         id,
         headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
       },
-      (result) => done(result, () => digest(text)),
+      (result) => told(result, () => digest(text)),
     );
   }
 
@@ -357,4 +360,34 @@ export class Records {
       ),
     );
   }
+}
+
+/** Tells the history of a write before it is sent, and of its fate. */
+function noted(
+  history: History,
+  key: RecordKey,
+  fence: number,
+  id: string,
+  body: Uint8Array,
+  done: (result: WriteResult, head: () => string) => void,
+): typeof done {
+  const about = {
+    op: key.kind,
+    task: taskPath(key.owner, key.task),
+    ...(key.kind === "spec" ? {} : { e: Number.parseInt(key.n, 10) || 0 }),
+    who: `${key.fromPrincipal}.${key.fromAgent}`,
+    id,
+    d: digest(body),
+  };
+  history.note({ k: "inv", ...about, rev: fence });
+  return (result, head) => {
+    if (result.ok) history.note({ k: "ok", ...about, rev: result.rev });
+    else
+      history.note({
+        k: result.fault === "unknown" ? "info" : "fail",
+        ...about,
+        note: result.fault,
+      });
+    done(result, head);
+  };
 }
