@@ -51,7 +51,7 @@ export interface MeshOptions {
   attributes?: Attributes;
   policies?: Readonly<Record<string, Policy>>;
   roles?: NonNullable<OpenOptions["use"]>;
-  tuning?: Pick<OpenOptions, "silenceMs" | "shortTaskMs" | "cardTtlS" | "seed">;
+  tuning?: Pick<OpenOptions, "silenceMs" | "leaseMs" | "shortTaskMs" | "cardTtlS" | "seed">;
 }
 
 export interface AgentQuery {

@@ -43,12 +43,16 @@ export const RETAIN_MS_DEFAULT = 3_600_000;
 /** Lease of a contract, ms. Origin: above one R3 election (12 s), faults page S6. */
 export const LEASE_MS = 15_000;
 /** Beat of a busy contractor to each initiator it works for, ms. Origin: section 4. */
-export const BEAT_MS = 500;
-/** Silence after which an initiator gives a contract to somebody else, ms, widened by the
- * observer's own lag. Origin: faults page F2, doubled until supervision is measured. */
-export const SILENCE_MS = 5_000;
-/** ack_wait of the supervision consumers, ms. Origin: architecture section 4. */
-export const ACK_WAIT_MS = 5_000;
+export const BEAT_MS = 400;
+/** Silence after which a busy contractor is asked whether it is there, ms of the observer's own
+ * attention (mesh/core/awareness.ts). Origin: faults page F2. */
+export const SUSPECT_MS = 1_000;
+/** Silence after which an initiator gives a contract to somebody else, on the same clock, ms.
+ * Origin: faults page F2. */
+export const SILENCE_MS = 2_500;
+/** ack_wait of the supervision consumers, ms: with it, an orphaned task is adopted within 5 s
+ * (faults page B10). Origin: measured. */
+export const ACK_WAIT_MS = 3_500;
 /** An agent's card lives this long without renewal, s. */
 export const CARD_TTL_S = 60;
 /** Renewal of cards, ms: two may be lost. A thousand cards are forty writes a second. */

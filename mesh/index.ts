@@ -31,6 +31,7 @@ export interface OpenOptions extends ConnectOptions {
   seed?: string | number;
   version?: string;
   silenceMs?: number;
+  leaseMs?: number;
   shortTaskMs?: number;
   cardTtlS?: number;
   /** Records what this peer does and sees, for the checker. */
@@ -61,7 +62,8 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
   const transport = new NatsTransport(connection);
   const prng = createPrng(o.seed ?? crypto.randomUUID());
   const random = systemRandom(() => prng.next());
-  const ledger = new NatsLedger(transport, systemClock, o.principal);
+  const mayRead = o.role === "initiator" || o.role === "admin";
+  const ledger = new NatsLedger(transport, systemClock, o.principal, mayRead);
   const roles = { ...rolesOf(o.role), ...o.use };
   transport.onError(refusalLog(log));
   const peer = new Peer(
@@ -89,6 +91,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
         "policies",
         "version",
         "silenceMs",
+        "leaseMs",
         "shortTaskMs",
         "cardTtlS",
       ]),

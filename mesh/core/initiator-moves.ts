@@ -8,6 +8,7 @@ import {
   CLAIM_TIMEOUT_MS,
   type Failure,
   failure as failureOf,
+  SUSPECT_MS,
   type TerminalState,
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, windowMs } from "./initiator-choice.ts";
@@ -154,8 +155,13 @@ export function awardNext(t: InitiatorTask, c: Context): void {
 export function running(t: InitiatorTask, contractor: Address, c: Context): void {
   t.phase = "running";
   t.contractor = contractor;
-  t.lastSeenAt = c.now;
-  arm(t, c.now + c.silenceMs, c);
+  t.lastSeenAt = c.aware;
+  arm(t, c.now + suspicion(c), c);
+}
+
+/** Silence after which the contractor is asked, ms. */
+export function suspicion(c: Context): number {
+  return Math.min(SUSPECT_MS, c.silenceMs * 0.4);
 }
 
 export function wait(t: InitiatorTask, c: Context): void {

@@ -115,6 +115,8 @@ export interface Field {
 
 export interface Context {
   now: number;
+  /** Time that this observer was really looking, ms (awareness.ts): what silence is measured on. */
+  aware: number;
   /** Wall clock at `now`: deadlines are absolute. */
   wall: number;
   draw: () => number;

@@ -36,6 +36,7 @@ import {
   ranked,
   running,
   seek,
+  suspicion,
   wait,
   widen,
   withdraw,
@@ -77,7 +78,7 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
     case "cancel":
       return onCancel(t, e, c);
     case "seen":
-      if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.now;
+      if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.aware;
       return;
     case "lost":
       return onLost(t, e, c);
@@ -219,11 +220,11 @@ function onRecall(t: InitiatorTask, c: Context): void {
 }
 
 function watch(t: InitiatorTask, c: Context): void {
-  const quiet = c.now - t.lastSeenAt;
-  if (quiet >= c.silenceMs && t.contractor !== undefined) {
-    c.out.push({ do: "probe", contractor: t.contractor });
-  }
-  arm(t, c.now + c.silenceMs / 2, c);
+  const quiet = c.aware - t.lastSeenAt;
+  const suspectMs = suspicion(c);
+  if (quiet < suspectMs) return arm(t, c.now + suspectMs - quiet, c);
+  if (t.contractor !== undefined) c.out.push({ do: "probe", contractor: t.contractor });
+  arm(t, c.now + suspectMs, c);
 }
 
 function onContract(t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: Context): void {

@@ -65,6 +65,7 @@ export class NatsCards implements CardStore {
           agent: t[3] as string,
           body: m.data,
           seal: m.header(SIGNATURE_HEADER),
+          rev: Number(m.header("Nats-Sequence")),
         });
       }
       if (page.length < PAGE) return entries;
@@ -90,7 +91,7 @@ export class NatsCards implements CardStore {
       { timeoutMs: 2_000 },
     );
     if (m.status !== 0 || m.data.length === 0) return undefined;
-    return { principal, agent, body: m.data, seal: m.header(SIGNATURE_HEADER) };
+    return { principal, agent, body: m.data, seal: m.header(SIGNATURE_HEADER), rev: 0 };
   }
 }
 

@@ -10,7 +10,7 @@ export type DirectGet =
   | { multi_last: string[] }
   | { seq: number; batch: number; next_by_subj: string };
 
-/** @throws ParleyError E_TIMEOUT, E_STORE (no stream), E_TOO_LARGE (over 1,024 subjects) */
+/** @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream), E_TOO_LARGE (over 1,024 subjects) */
 export function directGet(
   transport: NatsTransport,
   clock: Clock,
@@ -22,13 +22,26 @@ export function directGet(
   return new Promise((resolve, reject) => {
     const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
     const found: Incoming[] = [];
-    const timer = clock.after(timeoutMs, () => {
+    if (transport.state() !== "up") {
+      return reject(new ParleyError("E_CONNECTION", `no connection to read ${stream}; try again`));
+    }
+    const fail = (error: ParleyError) => {
+      timer.cancel();
+      stay();
       sub.unsubscribe();
-      reject(new ParleyError("E_TIMEOUT", `stream ${stream} did not answer a read in time`));
-    });
+      reject(error);
+    };
+    const timer = clock.after(timeoutMs, () =>
+      fail(new ParleyError("E_TIMEOUT", `stream ${stream} did not answer a read in time`)),
+    );
+    // What was on its way is lost with the link: no answer will come.
+    const stay = transport.onceLost(() =>
+      fail(new ParleyError("E_CONNECTION", `the connection ended while reading ${stream}`)),
+    );
     const sub = transport.subscribe(inbox, (m) => {
       if (m.status === 0) return void found.push(m);
       timer.cancel();
+      stay();
       sub.unsubscribe();
       if (m.status === 204 || m.status === 404) return resolve(found);
       reject(

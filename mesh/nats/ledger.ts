@@ -17,15 +17,25 @@ import { directGet } from "./direct-get.ts";
 import type { NatsTransport } from "./transport.ts";
 
 /** A write whose fate is not known is repeated after this long, ms; the bucket's duplicate
- * window is longer than all repeats together. */
+ * window is longer than all repeats together, unless the link was down between them. */
 const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
 const READ_TIMEOUT_MS = 5_000;
+/** While a first try is younger than this, ms, the server knows its id: it answers a repeat of a
+ * write that landed as a duplicate, before it looks at the fence (the window is 30 s). */
+const KNOWN_ID_MS = 24_000;
+/** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
+const READS_MAX = 4;
+const READ_PAUSE_MS = 250;
+/** A long outage must not fill the memory: beyond this, bytes and writes, nothing is taken on. */
+const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+const PENDING_MAX = 50_000;
 
 interface Pending {
   write: Write;
   done: (result: WriteResult) => void;
   tries: number;
+  firstAt: number;
   sentAt: number;
 }
 
@@ -34,35 +44,57 @@ export class NatsLedger implements Ledger {
   readonly #principal: string | undefined;
   readonly #clock: Clock;
   readonly #prefix: string;
+  readonly #mayRead: boolean;
   #pending = new Map<string, Pending>();
+  #pendingBytes = 0;
+  #reading = 0;
   #next = 0;
   #sweep: { cancel(): void } | undefined;
   #stopped = false;
 
-  constructor(transport: NatsTransport, clock: Clock, principal?: string) {
+  /** `mayRead`: these credentials may read the bucket (initiators and admins). */
+  constructor(transport: NatsTransport, clock: Clock, principal?: string, mayRead = true) {
     this.#transport = transport;
+    this.#mayRead = mayRead;
     this.#principal = principal;
     this.#clock = clock;
     const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
     this.#prefix = `${inbox}.`;
     transport.subscribe(`${inbox}.*`, (m) => this.#onAnswer(m));
+    // What was under way when the link went down has no answer, or will never get it.
+    transport.onState((state) => {
+      if (state !== "up") return;
+      for (const [token, p] of this.#pending) this.#send(token, p);
+    });
   }
 
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#reading;
   }
 
   write(write: Write, done: (result: WriteResult) => void): void {
+    if (this.#pending.size >= PENDING_MAX || this.#pendingBytes >= PENDING_BYTES_MAX) {
+      const detail = `${this.#pending.size} writes wait for the store already; not taken on`;
+      return done({ ok: false, fault: "unknown", detail });
+    }
     const token = (this.#next++).toString(36);
-    const pending: Pending = { write, done, tries: 0, sentAt: 0 };
+    const pending: Pending = { write, done, tries: 0, firstAt: 0, sentAt: 0 };
     this.#pending.set(token, pending);
+    this.#pendingBytes += write.body.length;
     this.#send(token, pending);
     this.#arm();
   }
 
+  #take(token: string, p: Pending): void {
+    this.#pending.delete(token);
+    this.#pendingBytes -= p.write.body.length;
+  }
+
   #send(token: string, p: Pending): void {
-    p.tries++;
     p.sentAt = this.#clock.now();
+    // No link: it is sent when there is one, and that counts as no try.
+    if (this.#transport.state() !== "up") return;
+    if (p.tries++ === 0) p.firstAt = p.sentAt;
     const { key, body, headers, guard, id } = p.write;
     this.#transport.publish(recordSubject(key), body, {
       reply: this.#prefix + token,
@@ -91,23 +123,44 @@ export class NatsLedger implements Ledger {
       p.sentAt = this.#clock.now() - REPEAT_MS + 100 * p.tries;
       return;
     }
-    this.#pending.delete(token);
-    // A repeated write may conflict with its own first try: only a read-back can tell.
+    this.#take(token, p);
+    // A repeated write may conflict with its own first try.
     if (!result.ok && result.fault === "conflict" && p.tries > 1) {
-      return this.#readBack(p, result);
+      return void this.#clearUp(p, result.rev);
     }
     p.done(result);
   }
 
-  #readBack(p: Pending, otherwise: WriteResult): void {
+  /**
+   * Finds the fate of a write from what is stored. `rev`: the task's revision when the server
+   * refused a repeat, if it named it. What cannot be found out stays unknown.
+   */
+  async #clearUp(p: Pending, rev: number | undefined, refused = true): Promise<void> {
     const { key } = p.write;
-    this.read(key.owner, key.task).then(
-      (records) => {
-        const mine = records.find((r) => r.header(NONCE_HEADER) === p.write.id);
-        p.done(mine === undefined ? otherwise : { ok: true, rev: mine.rev, duplicate: true });
-      },
-      () => p.done(otherwise),
-    );
+    const tried = `no answer after ${p.tries} tries`;
+    let detail = tried;
+    this.#reading++;
+    try {
+      if (!this.#mayRead) {
+        const known = refused && this.#clock.now() - p.firstAt < KNOWN_ID_MS;
+        return p.done(known ? { ok: false, fault: "conflict", rev } : unknown(detail));
+      }
+      for (let i = 0; i < READS_MAX && !this.#stopped; i++) {
+        const begun = this.#transport.state();
+        try {
+          const fate = fateOf(p.write, await this.read(key.owner, key.task), rev);
+          if (fate !== undefined) return p.done(fate);
+        } catch (error) {
+          detail = `${tried}; reading back: ${(error as Error).message}`;
+          // Without a link a read says nothing: that one does not count.
+          if (begun !== "up" || this.#transport.state() === "down") i--;
+        }
+        await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
+      }
+      p.done(unknown(detail));
+    } finally {
+      this.#reading--;
+    }
   }
 
   #arm(): void {
@@ -132,8 +185,8 @@ export class NatsLedger implements Ledger {
         continue;
       }
       if (p.tries >= REPEATS_MAX) {
-        this.#pending.delete(token);
-        p.done({ ok: false, fault: "unknown", detail: `no answer after ${p.tries} tries` });
+        this.#take(token, p);
+        void this.#clearUp(p, undefined, false);
         continue;
       }
       this.#send(token, p);
@@ -185,6 +238,33 @@ export class NatsLedger implements Ledger {
   }
 }
 
+function unknown(detail: string): WriteResult {
+  return { ok: false, fault: "unknown", detail };
+}
+
+/**
+ * What the records of a task say of a write: it is there, byte for byte; or something newer than
+ * its fence is and it is not, so that it can never land. Undefined: neither, it still could.
+ * `rev`: as new as the records must be, from a replica that lags they prove nothing.
+ */
+export function fateOf(
+  write: Write,
+  records: readonly StoredRecord[],
+  rev: number | undefined,
+): WriteResult | undefined {
+  const name = recordKey(write.key);
+  const mine = records.find(
+    (r) =>
+      r.header(NONCE_HEADER) === write.id &&
+      recordKey(r.key) === name &&
+      Buffer.compare(r.body, write.body) === 0,
+  );
+  if (mine !== undefined) return { ok: true, rev: mine.rev, duplicate: true };
+  const newest = records.at(-1)?.rev ?? 0;
+  if (newest <= write.guard || newest < (rev ?? 0)) return undefined;
+  return { ok: false, fault: "conflict", rev: newest };
+}
+
 /** Stands for a key that does not parse: a literal wildcard, an unknown kind. */
 function unreadable(owner: string, task: string): RecordKey {
   const nobody = { toPrincipal: "_", toAgent: "_", fromPrincipal: "_", fromAgent: "_" };
@@ -216,7 +296,8 @@ export function parseAck(data: Uint8Array): WriteResult | undefined {
   }
   // This very key is taken, by a record that is not to be replaced.
   if (code === 10077) return { ok: false, fault: "conflict", rev: undefined };
-  if (code === 10164) return { ok: false, fault: "unknown", detail: description };
+  // 10158: a first try with the same id is on its way through the cluster.
+  if (code === 10164 || code === 10158) return unknown(description);
   const transient = ack.error.code === 503 || ack.error.code === 408 || ack.error.code === 429;
   return { ok: false, fault: transient ? "unknown" : "refused", detail: description };
 }

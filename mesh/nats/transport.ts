@@ -8,6 +8,7 @@ import type {
   Subscription,
   Transport,
 } from "../ports/index.ts";
+import { LinkWatch } from "./link-watch.ts";
 
 /** The server appends these behind what the author sent: of two, its own is the last. Of all
  * others the first one counts, as it does for the server. */
@@ -119,12 +120,21 @@ const CROWD = 4;
 const TURNS_MAX = 4;
 const COMPANY = 48;
 
+/**
+ * Bytes that a link may owe before more is dropped instead: on a link that takes nothing, memory
+ * would grow until it is noticed. A healthy loopback owes none; 32 MiB is a third of a second of
+ * a full gigabit.
+ */
+const BACKLOG_BYTES_MAX = 32 * 1024 * 1024;
+
 export class NatsTransport implements Transport {
   readonly connection: NatsConnection;
+  readonly #watch: LinkWatch;
   #state: ConnectionState = "up";
   #stateHandlers: ((state: ConnectionState) => void)[] = [];
   #errorHandlers: ((error: Error) => void)[] = [];
-  /** Messages not sent because the connection was down. */
+  #lost = new Set<() => void>();
+  /** Messages not sent because the connection was down, or its link full. */
   dropped = 0;
   sent = 0;
   received = 0;
@@ -137,8 +147,13 @@ export class NatsTransport implements Transport {
 
   constructor(connection: NatsConnection) {
     this.connection = connection;
+    this.#watch = new LinkWatch(connection, () => this.#become("down"));
+    this.#watch.start();
     void this.#follow();
-    void connection.closed().then(() => this.#become("closed"));
+    void connection.closed().then(() => {
+      this.#watch.stop();
+      this.#become("closed");
+    });
   }
 
   get payloadMax(): number {
@@ -150,9 +165,12 @@ export class NatsTransport implements Transport {
       switch (s.type) {
         case "disconnect":
         case "staleConnection":
+        case "forceReconnect":
+          this.#watch.stop();
           this.#become("down");
           break;
         case "reconnect":
+          this.#watch.start();
           this.#become("up");
           break;
         case "error":
@@ -168,6 +186,10 @@ export class NatsTransport implements Transport {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
     for (const handler of this.#stateHandlers) handler(state);
+    if (state === "up") return;
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    for (const handler of lost) handler();
   }
 
   state(): ConnectionState {
@@ -176,6 +198,13 @@ export class NatsTransport implements Transport {
 
   onState(handler: (state: ConnectionState) => void): void {
     this.#stateHandlers.push(handler);
+  }
+
+  /** Calls once when the link goes down, at once when it is; the result takes that back. */
+  onceLost(handler: () => void): () => void {
+    if (this.#state !== "up") handler();
+    else this.#lost.add(handler);
+    return () => this.#lost.delete(handler);
   }
 
   onError(handler: (error: Error) => void): void {
@@ -211,8 +240,14 @@ export class NatsTransport implements Transport {
     this.#turns = 0;
     const outbox = this.#outbox;
     this.#outbox = [];
-    // Draining, the client throws, and here nobody could catch it.
-    if (this.connection.isClosed() || this.connection.isDraining()) {
+    // Draining, the client throws, and here nobody could catch it. Down, it would keep what it is
+    // given until it is up again: bids, beats and awards from before, which nobody wants any more.
+    if (
+      this.#state !== "up" ||
+      this.connection.isClosed() ||
+      this.connection.isDraining() ||
+      this.#watch.backlog > BACKLOG_BYTES_MAX
+    ) {
       this.dropped += outbox.length;
       return;
     }
@@ -234,6 +269,8 @@ export class NatsTransport implements Transport {
     handler: (message: Incoming) => void,
     options?: { queue?: string },
   ): Subscription {
+    // After the last connection nothing is heard any more; whoever frees a slot need not care.
+    if (this.connection.isClosed()) return { unsubscribe: () => undefined };
     const sub: Sub = this.connection.subscribe(pattern, {
       callback: (error, m) => {
         if (error !== null) {
@@ -259,6 +296,7 @@ export class NatsTransport implements Transport {
     options: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<Incoming> {
     options.signal?.throwIfAborted();
+    this.#needLink(subject);
     this.#drain();
     this.sent++;
     try {
@@ -269,12 +307,22 @@ export class NatsTransport implements Transport {
     }
   }
 
+  /** Without a link nobody can answer: said at once instead of after the whole timeout. */
+  #needLink(subject: string): void {
+    if (this.#state === "up") return;
+    throw new ParleyError(
+      "E_CONNECTION",
+      `no connection to the server for ${subject}; it is being restored, try again`,
+    );
+  }
+
   async requestMany(
     subject: string,
     data: Uint8Array,
     options: { timeoutMs: number; stallMs: number },
   ): Promise<Incoming[]> {
     const found: Incoming[] = [];
+    this.#needLink(subject);
     this.#drain();
     try {
       const answers = await this.connection.requestMany(subject, data, {

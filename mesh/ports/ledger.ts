@@ -73,6 +73,8 @@ export interface StoredCardEntry {
   agent: string;
   body: Uint8Array;
   seal: string | undefined;
+  /** Its revision in the store; 0 when it is not known. */
+  rev: number;
 }
 
 /** Where cards are kept alive: an ingest stream that the server copies into `mesh_agents`. */

@@ -1,10 +1,5 @@
 // Canceling a task: a fenced record. Who loses the race reads the new revision off the refusal.
-import {
-  type Address,
-  type CancelRecord,
-  ParleyError,
-  parseAddress,
-} from "../../contracts/index.ts";
+import { type Address, type CancelRecord, NOBODY, ParleyError } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { Clock, Signer, WriteResult } from "../ports/index.ts";
 import type { Records } from "./records.ts";
@@ -41,9 +36,6 @@ export async function cancelTask(
   for (let tries = 0; tries < TRIES; tries++) {
     const known = await wish.look();
     if (known.some((r) => r.kind === "outcome")) return "ended";
-    const contract = known.findLast((r) => r.kind === "contract");
-    const initiator = (contract?.body as { initiator?: Address } | undefined)?.initiator;
-    const to = parseAddress(initiator ?? "") ?? { principal: "_", agent: "_" };
     const last = known.at(-1);
     const written = known.filter((r) => r.kind === "cancel").length;
     // A record that cannot be proven still moves the revision: the refusal tells where it is.
@@ -63,8 +55,9 @@ export async function cancelTask(
           task,
           kind: "cancel",
           n: `0-${written + tries}`,
-          toPrincipal: to.principal,
-          toAgent: to.agent,
+          // Whoever awarded the contract may be gone: every initiator hears of it.
+          toPrincipal: NOBODY,
+          toAgent: NOBODY,
           fromPrincipal,
           fromAgent,
         },

@@ -10,7 +10,6 @@ import {
   BEAT_MS,
   bidSubject,
   CLOCK_SKEW_MS,
-  type Contract,
   directedSubject,
   type Failure,
   type FailureRecord,
@@ -35,7 +34,7 @@ import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Participants } from "./participants.ts";
-import { asFailure, outcomeBytes } from "./results.ts";
+import { asFailure, contractOf, outcomeBytes } from "./results.ts";
 import type { Running } from "./running.ts";
 
 export class Contractors {
@@ -49,6 +48,7 @@ export class Contractors {
   #beat: { cancel(): void } | undefined;
   #idleWaiters: (() => void)[] = [];
   #lagMs = 0;
+  #cutSince = Number.POSITIVE_INFINITY;
 
   constructor(dependencies: Deps, principal: string, artefacts: Artefacts) {
     this.#d = dependencies;
@@ -58,9 +58,14 @@ export class Contractors {
   }
 
   start(): void {
+    this.#d.transport.onState((state) => {
+      const cut = state !== "up";
+      this.#cutSince = cut ? this.#d.clock.now() : Number.POSITIVE_INFINITY;
+    });
     let due = this.#d.clock.now() + BEAT_MS;
     const turn = () => {
       this.#lagMs = Math.max(0, this.#d.clock.now() - due);
+      this.#fenceOff();
       sendBeats(this.#d, this.#running.values(), this.#lagMs);
       due = this.#d.clock.now() + BEAT_MS;
       this.#beat = this.#d.clock.after(BEAT_MS, turn);
@@ -100,6 +105,20 @@ export class Contractors {
         resolve();
       });
     });
+  }
+
+  /**
+   * Cut off for a whole lease: the mesh has given the work to others, so effects must stop here.
+   * What a handler still brings home is offered to the store, whose fence decides.
+   */
+  #fenceOff(): void {
+    const cutMs = this.#d.clock.now() - this.#cutSince;
+    if (cutMs <= 0) return;
+    for (const run of this.#running.values()) {
+      if (run.award.terms.leaseMs > cutMs || run.abort.signal.aborted) continue;
+      this.#note(run, "fenced", "by itself");
+      run.abort.abort(new ParleyError("E_LOST", "the server was away longer than the lease"));
+    }
   }
 
   stop(): void {
@@ -181,25 +200,7 @@ export class Contractors {
 
   #claim(run: Running): void {
     const { terms } = run.award;
-    const bid = terms.bids.find((b) => b.from === run.agent.address);
-    const contract: Contract = {
-      v: 1,
-      kind: "contract",
-      task: terms.task,
-      epoch: terms.epoch,
-      attempt: terms.attempt,
-      capability: terms.capability,
-      contractor: run.agent.address,
-      initiator: terms.initiator,
-      leaseMs: terms.leaseMs,
-      award: run.embedded,
-      prev: terms.prev,
-      at: run.startedWall,
-    };
-    if (bid !== undefined) {
-      const { startMs, durationMs, cost, confidence, load } = bid;
-      contract.bid = { startMs, durationMs, cost, confidence, load };
-    }
+    const contract = contractOf(run);
     this.#write(run, "contract", terms.initiator, contract, terms.rev, (result, head) => {
       if (result.ok) {
         run.rev = result.rev;
@@ -354,15 +355,21 @@ export class Contractors {
         this.#refused(run, result.fault);
         return;
       }
-      this.#tell(run, { kind: "done", rev: result.rev, state: outcome.state, workedMs });
+      const done = { kind: "done", rev: result.rev, state: outcome.state, workedMs } as const;
+      // Whoever asked after this contract may have adopted it.
+      for (const to of run.beatTo) this.#tell(run, done, to);
     });
   }
 
-  /** A message to the initiator about this contract. */
-  #tell(run: Running, about: { kind: "live" | "done"; [field: string]: unknown }): void {
-    const { owner, task, epoch, initiator } = run.award.terms;
+  /** A message to an initiator about this contract. */
+  #tell(
+    run: Running,
+    about: { kind: "live" | "done"; [field: string]: unknown },
+    to: Address = run.award.terms.initiator,
+  ): void {
+    const { owner, task, epoch } = run.award.terms;
     this.#d.transport.publish(
-      directedSubject("msg", initiator, run.agent.address),
+      directedSubject("msg", to, run.agent.address),
       msgpackBytes({ v: 1, owner, task, epoch, ...about }),
     );
   }
@@ -450,6 +457,14 @@ export class Contractors {
       if (key !== undefined && supervises(key.role)) return stop();
       this.#d.inbound.reject("cancel", "E_ROLE");
     });
+  }
+
+  /** An initiator says that this epoch is over: the fence would refuse whatever we wrote. */
+  onFenced(path: string, epoch: number, from: Address): void {
+    const run = this.#running.get(path);
+    if (run === undefined || run.award.terms.epoch !== epoch) return;
+    this.#note(run, "fenced", `by ${from}`);
+    this.onCancel(path, epoch, from, "fenced: this contract was given to somebody else");
   }
 
   onProbe(message: Incoming): void {

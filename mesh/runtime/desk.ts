@@ -29,6 +29,7 @@ export interface InitiatorOptions {
   policies: Policies;
   shortTaskMs?: number;
   silenceMs?: number;
+  leaseMs?: number;
   windowMs?: number;
 }
 

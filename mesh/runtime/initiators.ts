@@ -42,10 +42,10 @@ import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
-import { probe } from "./probe.ts";
 import type { ProvenRecord } from "./records.ts";
 import { cfpOf, endOf, outcomeKey, termsOf, withdrawalOf, workOf } from "./tender.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
+import { Watch } from "./watch.ts";
 
 export class Initiators {
   readonly #d: Deps;
@@ -56,6 +56,7 @@ export class Initiators {
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
   readonly #confirmations: Confirmations;
+  readonly #watch: Watch;
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
   #context: Context;
@@ -70,8 +71,14 @@ export class Initiators {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
     });
+    this.#watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
+      entry: (path) => this.#entries.get(path),
+      seen: (entry, from) => this.#feed(entry, { on: "seen", from }),
+      gone: (entry, epoch, why) => void this.#lost(entry, epoch, why),
+    });
     this.#context = {
       now: 0,
+      aware: 0,
       wall: 0,
       draw: () => dependencies.random.next(),
       newCfp: cfpTokens(dependencies.random),
@@ -96,6 +103,7 @@ export class Initiators {
   }
 
   start(): void {
+    this.#watch.start();
     const turn = () => {
       this.#signalProgress();
       this.#sweep = this.#d.clock.after(ACK_WAIT_MS / 3, turn);
@@ -108,6 +116,7 @@ export class Initiators {
     this.#deadlines.stop();
     this.#confirmations.stop();
     this.#rooms.stop();
+    this.#watch.stop();
     for (const entry of this.#entries.values()) entry.delivery?.release(0);
     this.#entries.clear();
     this.#calls.clear();
@@ -234,17 +243,13 @@ export class Initiators {
   onConnectionLost(lost: ReadonlySet<Address>): void {
     for (const entry of this.#entries.values()) {
       const { phase, contractor = "" } = entry.t;
-      if (phase === "running" && lost.has(contractor)) this.#probe(entry, contractor);
+      if (phase === "running" && lost.has(contractor)) this.#suspect(entry, contractor);
     }
   }
 
+  /** A beat or a report: whoever was replaced is told so. */
   onSeen(from: Address, tasks: readonly (readonly [string, string, number])[]): void {
-    for (const [owner, task, epoch] of tasks) {
-      const entry = this.#entries.get(taskPath(owner, task));
-      if (entry === undefined) continue;
-      const current = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
-      if (epoch === current) this.#feed(entry, { on: "seen", from });
-    }
+    this.#watch.onSeen(from, tasks);
   }
 
   /** Bids, refusals, and the server's word that nobody is there. */
@@ -297,6 +302,7 @@ export class Initiators {
   #feed(entry: Entry, event: Event): void {
     const c = this.#context;
     c.now = this.#d.clock.now();
+    c.aware = this.#watch.aware();
     c.wall = this.#d.clock.wall();
     const cfpBefore = entry.t.cfp;
     step(entry.t, event, c);
@@ -342,7 +348,7 @@ export class Initiators {
       case "wait":
         return effect.on ? this.#rooms.enter(entry) : this.#rooms.leave(entry);
       case "probe":
-        return this.#probe(entry, effect.contractor);
+        return this.#suspect(entry, effect.contractor);
       case "withdraw":
         return this.#d.transport.publish(
           directedSubject("msg", effect.contractor, this.#o.agent),
@@ -379,6 +385,7 @@ export class Initiators {
       spec: entry.specDigest,
       initiator: this.#o.agent,
       policyHash: this.#o.policies.hash(policy),
+      leaseMs: this.#o.leaseMs,
       at: Math.round(this.#d.clock.wall()),
       nonce: this.#d.random.id(),
     });
@@ -393,22 +400,9 @@ export class Initiators {
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
   }
 
-  #probe(entry: Entry, contractor: Address): void {
-    if (entry.probing) return;
-    entry.probing = true;
-    this.#note(entry.t, "suspect", { to: contractor });
-    const epoch = entry.t.live ? entry.t.epoch + 1 : entry.t.epoch;
-    void probe(this.#d, {
-      owner: entry.t.owner,
-      task: entry.t.id,
-      epoch,
-      contractor,
-      from: this.#o.agent,
-    }).then((found) => {
-      entry.probing = false;
-      if (found === "alive") return this.#feed(entry, { on: "seen", from: contractor });
-      if (found !== "unsure") void this.#lost(entry, epoch, found);
-    });
+  #suspect(entry: Entry, contractor: Address): void {
+    if (!entry.probing) this.#note(entry.t, "suspect", { to: contractor });
+    this.#watch.probe(entry, contractor);
   }
 
   /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
@@ -418,6 +412,7 @@ export class Initiators {
     const view = await this.#readView(entry);
     if (view === undefined) return;
     if (view.contractOpen && view.epoch === epoch) {
+      this.#watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
       return this.#feed(entry, { on: "lost", epoch, why });
     }

@@ -53,15 +53,16 @@ import { Policies } from "./policies.ts";
 import { type ProvenRecord, Records } from "./records.ts";
 import { Registry } from "./registry.ts";
 import { Submitters } from "./submitters.ts";
+import { View } from "./view.ts";
 
 /** What matters of the server's advisory (`io.nats.server.advisory.v1.client_disconnect`). */
 const DisconnectSchema = z.object({
   client: z.object({ user: z.string() }),
   reason: z.string(),
 });
-/** Whoever only reconnects (a flap, new credentials) is back within this, ms: reconnects start at
- * 100 ms with up to 500 ms of jitter. */
-const RETURN_MS = 700;
+/** Whoever only reconnects (a flap, new credentials) is back within this, ms: the first attempt
+ * after a long connection starts at once. */
+const RETURN_MS = 120;
 /** Slices in which all cards are renewed once. */
 const RENEWALS = 50;
 const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
@@ -91,6 +92,8 @@ export interface PeerOptions {
   policies?: Readonly<Record<string, Policy>>;
   version?: string;
   silenceMs?: number;
+  /** Lease of the contracts awarded by this peer, ms; a contractor cut off for longer stops. */
+  leaseMs?: number;
   shortTaskMs?: number;
   cardTtlS?: number;
 }
@@ -108,6 +111,8 @@ export class Peer {
   readonly #door: Door;
   readonly #micro: Micro;
   readonly #instance: string;
+  readonly #view: View;
+  #downAt = 0;
   #subs: Subscription[] = [];
   #cards = new Map<string, SealedCard>();
   #toRenew: string[] = [];
@@ -142,6 +147,7 @@ export class Peer {
       history: ports.history,
     });
     this.registry = new Registry(options.trust, identities, this.counters);
+    this.#view = new View({ ...ports, counters: this.counters }, this.registry);
     this.deps = {
       transport: ports.transport,
       ledger: ports.ledger,
@@ -161,6 +167,7 @@ export class Peer {
       signer: options.signer,
       policies: new Policies(options.policies),
       ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
+      ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
       ...(options.shortTaskMs === undefined ? {} : { shortTaskMs: options.shortTaskMs }),
     });
     this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
@@ -210,7 +217,7 @@ export class Peer {
       this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
       this.#listen(patterns.disconnects, (m) => this.#onDisconnect(m));
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
-      await this.#snapshot();
+      await this.#view.refresh();
     }
     if (roles.initiator || roles.submitter) this.initiators.start();
     if (roles.initiator) {
@@ -223,6 +230,7 @@ export class Peer {
     if (roles.intake && roles.submitter) this.#door.open();
     await transport.flush();
     transport.onState((state) => {
+      if (state === "down") this.#downAt = this.#ports.clock.now();
       if (state === "up" && this.#state === "running") this.#onReconnect();
     });
     const renew = () => {
@@ -308,18 +316,10 @@ export class Peer {
   #onReconnect(): void {
     this.deps.counters.add("reconnects");
     this.submitters.refresh();
-    if (this.options.roles.initiator) void this.#snapshot();
+    if (this.options.roles.initiator) void this.#view.refresh();
+    // Away for so long, our cards may have expired: all of them are due now.
+    if (this.#ports.clock.now() - this.#downAt > this.#ttlS() * 300) this.#owed = this.#cards.size;
     for (const agent of this.contractors.agents.values()) agent.askForWork();
-  }
-
-  async #snapshot(): Promise<void> {
-    try {
-      for (const entry of await this.#ports.cards.snapshot()) {
-        this.registry.admit(entry.principal, entry.agent, entry.body, entry.seal);
-      }
-    } catch (error) {
-      this.#ports.log.warn({ error: String(error) }, "the registry could not be read");
-    }
   }
 
   #onSpec(delivery: SpecDelivery): void {
@@ -372,7 +372,7 @@ export class Peer {
       case "cancel":
         return this.contractors.onCancel(path, m.epoch, from, m.reason);
       case "fenced":
-        return this.contractors.onCancel(path, m.epoch, from, "fenced");
+        return this.contractors.onFenced(path, m.epoch, from);
     }
   }
 
@@ -463,6 +463,7 @@ export class Peer {
     this.initiators.stop();
     this.submitters.stop();
     this.contractors.stop();
+    this.#view.stop();
     this.#micro.close();
     for (const sub of this.#subs) sub.unsubscribe();
     await this.#ports.transport.flush().catch(() => undefined);

@@ -14,7 +14,7 @@ import {
 } from "../../contracts/index.ts";
 import type { Field } from "../core/initiator-task.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
-import type { Incoming, Trust } from "../ports/index.ts";
+import type { Incoming, StoredCardEntry, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
@@ -24,6 +24,9 @@ interface Seat {
   /** Key of the principal's connection, where it is proven. */
   connection: string | undefined;
   seal: string;
+  /** The store's revision of what was heard last, and the reading during or after which. */
+  rev: number;
+  round: number;
 }
 
 interface Offering {
@@ -47,6 +50,9 @@ export class Registry {
   #seats = new Map<string, Seat>();
   #offerings = new Map<string, Offering>();
   #watchers = new Set<(change: CardChange) => void>();
+  #round = 0;
+  /** Who left since the last reading began, with the revision: an older card is none. */
+  #gone = new Map<string, number>();
 
   constructor(trust: Trust | undefined, identities: Identities, counters: Counters) {
     this.#trust = trust;
@@ -68,17 +74,65 @@ export class Registry {
     if (message.header("Nats-Stream") !== AGENTS_STREAM || message.header("Nats-Subject") !== key) {
       return this.#counters.add("refused.card.E_FORGED_PATH");
     }
+    const rev = Number(message.header("Nats-Sequence")) || 0;
+    const name = address(who.principal, who.agent);
+    if (rev < this.#revOf(name)) return this.#counters.add("refused.card.late");
     const gone = message.data.length === 0 || message.header("KV-Operation") !== undefined;
     if (gone) {
       const expired = message.header("Nats-Marker-Reason") === "MaxAge";
+      this.#gone.delete(name);
+      if (this.#gone.size >= GONE_MAX) {
+        this.#gone.delete(this.#gone.keys().next().value as string);
+      }
+      this.#gone.set(name, rev);
       return this.remove(who.principal, who.agent, expired ? "expired" : "left");
     }
-    this.admit(who.principal, who.agent, message.data, message.header(SIGNATURE_HEADER));
+    this.admit(who.principal, who.agent, message.data, message.header(SIGNATURE_HEADER), rev);
   }
 
-  admit(principal: string, agent: string, body: Uint8Array, seal: string | undefined): void {
+  /** The newest revision heard of an agent since the last reading began: notices may overtake each
+   * other, and a store that was made anew counts from 1 again. */
+  #revOf(name: string): number {
+    const seat = this.#seats.get(name);
+    const seen = seat?.round === this.#round ? seat.rev : 0;
+    return Math.max(seen, this.#gone.get(name) ?? 0);
+  }
+
+  /** A reading of the whole store begins. */
+  begin(): number {
+    this.#gone.clear();
+    return ++this.#round;
+  }
+
+  /** A card as the reading found it, unless a notice was newer. */
+  admitStored(e: StoredCardEntry): void {
+    if (e.rev < this.#revOf(address(e.principal, e.agent))) return;
+    this.admit(e.principal, e.agent, e.body, e.seal, e.rev);
+  }
+
+  /** The reading was complete: whom it did not find and nobody announced meanwhile is gone. */
+  finish(round: number): void {
+    for (const [name, { card, round: seen }] of this.#seats) {
+      if (seen >= round) continue;
+      this.#counters.add("view.removed");
+      this.remove(card.principal, card.agent, "expired");
+      this.#gone.delete(name);
+    }
+  }
+
+  admit(
+    principal: string,
+    agent: string,
+    body: Uint8Array,
+    seal: string | undefined,
+    rev = 0,
+  ): void {
     const name = address(principal, agent);
     const seat = this.#seats.get(name);
+    if (seat !== undefined) {
+      seat.rev = rev;
+      seat.round = this.#round;
+    }
     // Renewals repeat the very same card: nothing to prove again.
     if (seat !== undefined && seat.seal === seal && seal !== undefined && seal.length > 20) return;
     const opened = openCard(principal, agent, body, seal, this.#trust);
@@ -91,6 +145,8 @@ export class Registry {
       card: opened.card,
       connection: opened.principal?.publicKey,
       seal: seal ?? "",
+      rev,
+      round: this.#round,
     });
     this.#seat(name, opened.card);
     if (opened.principal !== undefined) {
@@ -196,6 +252,9 @@ export class Registry {
     for (const watcher of this.#watchers) watcher(change);
   }
 }
+
+/** Departures remembered between two readings. */
+const GONE_MAX = 10_000;
 
 function occupied(groups: Uint32Array): number {
   let n = 0;

@@ -1,6 +1,38 @@
-// What comes of a handler: a result as bytes, or a failure as data.
-import { DEADLINE_MS_MAX, type Failure, type Outcome, ParleyError } from "../../contracts/index.ts";
+// What a contractor writes: its claim, a result as bytes, or a failure as data.
+import {
+  type Contract,
+  DEADLINE_MS_MAX,
+  type Failure,
+  type Outcome,
+  ParleyError,
+} from "../../contracts/index.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
+import type { Running } from "./running.ts";
+
+/** The claim, with the award that gives it and the bid that won. */
+export function contractOf(run: Running): Contract {
+  const { terms } = run.award;
+  const bid = terms.bids.find((b) => b.from === run.agent.address);
+  const contract: Contract = {
+    v: 1,
+    kind: "contract",
+    task: terms.task,
+    epoch: terms.epoch,
+    attempt: terms.attempt,
+    capability: terms.capability,
+    contractor: run.agent.address,
+    initiator: terms.initiator,
+    leaseMs: terms.leaseMs,
+    award: run.embedded,
+    prev: terms.prev,
+    at: run.startedWall,
+  };
+  if (bid !== undefined) {
+    const { startMs, durationMs, cost, confidence, load } = bid;
+    contract.bid = { startMs, durationMs, cost, confidence, load };
+  }
+  return contract;
+}
 
 /** The outcome's JSON around the output's own bytes, which are not encoded a second time. */
 export function outcomeBytes(outcome: Outcome, output: Uint8Array | undefined): Uint8Array {

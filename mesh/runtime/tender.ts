@@ -44,6 +44,7 @@ export interface Choice {
   policyHash: string;
   at: number;
   nonce: string;
+  leaseMs: number | undefined;
 }
 
 /** Everything that binds the award, and everything that explains it. */
@@ -78,7 +79,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     bids: c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
     refusals: t.refusals,
     deadline: spec.deadline,
-    leaseMs: LEASE_MS,
+    leaseMs: c.leaseMs ?? LEASE_MS,
     at: c.at,
     nonce: c.nonce,
   };

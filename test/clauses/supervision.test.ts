@@ -1,4 +1,4 @@
-// Clauses 9: supervision and adoption. The slow ones wait for the server's ack_wait of 5 s.
+// Clauses 9: supervision and adoption. The slow ones wait for the server's ack_wait.
 import { jetstreamManager } from "@nats-io/jetstream";
 import { describe, expect, test } from "vitest";
 import { ACK_WAIT_MS, BeatSchema, type Outcome } from "../../contracts/index.ts";
@@ -63,7 +63,7 @@ describe("supervision", () => {
     }
   });
 
-  test("P9.2, P9.3: a living initiator keeps its task; a successor carries on", async () => {
+  test("P9.2, P9.3, P9.11: a living initiator keeps its task; a successor carries on", async () => {
     const hold = gate();
     const worker = await wire.peer("p92w", "contractor", ["sum92"]);
     specs(worker, "sum92", hold.promise);
@@ -83,6 +83,7 @@ describe("supervision", () => {
     await until(() => second.peer.counters.get("probes") === 1, "the question to the contractor");
     hold.open();
     expect(await handle.result()).toBe(1);
+    // P9.11: the successor that asked is told, long before it would look.
     await until(() => second.peer.initiators.open === 0, "the successor to let go");
     expect(await wire.recordsOf("p92s", handle.task)).toHaveLength(3);
   }, 40_000);
@@ -138,7 +139,73 @@ describe("supervision", () => {
     await until(async () => (await ask(handle.task, 1))[0] === 0, "the end of the work");
   });
 
-  test("P9.6: a silent contractor is replaced, and cannot commit any more", async () => {
+  test("P9.9: whoever was replaced is told, and stops; strangers stop nobody", async () => {
+    let stopped: unknown;
+    const a = await wire.peer("p99a", "agent", ["sum99"]);
+    a.peer.host({
+      name: "w",
+      slots: 1,
+      services: [
+        service("sum99", (run) => {
+          const { promise, reject } = Promise.withResolvers<never>();
+          run.signal.addEventListener("abort", () => {
+            stopped = run.signal.reason;
+            reject(stopped);
+          });
+          return promise;
+        }),
+      ],
+    });
+    await wire.known("sum99", 1);
+    const handle = await a.peer.submitters.submit("sum99", {}, { retry: { attempts: 1 } });
+    await until(() => a.peer.contractors.running === 1, "the contract");
+    const about = { v: 1, owner: "p99a", task: handle.task, epoch: 1 };
+    for (const [name, role] of [
+      ["p99s", "submitter"],
+      ["p99i", "initiator"],
+    ] as const) {
+      expect(stopped).toBeUndefined();
+      const who = await wire.stranger(name, role);
+      await who.announce("main", {});
+      who.answerWho("main");
+      const from = `${name}.main`;
+      if (role === "initiator") {
+        await who.request("mesh.live.p99a.w", msgpack({ ...about, kind: "live", from }));
+      }
+      who.publish(`mesh.msg.p99a.w.${from}`, msgpack({ ...about, kind: "fenced" }));
+      await who.nc.flush();
+    }
+    await until(() => stopped !== undefined, "the abort");
+    expect(a.peer.counters.get("refused.cancel.E_ROLE")).toBe(1);
+  });
+
+  test("P9.10: a contractor that is cut off for a lease stops", async () => {
+    const ina = await wire.peer("p910i", "agent", [], { leaseMs: 1 });
+    const con = await wire.peer("p910c", "contractor", ["sum910"]);
+    let stopped: unknown;
+    con.peer.host({
+      name: "w",
+      slots: 1,
+      services: [
+        service("sum910", (run) => {
+          const { promise, reject } = Promise.withResolvers<never>();
+          run.signal.addEventListener("abort", () => {
+            stopped = run.signal.reason;
+            reject(stopped);
+          });
+          return promise;
+        }),
+      ],
+    });
+    await wire.known("sum910", 1);
+    await ina.peer.submitters.submit("sum910", {}, { retry: { attempts: 1 } });
+    await until(() => con.peer.contractors.running === 1, "the contract");
+    await con.transport.connection.close();
+    await until(() => stopped !== undefined, "the abort");
+    expect(stopped).toMatchObject({ code: "E_LOST" });
+  });
+
+  test("P9.6, P9.9: a silent contractor is replaced, told so, and cannot commit", async () => {
     const sue = await wire.peer("p96s", "agent", [], { silenceMs: 150 });
     const dumb = await silentContractor("p96d", "sum96");
     const handle = await sue.peer.submitters.submit("sum96", {}, { retry: { backoffMs: 1 } });
@@ -157,6 +224,16 @@ describe("supervision", () => {
       endedAt: Date.now(),
       prev: "",
     };
+    // Back from the dead: its first sign of life is answered.
+    const told = new Tap(dumb.who, "mesh.msg.p96d.>");
+    await told.ready();
+    const tasks = [[handle.owner, handle.task, 1]];
+    dumb.who.publish(
+      "mesh.beat.p96s.main.p96d.w",
+      msgpack({ v: 1, kind: "beat", tasks, lagMs: 0 }),
+    );
+    const fenced = await told.until((m) => m.decoded<{ kind: string }>().kind === "fenced", "word");
+    expect(fenced.decoded()).toMatchObject({ task: handle.task, epoch: 1 });
     const answer = await dumb.who.store({
       key: { ...claimed.key, kind: "outcome", toPrincipal: "p96s", toAgent: "main" },
       body: json(late),

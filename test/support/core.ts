@@ -65,6 +65,9 @@ export class Bench {
     const prng = createPrng(seed);
     this.context = {
       now: 0,
+      get aware() {
+        return this.now;
+      },
       wall: WALL_AT_ZERO,
       draw: () => prng.next(),
       newCfp: () => `c${++this.#cfps}`,
