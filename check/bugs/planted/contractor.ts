@@ -1,0 +1,160 @@
+// Bugs of contractors: work that starts too soon, runs twice, or ends nowhere.
+import type { Bug } from "../patch.ts";
+
+const CONTRACTORS = "mesh/runtime/contractors.ts";
+
+export const contractor: readonly Bug[] = [
+  {
+    name: "start-before-contract",
+    about: "the handler starts while the claim is still on its way",
+    patches: [
+      { file: CONTRACTORS, find: "    this.#claim(run);\n  }", replace: "    this.#claim(run);\n    this.#start(run);\n  }" },
+      {
+        file: CONTRACTORS,
+        find: "run.head = head();\n        return this.#start(run);",
+        replace: "run.head = head();\n        return;",
+      },
+    ],
+    invariants: ["S3"],
+    hunt: ["plain"],
+  },
+  {
+    name: "claim-refusal-ignored",
+    about: "a contractor whose claim was refused works all the same",
+    patches: [
+      {
+        file: CONTRACTORS,
+        find: "this.#d.counters.add(`claim.${result.fault}`);\n      this.#finish(run);",
+        replace: "this.#d.counters.add(`claim.${result.fault}`);\n      return this.#start(run);",
+      },
+    ],
+    invariants: ["S3"],
+    hunt: ["late-claim"],
+  },
+  {
+    name: "conflict-is-success",
+    about: "a refused write counts as stored",
+    patches: [
+      {
+        file: "mesh/nats/ledger.ts",
+        find: 'return { ok: false, fault: "conflict", rev: rev === undefined ? undefined : Number(rev) };',
+        replace: "return { ok: true, rev: Number(rev ?? 0), duplicate: true };",
+      },
+    ],
+    invariants: ["S1", "S2", "S3"],
+    hunt: ["late-claim"],
+  },
+  {
+    name: "unknown-is-failure",
+    about: "a write without an answer is made again as a new one",
+    patches: [
+      {
+        file: "mesh/nats/ledger.ts",
+        find: "[NONCE_HEADER]: id,",
+        replace: "[NONCE_HEADER]: p.tries > 1 ? `${id}.${p.tries}` : id,",
+      },
+    ],
+    invariants: ["S1", "S3", "S5", "S11"],
+    hunt: ["lost-acks"],
+  },
+  {
+    name: "unknown-is-success",
+    about: "a write whose first try got no answer counts as stored",
+    patches: [
+      {
+        file: "mesh/nats/ledger.ts",
+        find: "if (p.tries >= REPEATS_MAX) {",
+        replace:
+          "if (p.tries > 0) {\n        this.#pending.delete(token);\n" +
+          "        p.done({ ok: true, rev: p.write.guard + 1, duplicate: true });\n" +
+          "        continue;\n      }\n      if (p.tries >= REPEATS_MAX) {",
+      },
+    ],
+    invariants: ["S1"],
+    hunt: ["lost-acks"],
+  },
+  {
+    name: "overbooked",
+    about: "an agent takes more contracts than it has slots",
+    patches: [
+      {
+        file: "mesh/runtime/hosted-agent.ts",
+        find: "if (this.draining || this.free(capability) <= 0) return false;",
+        replace: "if (this.draining) return false;",
+      },
+      {
+        file: "mesh/core/slots.ts",
+        find: "if (this.#used >= this.total) return false;",
+        replace: "",
+      },
+      {
+        file: "mesh/runtime/hosted-agent.ts",
+        find: 'if (this.free(capability) <= 0 || this.#promised()) return "busy";',
+        replace: "",
+      },
+    ],
+    invariants: ["S7"],
+    hunt: ["plain"],
+  },
+  {
+    name: "failure-swallowed",
+    about: "a handler's failure is neither stored nor told",
+    patches: [
+      {
+        file: CONTRACTORS,
+        find: '    this.#write(run, "failure", terms.initiator, record, run.rev, (result) => {',
+        replace:
+          "    if (record.epoch > 0) return;\n" +
+          '    this.#write(run, "failure", terms.initiator, record, run.rev, (result) => {',
+      },
+    ],
+    invariants: ["S13", "L1", "L4"],
+    hunt: ["retries"],
+  },
+  {
+    name: "outcome-of-another",
+    about: "with two tasks at hand, one's outcome is stored under the other",
+    patches: [
+      {
+        file: CONTRACTORS,
+        find: "  #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {",
+        replace:
+          "  #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {\n" +
+          "    run = [...this.#running.values()].at(-1) ?? run;",
+      },
+    ],
+    invariants: ["S4", "S13", "L1", "S3"],
+    hunt: ["plain"],
+  },
+  {
+    name: "replay-runs-again",
+    about: "nonces are not remembered, and a second claim is not asked for",
+    patches: [
+      {
+        file: CONTRACTORS,
+        find: "if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {",
+        replace: "if (this.#nonces === undefined) {",
+      },
+      {
+        file: CONTRACTORS,
+        find: "this.#d.counters.add(`claim.${result.fault}`);\n      this.#finish(run);",
+        replace: "this.#d.counters.add(`claim.${result.fault}`);\n      return this.#start(run);",
+      },
+    ],
+    invariants: ["S3"],
+    hunt: ["replay"],
+  },
+  {
+    name: "replay-claims-again",
+    about: "nonces are not remembered: a replayed award is claimed a second time",
+    patches: [
+      {
+        file: CONTRACTORS,
+        find: "if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {",
+        replace: "if (this.#nonces === undefined) {",
+      },
+    ],
+    invariants: ["S10"],
+    hunt: ["replay"],
+  },
+];

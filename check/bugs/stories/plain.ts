@@ -1,0 +1,37 @@
+// Ordinary work, and handlers that fail.
+import type { Stage } from "../stage.ts";
+
+/** Several agents at different prices, one that never bids, one that somebody excludes. */
+export async function plain(stage: Stage): Promise<void> {
+  const work = async () => {
+    await stage.pause(40);
+    return { output: "done" };
+  };
+  const [, , shunned] = await Promise.all([
+    stage.worker("pl-cheap", "plain", work, { slots: 2, cost: 1 }),
+    stage.worker("pl-dear", "plain", work, { slots: 2, cost: 5 }),
+    stage.worker("pl-shunned", "plain", work, { slots: 2, cost: 0.5 }),
+    stage.worker("pl-picky", "plain", work, { slots: 40, cost: 0.1, bids: false }),
+  ]);
+  const exclude = [`${shunned.name}.w`];
+  const one = async (n: number) => {
+    const tracker = await stage.submit("plain", n % 2 === 0 ? { exclude } : {}, { n });
+    await stage.until(() => tracker.state === "completed", 1_500);
+  };
+  for (let round = 0; round < 4; round++) await one(round);
+  await Promise.all(Array.from({ length: 16 }, (_, n) => one(n)));
+}
+
+export async function retries(stage: Stage): Promise<void> {
+  await stage.worker("re-a", "fragile", (run) => {
+    const { fails, final } = run.input as { fails: number; final?: boolean };
+    if (run.attempt > fails) return { output: run.attempt };
+    throw Object.assign(new Error("as planned"), final === true ? { retry: false } : {});
+  });
+  const trackers = await Promise.all([
+    stage.submit("fragile", { retry: { attempts: 3 } }, { fails: 2 }),
+    stage.submit("fragile", { retry: { attempts: 2 } }, { fails: 9 }),
+    stage.submit("fragile", {}, { fails: 9, final: true }),
+  ]);
+  await stage.until(() => trackers.every((t) => ["completed", "failed"].includes(t.state)));
+}

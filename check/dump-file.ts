@@ -1,0 +1,203 @@
+// The store as the judge sees it: a line for every record of the task bucket, in the order of the
+// revisions, proven by public keys that the run's own setting gives (not by the mesh's cache).
+import { hash, type KeyObject, verify } from "node:crypto";
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import {
+  ATTEMPTS_DEFAULT,
+  type AwardTerms,
+  AwardTermsSchema,
+  BACKOFF_MS,
+  directedSubject,
+  FENCE_HEADER,
+  GUARD_HEADER,
+  NONCE_HEADER,
+  recordSubject,
+  SIGNATURE_HEADER,
+  taskGuard,
+  taskPath,
+} from "../contracts/index.ts";
+import { dumpRecords } from "../mesh/nats/dump.ts";
+import { publicKeyObject } from "../mesh/nats/identity/keys.ts";
+import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
+import { decode, RECORD_LIMITS } from "../mesh/runtime/codec/codec.ts";
+import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
+
+/** One stored record. */
+export interface DumpLine {
+  rev: number;
+  /** The server's time, ms since 1970. */
+  at: number;
+  task: string;
+  kind: string;
+  n: string;
+  from: string;
+  to: string;
+  /** Revision that the server held the write to; absent: held to none, or to something else. */
+  fence?: number;
+  /** The write's id, and the digest of its body. */
+  id: string;
+  d: string;
+  /** Why it proves nothing. */
+  flaw?: string;
+  e?: number;
+  state?: string;
+  attempts?: number;
+  contractor?: string;
+  deadline?: number;
+  /** Most attempts that the spec allows. */
+  attemptsMax?: number;
+  /** First pause between attempts, ms. */
+  backoffMs?: number;
+  capability?: string;
+  award?: DumpAward;
+}
+
+export interface DumpAward {
+  rev: number;
+  e: number;
+  by: string;
+  to: string;
+  cfp: string;
+  rung: string;
+  bids: string[];
+  spec: string;
+  flaw?: string;
+}
+
+/** Public keys (`U…`) by principal. Without them nothing is proven and S11 is not judged. */
+export type Keys = Readonly<Record<string, string>>;
+
+/** @returns lines written */
+export async function writeDump(
+  transport: Transport,
+  path: string,
+  o: {
+    principal?: string;
+    keys?: Keys;
+  },
+): Promise<number> {
+  const judge = new Notary(o.keys);
+  const file = createWriteStream(path);
+  let lines = 0;
+  const options = o.principal === undefined ? {} : { principal: o.principal };
+  for await (const record of dumpRecords(transport, options)) {
+    lines++;
+    const line = `${JSON.stringify(judge.line(record))}\n`;
+    if (!file.write(line)) await once(file, "drain");
+  }
+  file.end();
+  await once(file, "finish");
+  return lines;
+}
+
+class Notary {
+  readonly #keys: Keys | undefined;
+  #objects = new Map<string, KeyObject>();
+
+  constructor(keys: Keys | undefined) {
+    this.#keys = keys;
+  }
+
+  line(r: StoredRecord): DumpLine {
+    const { key } = r;
+    const guarded = r.header(GUARD_HEADER) === taskGuard(key.owner, key.task);
+    const fence = Number(r.header(FENCE_HEADER) ?? "-1");
+    const line: DumpLine = {
+      rev: r.rev,
+      at: r.storedAt,
+      task: taskPath(key.owner, key.task),
+      kind: key.kind,
+      n: key.n,
+      from: `${key.fromPrincipal}.${key.fromAgent}`,
+      to: `${key.toPrincipal}.${key.toAgent}`,
+      id: r.header(NONCE_HEADER) ?? "",
+      d: hash("sha256", r.body, "base64url"),
+      ...(guarded && fence >= 0 ? { fence } : {}),
+    };
+    const flaw = this.#flaw(r, fence);
+    if (flaw !== undefined) line.flaw = flaw;
+    describe(line, r.body, this.#award.bind(this));
+    return line;
+  }
+
+  #flaw(r: StoredRecord, fence: number): string | undefined {
+    if (this.#keys === undefined) return undefined;
+    const seal = parseSeal(r.header(SIGNATURE_HEADER));
+    if (seal === undefined) return "no signature";
+    const id = r.header(NONCE_HEADER) ?? "";
+    const text = preimage(recordSubject(r.key), fence, seal.at, id, r.body);
+    return this.#verified(r.key.fromPrincipal, text, seal.signature);
+  }
+
+  #verified(principal: string, text: Uint8Array, signature: Uint8Array): string | undefined {
+    const key = this.#key(principal);
+    if (key === undefined) return `${principal} is not known`;
+    return verify(null, text, key, signature) ? undefined : "the signature does not verify";
+  }
+
+  #key(principal: string): KeyObject | undefined {
+    const known = this.#objects.get(principal);
+    const text = this.#keys?.[principal];
+    if (known !== undefined || text === undefined) return known;
+    const key = publicKeyObject(text);
+    if (key !== undefined) this.#objects.set(principal, key);
+    return key;
+  }
+
+  #award(embedded: { terms?: unknown; sig?: unknown }): DumpAward | undefined {
+    const bytes = Buffer.from(String(embedded.terms ?? ""), "base64url");
+    const decoded = decode(bytes, RECORD_LIMITS);
+    const parsed = AwardTermsSchema.safeParse(decoded.ok ? decoded.value : undefined);
+    if (!parsed.success) return undefined;
+    const terms: AwardTerms = parsed.data;
+    const award: DumpAward = {
+      rev: terms.rev,
+      e: terms.epoch,
+      by: terms.initiator,
+      to: terms.contractor,
+      cfp: terms.cfp,
+      rung: terms.rung,
+      bids: terms.bids.map((b) => b.from),
+      spec: terms.spec,
+    };
+    if (this.#keys !== undefined) {
+      const subject = directedSubject("award", terms.contractor, terms.initiator);
+      const text = preimage(subject, terms.rev, terms.at, terms.nonce, bytes);
+      const signature = Buffer.from(String(embedded.sig ?? ""), "base64url");
+      const flaw = this.#verified(terms.initiator.split(".")[0] ?? "", text, signature);
+      if (flaw !== undefined) award.flaw = flaw;
+    }
+    return award;
+  }
+}
+
+function describe(
+  line: DumpLine,
+  bytes: Uint8Array,
+  award: (embedded: { terms?: unknown; sig?: unknown }) => DumpAward | undefined,
+): void {
+  let body: Record<string, unknown>;
+  try {
+    body = JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
+  } catch {
+    line.flaw ??= "the body is not JSON";
+    return;
+  }
+  if (typeof body.epoch === "number") line.e = body.epoch;
+  if (typeof body.state === "string") line.state = body.state;
+  if (typeof body.attempts === "number") line.attempts = body.attempts;
+  if (typeof body.contractor === "string") line.contractor = body.contractor;
+  if (typeof body.deadline === "number") line.deadline = body.deadline;
+  if (typeof body.capability === "string") line.capability = body.capability;
+  if (line.kind === "spec") {
+    const retry = body.retry as { attempts?: number; backoffMs?: number } | undefined;
+    line.attemptsMax = Number(retry?.attempts ?? ATTEMPTS_DEFAULT);
+    line.backoffMs = Number(retry?.backoffMs ?? BACKOFF_MS);
+    return;
+  }
+  if (typeof body.award !== "object" || body.award === null) return;
+  const opened = award(body.award as { terms?: unknown; sig?: unknown });
+  if (opened === undefined) line.flaw ??= "its award cannot be read";
+  else line.award = opened;
+}
