@@ -37,6 +37,7 @@ export function timings(run: Run, kinds: readonly string[]): Timings {
     hits.set(f.target, known);
   }
   for (const trace of run.traces.values()) {
+    trace.seen.sort((a, b) => a.t - b.t);
     for (const lost of trace.seen) {
       if (lost.op !== "lost") continue;
       const principal = lost.to?.split(".")[0] ?? "";

@@ -1,4 +1,29 @@
 import type { Scenario } from "../scenario.ts";
+import { scenario as cut } from "./cut.ts";
+import { crash, hang } from "./detect.ts";
+import { scenario as half } from "./half.ts";
+import { scenario as heal } from "./heal.ts";
+import { scenario as initiator } from "./initiator.ts";
 import { scenario as kill } from "./kill.ts";
+import { scenario as oneWay } from "./one-way.ts";
+import { scenario as reorder } from "./reorder.ts";
+import { scenario as serverKill } from "./server-kill.ts";
+import { scenario as slowConsumer } from "./slow-consumer.ts";
+import { scenario as stall } from "./stall.ts";
+import { scenario as zombie } from "./zombie.ts";
 
-export const SCENARIOS: readonly Scenario[] = [kill];
+export const SCENARIOS: readonly Scenario[] = [
+  kill,
+  crash,
+  hang,
+  zombie,
+  initiator,
+  serverKill,
+  stall,
+  half,
+  cut,
+  oneWay,
+  reorder,
+  slowConsumer,
+  heal,
+];

@@ -446,6 +446,7 @@ export class Contractors {
     if (run === undefined || run.award.terms.epoch !== epoch) return;
     if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
     const stop = () => {
+      this.#note(run, "fenced", `by ${from}`);
       run.over = true;
       run.abort.abort(new ParleyError("E_CANCELED", reason));
     };
@@ -463,7 +464,6 @@ export class Contractors {
   onFenced(path: string, epoch: number, from: Address): void {
     const run = this.#running.get(path);
     if (run === undefined || run.award.terms.epoch !== epoch) return;
-    this.#note(run, "fenced", `by ${from}`);
     this.onCancel(path, epoch, from, "fenced: this contract was given to somebody else");
   }
 
