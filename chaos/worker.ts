@@ -1,5 +1,6 @@
 // A process for the nemesis to kill: agents or an initiator on one connection, with a history.
 // Started by harness/workers.ts; ends when its parent does, by whatever death.
+import { basename } from "node:path";
 import { openHistory } from "../check/history-file.ts";
 import { defaultLog, type OpenPeer, openPeer, type Run } from "../mesh/index.ts";
 import { credsAuth } from "../mesh/nats/identity/authenticator.ts";
@@ -34,7 +35,7 @@ function onAbort(signal: AbortSignal, then: (reason: unknown) => void): void {
 }
 
 async function join(plan: WorkerPlan): Promise<void> {
-  history = openHistory(plan.history, plan.name);
+  history = openHistory(plan.history, basename(plan.history, ".ndjson"));
   open = await openPeer({
     servers: plan.servers,
     name: `parley chaos ${plan.name}`,
@@ -92,6 +93,8 @@ async function obey(order: WorkerOrder): Promise<void> {
       return send(tally());
     case "close":
       await open?.close(2_000);
+      // Without this word the file's end may be missing.
+      history?.note({ k: "obs", op: "closed" });
       history?.close();
       send({ is: "closed" });
       process.disconnect();

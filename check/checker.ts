@@ -1,4 +1,5 @@
 // The verdict on a run: valid, invalid with the smallest witness, or vacuous.
+import { judgeSlots } from "./evidence.ts";
 import { fold } from "./fold.ts";
 import { type Finding, judgeTask } from "./rules.ts";
 import type { Run, Trace } from "./traces.ts";
@@ -30,38 +31,36 @@ const ELSEWHERE: Record<string, string> = {
   S6: "records name no moment at which a lease ends; revocation by epoch (S5) stands for it",
   S8: "no workflow in this history",
   S9: "no workflow in this history",
-  S15: "the audit stream is not part of the dump",
   L3: "views are compared by the scenario that heals a link",
   L5: "judged by the scenario in which nobody is capable",
 };
 
-const NUMBERS = ["S1", "S2", "S3", "S4", "S5", "S7", "S10", "S11", "S12", "S13", "S14", "S16"];
-const ALSO = ["order", "L1", "L2"];
+const NUMBERS = [1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 14, 15, 16].map((n) => `S${n}`);
+const ALSO = ["order", "revoked", "L1", "L2"];
 
 export function checkHistory(run: Run): Report {
   const judged: Record<string, number> = {};
   const worst = new Map<string, { finding: Finding; size: number; tasks: Set<string> }>();
   const counts = newCounts();
-  for (const trace of run.traces.values()) {
+  const found = (finding: Finding) => {
+    const trace = run.traces.get(finding.task) as Trace;
     const size = trace.records.length + trace.operations.length + trace.seen.length;
-    judgeTask(
-      run,
-      trace,
-      (finding) => {
-        const known = worst.get(finding.rule);
-        if (known === undefined) {
-          worst.set(finding.rule, { finding, size, tasks: new Set([finding.task]) });
-          return;
-        }
-        known.tasks.add(finding.task);
-        if (size < known.size) Object.assign(known, { finding, size });
-      },
-      (rule) => {
-        judged[rule] = (judged[rule] ?? 0) + 1;
-      },
-    );
+    const known = worst.get(finding.rule);
+    if (known === undefined) {
+      worst.set(finding.rule, { finding, size, tasks: new Set([finding.task]) });
+      return;
+    }
+    known.tasks.add(finding.task);
+    if (size < known.size) Object.assign(known, { finding, size });
+  };
+  const judge = (rule: string) => {
+    judged[rule] = (judged[rule] ?? 0) + 1;
+  };
+  for (const trace of run.traces.values()) {
+    judgeTask(run, trace, found, judge);
     count(counts, trace);
   }
+  judgeSlots(run, found, judge);
   const violations = [...worst].map(([rule, { finding, tasks }]) => ({
     rule,
     tasks: tasks.size,

@@ -17,6 +17,7 @@ import {
   taskGuard,
   taskPath,
 } from "../contracts/index.ts";
+import { NAMED, recompute } from "../mesh/core/policy.ts";
 import { dumpRecords } from "../mesh/nats/dump.ts";
 import { publicKeyObject } from "../mesh/nats/identity/keys.ts";
 import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
@@ -49,6 +50,12 @@ export interface DumpLine {
   attemptsMax?: number;
   /** First pause between attempts, ms. */
   backoffMs?: number;
+  /** Agents that the submitter rules out, and the policy that he asks for. */
+  exclude?: string[];
+  policy?: string;
+  /** Chain digest of this record, and the one that it names as the record before it. */
+  head?: string;
+  prev?: string;
   capability?: string;
   award?: DumpAward;
 }
@@ -61,6 +68,9 @@ export interface DumpAward {
   cfp: string;
   rung: string;
   bids: string[];
+  policy: string;
+  /** What the named policy makes of these bids, lower is better; absent: a policy of one's own. */
+  scores?: number[];
   spec: string;
   flaw?: string;
 }
@@ -117,6 +127,7 @@ class Notary {
     };
     const flaw = this.#flaw(r, fence);
     if (flaw !== undefined) line.flaw = flaw;
+    line.head = headOf(r, fence);
     describe(line, r.body, this.#award.bind(this));
     return line;
   }
@@ -159,8 +170,11 @@ class Notary {
       cfp: terms.cfp,
       rung: terms.rung,
       bids: terms.bids.map((b) => b.from),
+      policy: terms.policy.name,
       spec: terms.spec,
     };
+    const scores = scoresOf(terms);
+    if (scores !== undefined) award.scores = scores;
     if (this.#keys !== undefined) {
       const subject = directedSubject("award", terms.contractor, terms.initiator);
       const text = preimage(subject, terms.rev, terms.at, terms.nonce, bytes);
@@ -170,6 +184,20 @@ class Notary {
     }
     return award;
   }
+}
+
+/** The link that the next record of the task names. */
+function headOf(r: StoredRecord, fence: number): string {
+  const at = parseSeal(r.header(SIGNATURE_HEADER))?.at ?? 0;
+  const id = r.header(NONCE_HEADER) ?? "";
+  return hash("sha256", preimage(recordSubject(r.key), fence, at, id, r.body), "base64url");
+}
+
+function scoresOf({ policy, bids }: AwardTerms): number[] | undefined {
+  const named = NAMED[policy.name];
+  if (named === undefined) return undefined;
+  const facts = { leftMs: policy.leftMs, budget: undefined, weights: policy.weights };
+  return recompute(bids, named, facts);
 }
 
 function describe(
@@ -190,10 +218,13 @@ function describe(
   if (typeof body.contractor === "string") line.contractor = body.contractor;
   if (typeof body.deadline === "number") line.deadline = body.deadline;
   if (typeof body.capability === "string") line.capability = body.capability;
+  if (typeof body.prev === "string") line.prev = body.prev;
   if (line.kind === "spec") {
     const retry = body.retry as { attempts?: number; backoffMs?: number } | undefined;
     line.attemptsMax = Number(retry?.attempts ?? ATTEMPTS_DEFAULT);
     line.backoffMs = Number(retry?.backoffMs ?? BACKOFF_MS);
+    line.policy = String((body.award as { policy?: string } | undefined)?.policy ?? "balanced");
+    if (Array.isArray(body.exclude)) line.exclude = body.exclude.map(String);
     return;
   }
   if (typeof body.award !== "object" || body.award === null) return;

@@ -5,9 +5,11 @@ import { checkHistory, type Report } from "./checker.ts";
 import { readRun } from "./traces.ts";
 
 const USAGE = `npm run check -- HISTORY… [--json]
+npm run check -- --bugs [--json]
 
 HISTORY  a directory that a chaos run kept (--dir), or its files: *.ndjson, dump.ndjson, meta.json
 --json   the report as JSON
+--bugs   no history: plants every bug of check/bugs, one at a time, and tells which it finds
 Exit: 0 valid, 1 invalid, 2 vacuous, 64 bad arguments or unreadable files.
 `;
 
@@ -35,13 +37,17 @@ function pairs(counts: Record<string, number>): string {
 }
 
 async function main(args: string[]): Promise<number> {
-  let options: { json?: boolean; help?: boolean };
+  let options: { json?: boolean; bugs?: boolean; help?: boolean };
   let paths: string[];
   try {
     const parsed = parseArgs({
       args,
       allowPositionals: true,
-      options: { json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+      options: {
+        json: { type: "boolean" },
+        bugs: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
     });
     options = parsed.values;
     paths = parsed.positionals;
@@ -49,6 +55,7 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return 64;
   }
+  if (options.bugs === true && paths.length === 0) return huntBugs(options.json === true);
   if (options.help === true || paths.length === 0) {
     process.stdout.write(USAGE);
     return options.help === true ? 0 : 64;
@@ -63,6 +70,12 @@ async function main(args: string[]): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n`);
     return 64;
   }
+}
+
+/** Loaded when asked for: it starts servers. */
+async function huntBugs(json: boolean): Promise<number> {
+  const { huntAndTell } = await import("./bugs/table.ts");
+  return (await huntAndTell({ bug: "all", atOnce: 4, json, say: console.log })) ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

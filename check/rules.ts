@@ -1,7 +1,8 @@
 // The invariants, one function each, over one task's trace. Numbers: faults page, section 3.3/3.4.
 import type { DumpLine } from "./dump-file.ts";
+import { EVIDENCE } from "./evidence.ts";
 import { type Fold, fold } from "./fold.ts";
-import type { Operation, Run, Trace } from "./traces.ts";
+import { type Operation, type Run, type Trace, whole } from "./traces.ts";
 
 export interface Finding {
   rule: string;
@@ -141,14 +142,9 @@ function zombies(c: Case): void {
     }
     const contractor = c.fold.contracts.some((k) => k.contractor === o.who);
     if (o.fate !== "fail" || !contractor || told.length > 0) continue;
-    const still = lastWordOf(c.run, o.who);
-    if (still > o.ended) c.found("S5", `${o.who} was refused and not told so`);
+    if (whole(c.run, o.who, o.begun, o.ended))
+      c.found("S5", `${o.who} was refused and not told so`);
   }
-}
-
-function lastWordOf(run: Run, who: string): number {
-  const words = (run.processOf.get(who) ?? []).map((p) => run.lastWord.get(p) ?? 0);
-  return Math.max(0, ...words);
 }
 
 /** S7: an award rests on a bid for that call by that agent. */
@@ -161,7 +157,7 @@ export function s7(c: Case): void {
     c.judged("S7");
     const bid = c.run.bids.get(`${s.id} ${s.to}`);
     // The end of a killed process's file may be missing: then nothing can be said.
-    if (bid === undefined && lastWordOf(c.run, s.to ?? "") > s.t) {
+    if (bid === undefined && whole(c.run, s.to ?? "", s.t, s.t)) {
       c.found("S7", `${s.to} was awarded on call ${s.id} and had made no bid`);
     }
   }
@@ -265,7 +261,7 @@ export function l2(c: Case): void {
     const pause = Math.min(30_000, (spec?.backoffMs ?? 200) * 2 ** (s.e - 1)) * 1.25;
     const until = s.t + (AGAIN_MS + pause) * NS;
     const near = c.run.faults.some((f) => f.t > s.t - 5e9 && f.t < until);
-    if (near || lastWordOf(c.run, s.who ?? "") < until) continue;
+    if (near || !whole(c.run, s.who ?? "", s.t, until)) continue;
     c.judged("L2");
     const next =
       c.trace.seen.some((o) => o !== s && o.t >= s.t && o.t <= until && GOES_ON.has(o.op)) ||
@@ -292,6 +288,7 @@ export const RULES: readonly Rule[] = [
   order,
   l1,
   l2,
+  ...EVIDENCE,
 ];
 
 export function judgeTask(

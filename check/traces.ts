@@ -44,6 +44,8 @@ export interface Meta {
   planned?: { tasks?: number; faults?: number };
   /** Principals revoked, at the server's time, ms since 1970. */
   revoked?: Record<string, number>;
+  /** Slots of agents, by address; whoever is not named is not judged by them. */
+  slots?: Record<string, number>;
   /** Signatures were checked for the dump. */
   proven?: boolean;
 }
@@ -55,6 +57,7 @@ export interface Run {
   events: number;
   /** Last word of each process, ns: before it, nothing of its file is missing. */
   lastWord: Map<string, number>;
+  firstWord: Map<string, number>;
   /** Bids sent, by call and bidder. */
   bids: Map<string, number>;
   /** Which process an agent's principal runs in. */
@@ -68,6 +71,7 @@ export function emptyRun(): Run {
     meta: {},
     events: 0,
     lastWord: new Map(),
+    firstWord: new Map(),
     bids: new Map(),
     processOf: new Map(),
   };
@@ -143,6 +147,7 @@ export function addRecord(run: Run, record: DumpLine): void {
 export function addLine(run: Run, line: HistoryLine, pending: Map<string, Operation>): void {
   run.events++;
   run.lastWord.set(line.p, line.t);
+  if (line.n === 0) run.firstWord.set(line.p, line.t);
   if (line.p === "nemesis") {
     run.faults.push({ op: `${line.k} ${line.op}`, target: line.target ?? "", t: line.t });
     return;
@@ -177,6 +182,21 @@ export function addLine(run: Run, line: HistoryLine, pending: Map<string, Operat
   operation.fate = line.k;
   operation.ended = line.t;
   operation.rev = line.rev ?? 0;
+}
+
+/** Margin for an agent that was started anew: its earlier life's last lines may be lost, ns. */
+const LIFE_NS = 3e9;
+
+/**
+ * Is the file of one life of this agent whole between these moments? Every line before a life's
+ * last word is there; what a killed life said last may be lost, and the next life knows nothing.
+ */
+export function whole(run: Run, who: string, from: number, until: number): boolean {
+  const lives = run.processOf.get(who) ?? [];
+  return lives.some((p) => {
+    const first = (run.firstWord.get(p) ?? Number.POSITIVE_INFINITY) + LIFE_NS;
+    return (lives.length === 1 || first <= from) && (run.lastWord.get(p) ?? 0) > until;
+  });
 }
 
 function host(run: Run, who: string, process: string): void {

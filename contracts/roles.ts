@@ -71,8 +71,12 @@ const artefacts = [
   `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.$O.${ARTEFACTS_BUCKET}.C.*`,
 ];
 
+/** After an unknown outcome an author looks whether its own record is there. */
+const ownRecord = `$JS.API.DIRECT.GET.${TASKS_STREAM}.$KV.${TASKS_BUCKET}.*.*.*.*.*.*.${ME}.*`;
+
 const contractor: Permissions = {
   publish: [
+    ownRecord,
     ...(
       [
         "contract",
@@ -150,6 +154,7 @@ const initiator: Permissions = {
 
 const submitter: Permissions = {
   publish: [
+    ownRecord,
     author("spec", ME),
     author("cancel", ME),
     author("answer", ME),

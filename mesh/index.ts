@@ -62,7 +62,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
   const transport = new NatsTransport(connection);
   const prng = createPrng(o.seed ?? crypto.randomUUID());
   const random = systemRandom(() => prng.next());
-  const mayRead = o.role === "initiator" || o.role === "admin";
+  const mayRead = rolesOf(o.role).initiator;
   const ledger = new NatsLedger(transport, systemClock, o.principal, mayRead);
   const roles = { ...rolesOf(o.role), ...o.use };
   transport.onError(refusalLog(log));

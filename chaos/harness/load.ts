@@ -78,6 +78,15 @@ export class Load {
     return state;
   }
 
+  /** A task that kills whoever runs it; resolves at its end, which is not counted as ours. */
+  async poison(): Promise<void> {
+    const input: ChaosInput = { ms: 1, as: "crash" };
+    const options = { timeoutMs: 60_000, retry: { attempts: 3, backoffMs: 50 } };
+    const { submitters } = this.world.load.peer;
+    const tracker = await submitters.submit(CAPABILITY, input, options).catch(() => undefined);
+    await tracker?.outcome();
+  }
+
   async #accept(n: number): Promise<Tracker | undefined> {
     const { input, capability, attempts = 20, timeoutMs = 120_000 } = this.plan;
     while (!this.#stopping) {

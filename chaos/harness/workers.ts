@@ -10,6 +10,8 @@ export class Worker {
   readonly plan: WorkerPlan;
   alive = true;
   stopped = false;
+  /** Is it started again when it ends? */
+  restart = true;
   readonly gone: Promise<void>;
   readonly #child: ChildProcess;
   #waiting: { is: string; settle: PromiseWithResolvers<WorkerReport> }[] = [];

@@ -151,6 +151,7 @@ export class World {
     const history = join(this.dir, `${plan.name}-${this.#count++}.ndjson`);
     const worker = new Worker({ ...plan, history }, (w) => {
       if (this.workers.get(plan.name) === w) this.workers.delete(plan.name);
+      if (w.restart && !this.#closing) this.#bringBack(plan);
     });
     this.workers.set(plan.name, worker);
     await worker.open();
@@ -165,17 +166,21 @@ export class World {
     this.nemesis.flush();
   }
 
+  /** Starts a process again, however it ended, as a supervisor does. */
+  #bringBack(plan: WorkerPlan): void {
+    const again = this.#after(RESTART_MS, async () => {
+      if (!this.#closing) await this.#spawn(plan);
+    }).catch(() => undefined); // it died again: that brings it back once more
+    this.#restarts.add(again);
+    void again.then(() => this.#restarts.delete(again));
+  }
+
   /** kill -9; the process is started again unless `restart` is false. */
   async kill(worker: Worker, restart = true): Promise<void> {
+    worker.restart = restart;
     this.#fault("kill", worker.plan.name, () => worker.signal("SIGKILL"));
     await worker.gone;
     this.faults.seen++;
-    if (!restart || this.#closing) return;
-    const again = this.#after(RESTART_MS, async () => {
-      if (!this.#closing) await this.#spawn(worker.plan);
-    });
-    this.#restarts.add(again);
-    again.finally(() => this.#restarts.delete(again)).catch(() => undefined);
   }
 
   /** Waits until all that was killed is back. */
@@ -192,6 +197,12 @@ export class World {
     this.nemesis.note({ k: "ok", op: "cont", target: worker.plan.name });
     this.nemesis.flush();
     worker.signal("SIGCONT");
+  }
+
+  /** Blocks a worker's event loop for `ms` every `everyMs`, until `worker.stall(0, 0)`. */
+  stall(worker: Worker, ms: number, everyMs: number): void {
+    this.#fault("stall", worker.plan.name, () => worker.stall(ms, everyMs));
+    this.faults.seen++;
   }
 
   async killServer(): Promise<void> {

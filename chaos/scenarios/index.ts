@@ -5,7 +5,9 @@ import { scenario as half } from "./half.ts";
 import { scenario as heal } from "./heal.ts";
 import { scenario as initiator } from "./initiator.ts";
 import { scenario as kill } from "./kill.ts";
+import { scenario as mix } from "./mix.ts";
 import { scenario as oneWay } from "./one-way.ts";
+import { scenario as poison } from "./poison.ts";
 import { scenario as reorder } from "./reorder.ts";
 import { scenario as serverKill } from "./server-kill.ts";
 import { scenario as slowConsumer } from "./slow-consumer.ts";
@@ -21,6 +23,8 @@ export const SCENARIOS: readonly Scenario[] = [
   serverKill,
   stall,
   half,
+  poison,
+  mix,
   cut,
   oneWay,
   reorder,

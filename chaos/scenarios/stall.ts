@@ -14,9 +14,7 @@ export const scenario: Scenario = {
     const short = new Load(world, { concurrency: 40, input: () => ({ ms: 5 }) });
     const running = Promise.all([long.run(), short.run()]);
     for (const worker of world.workers.values()) {
-      worker.stall(300, 700 + c.prng.int(600));
-      world.faults.planned++;
-      world.faults.seen++;
+      world.stall(worker, 300, 700 + c.prng.int(600));
     }
     const end = performance.now() + c.minutes * 60_000;
     while (performance.now() < end && !c.signal.aborted) {

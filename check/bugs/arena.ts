@@ -16,8 +16,8 @@ const [dir = "", homeDir = "", url = "", names = ""] = process.argv.slice(2);
 const stories = names.split(",") as Story[];
 
 const broken: string[] = [];
-const keys = join(homeDir, "keys.json");
-const stage = new Stage({ dir, keys, home: await openHome(homeDir), url });
+const cast = join(homeDir, "cast.json");
+const stage = new Stage({ dir, cast, home: await openHome(homeDir), url });
 stage.ina = await stage.player("ina", "initiator");
 stage.sue = await stage.player("sue", "submitter");
 const last = "adoptions" satisfies Story;

@@ -6,7 +6,13 @@ import { fencing } from "./planted/fencing.ts";
 import { initiator } from "./planted/initiator.ts";
 import { trust } from "./planted/trust.ts";
 
-export const BUGS: readonly Bug[] = [...fencing, ...contractor, ...initiator, ...adoption, ...trust];
+export const BUGS: readonly Bug[] = [
+  ...fencing,
+  ...contractor,
+  ...initiator,
+  ...adoption,
+  ...trust,
+];
 
 /** @throws Error when there is none of that name */
 export function bugNamed(name: string): Bug {

@@ -63,13 +63,21 @@ async function playAndJudge(folder: string, bug: Bug | undefined, stories: reado
   const mesh = await startLocalMesh({ home });
   try {
     const broken = await play(mesh, { dir, home, bug, stories });
-    await dump(mesh, join(dir, "dump.ndjson"), join(home, "keys.json"));
-    const meta = { run: bug?.name ?? "none", profile: "dev", drained: true, proven: true };
-    await writeFile(join(dir, "meta.json"), JSON.stringify(meta));
+    const { keys, slots } = JSON.parse(await readFile(join(home, "cast.json"), "utf8")) as Cast;
+    await dump(mesh, join(dir, "dump.ndjson"), keys);
+    const about = { run: bug?.name ?? "none", profile: "dev", slots };
+    const meta = JSON.stringify({ ...about, drained: true, proven: true });
+    await writeFile(join(dir, "meta.json"), meta);
     return { report: checkHistory(await readRun([dir])), broken };
   } finally {
     await mesh.stop();
   }
+}
+
+/** Who played, as the arena left it. */
+interface Cast {
+  keys: Record<string, string>;
+  slots: Record<string, number>;
 }
 
 interface Play {
@@ -110,7 +118,7 @@ function play(mesh: LocalMesh, p: Play): Promise<string[]> {
   });
 }
 
-async function dump(mesh: LocalMesh, path: string, keyFile: string): Promise<void> {
+async function dump(mesh: LocalMesh, path: string, keys: Cast["keys"]): Promise<void> {
   const creds = await mesh.mint("judge", "observer");
   const transport = new NatsTransport(
     await connectNats({
@@ -121,7 +129,6 @@ async function dump(mesh: LocalMesh, path: string, keyFile: string): Promise<voi
     }),
   );
   try {
-    const keys = JSON.parse(await readFile(keyFile, "utf8")) as Record<string, string>;
     await writeDump(transport, path, { principal: "judge", keys });
   } finally {
     await transport.close();

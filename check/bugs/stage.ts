@@ -99,9 +99,9 @@ export function kindOf(subject: string): string {
 }
 
 export interface StageOptions {
-  /** Where histories go, and the file for the public keys of all who play. */
+  /** Where histories go, and the file that tells the judge who plays: public keys, slots. */
   dir: string;
-  keys: string;
+  cast: string;
   home: Home;
   url: string;
 }
@@ -117,6 +117,7 @@ export class Stage {
   readonly #histories: { close(): void }[] = [];
   readonly #faults: HistoryFile;
   #keys: Record<string, string> = {};
+  #slots: Record<string, number> = {};
   #seen: HistoryEvent[] = [];
   #watchers = new Set<() => void>();
   readonly trackers: Tracker[] = [];
@@ -137,7 +138,7 @@ export class Stage {
     const { dir, home, url } = this.#o;
     const creds = await mintUser(home, { name, role, capabilities });
     this.#keys[name] = creds.identity.publicKey;
-    writeFileSync(this.#o.keys, JSON.stringify(this.#keys));
+    this.#tellCast();
     const file = o.insider ? undefined : openHistory(join(dir, `${name}.ndjson`), name);
     if (file !== undefined) this.#histories.push(file);
     const history: History = {
@@ -164,6 +165,10 @@ export class Stage {
     return player;
   }
 
+  #tellCast(): void {
+    writeFileSync(this.#o.cast, JSON.stringify({ keys: this.#keys, slots: this.#slots }));
+  }
+
   /** A contractor with one capability and a handler. */
   async worker(
     name: string,
@@ -172,7 +177,10 @@ export class Stage {
     o: PlayerOptions & { slots?: number; cost?: number; bids?: boolean } = {},
   ): Promise<Player> {
     const player = await this.player(name, "contractor", [capability], o);
-    player.host(capability, o.slots ?? 4, async (r) => run(r), {
+    const slots = o.slots ?? 4;
+    this.#slots[`${name}.w`] = slots;
+    this.#tellCast();
+    player.host(capability, slots, async (r) => run(r), {
       capability: { name: capability, version: "1.0.0", cost: o.cost ?? 1, durationMs: 10 },
       ...(o.bids === false ? { bid: () => undefined } : {}),
     });
@@ -207,7 +215,10 @@ export class Stage {
   }
 
   /** The first event, noted already or to come; undefined when there is none in time. */
-  async saw(fits: (e: HistoryEvent) => boolean, limitMs = 4_000): Promise<HistoryEvent | undefined> {
+  async saw(
+    fits: (e: HistoryEvent) => boolean,
+    limitMs = 4_000,
+  ): Promise<HistoryEvent | undefined> {
     let found: HistoryEvent | undefined;
     await this.until(() => {
       found = this.#seen.find(fits);

@@ -10,7 +10,10 @@ export type DirectGet =
   | { multi_last: string[] }
   | { seq: number; batch: number; next_by_subj: string };
 
-/** @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream), E_TOO_LARGE (over 1,024 subjects) */
+/**
+ * @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream),
+ * E_TOO_LARGE (over 1,024 subjects)
+ */
 export function directGet(
   transport: NatsTransport,
   clock: Clock,
@@ -38,27 +41,57 @@ export function directGet(
     const stay = transport.onceLost(() =>
       fail(new ParleyError("E_CONNECTION", `the connection ended while reading ${stream}`)),
     );
-    const sub = transport.subscribe(inbox, (m) => {
-      if (m.status === 0) return void found.push(m);
+    let end: Incoming | undefined;
+    const finish = (all: Incoming[]) => {
       timer.cancel();
       stay();
       sub.unsubscribe();
-      if (m.status === 204 || m.status === 404) return resolve(found);
-      reject(
-        m.status === 413
-          ? new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`)
-          : new ParleyError(
-              "E_STORE",
-              m.status === 503
-                ? `there is no stream ${stream} on this server; make it with: parley up`
-                : `stream ${stream} refused a read (${m.status})`,
-            ),
-      );
+      resolve(all);
+    };
+    const sub = transport.subscribe(inbox, (m) => {
+      if (m.status === 0) found.push(m);
+      else if (m.status === 204) end = m;
+      else if (m.status === 404) return finish([]);
+      else return fail(refusal(m.status, stream));
+      const all = end === undefined ? undefined : complete(found, end);
+      if (all !== undefined) finish(all);
     });
     transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(wanted)), {
       reply: inbox,
     });
   });
+}
+
+function refusal(status: number, stream: string): ParleyError {
+  if (status === 413) {
+    return new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`);
+  }
+  return new ParleyError(
+    "E_STORE",
+    status === 503
+      ? `there is no stream ${stream} on this server; make it with: parley up`
+      : `stream ${stream} refused a read (${status})`,
+  );
+}
+
+/**
+ * The whole answer in order, or undefined while a part is missing: every message names the one
+ * before it, and the end names the last. A part that was lost would pass for "not stored"; one
+ * that was overtaken is waited for.
+ */
+function complete(found: readonly Incoming[], end: Incoming): Incoming[] | undefined {
+  const before = (m: Incoming) => m.header("Nats-Last-Sequence");
+  let at = before(end);
+  if (at === undefined) return [...found];
+  const bySequence = new Map(found.map((m) => [m.header("Nats-Sequence"), m]));
+  const all: Incoming[] = [];
+  while (at !== undefined && at !== "0") {
+    const m = bySequence.get(at);
+    if (m === undefined) return undefined;
+    all.push(m);
+    at = before(m);
+  }
+  return all.reverse();
 }
 
 /** A task's record as a direct get gives it; undefined when it is none. */

@@ -16,14 +16,11 @@ import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "
 import { directGet } from "./direct-get.ts";
 import type { NatsTransport } from "./transport.ts";
 
-/** A write whose fate is not known is repeated after this long, ms; the bucket's duplicate
- * window is longer than all repeats together, unless the link was down between them. */
+/** A write whose fate is not known is repeated after this long, ms. The server looks at the fence
+ * before it looks at the id: a repeat of a write that landed is always answered as a conflict. */
 const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
 const READ_TIMEOUT_MS = 5_000;
-/** While a first try is younger than this, ms, the server knows its id: it answers a repeat of a
- * write that landed as a duplicate, before it looks at the fence (the window is 30 s). */
-const KNOWN_ID_MS = 24_000;
 /** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
 const READS_MAX = 4;
 const READ_PAUSE_MS = 250;
@@ -35,7 +32,6 @@ interface Pending {
   write: Write;
   done: (result: WriteResult) => void;
   tries: number;
-  firstAt: number;
   sentAt: number;
 }
 
@@ -52,7 +48,7 @@ export class NatsLedger implements Ledger {
   #sweep: { cancel(): void } | undefined;
   #stopped = false;
 
-  /** `mayRead`: these credentials may read the bucket (initiators and admins). */
+  /** `mayRead`: these credentials may read the bucket; without it only what they wrote. */
   constructor(transport: NatsTransport, clock: Clock, principal?: string, mayRead = true) {
     this.#transport = transport;
     this.#mayRead = mayRead;
@@ -78,7 +74,7 @@ export class NatsLedger implements Ledger {
       return done({ ok: false, fault: "unknown", detail });
     }
     const token = (this.#next++).toString(36);
-    const pending: Pending = { write, done, tries: 0, firstAt: 0, sentAt: 0 };
+    const pending: Pending = { write, done, tries: 0, sentAt: 0 };
     this.#pending.set(token, pending);
     this.#pendingBytes += write.body.length;
     this.#send(token, pending);
@@ -94,7 +90,7 @@ export class NatsLedger implements Ledger {
     p.sentAt = this.#clock.now();
     // No link: it is sent when there is one, and that counts as no try.
     if (this.#transport.state() !== "up") return;
-    if (p.tries++ === 0) p.firstAt = p.sentAt;
+    p.tries++;
     const { key, body, headers, guard, id } = p.write;
     this.#transport.publish(recordSubject(key), body, {
       reply: this.#prefix + token,
@@ -135,20 +131,18 @@ export class NatsLedger implements Ledger {
    * Finds the fate of a write from what is stored. `rev`: the task's revision when the server
    * refused a repeat, if it named it. What cannot be found out stays unknown.
    */
-  async #clearUp(p: Pending, rev: number | undefined, refused = true): Promise<void> {
+  async #clearUp(p: Pending, rev: number | undefined): Promise<void> {
     const { key } = p.write;
     const tried = `no answer after ${p.tries} tries`;
     let detail = tried;
     this.#reading++;
     try {
-      if (!this.#mayRead) {
-        const known = refused && this.#clock.now() - p.firstAt < KNOWN_ID_MS;
-        return p.done(known ? { ok: false, fault: "conflict", rev } : unknown(detail));
-      }
       for (let i = 0; i < READS_MAX && !this.#stopped; i++) {
         const begun = this.#transport.state();
         try {
-          const fate = fateOf(p.write, await this.read(key.owner, key.task), rev);
+          const fate = this.#mayRead
+            ? fateOf(p.write, await this.read(key.owner, key.task), rev)
+            : fateOfOwn(p.write, await this.#own(key), i + 1 < READS_MAX ? undefined : rev);
           if (fate !== undefined) return p.done(fate);
         } catch (error) {
           detail = `${tried}; reading back: ${(error as Error).message}`;
@@ -186,7 +180,7 @@ export class NatsLedger implements Ledger {
       }
       if (p.tries >= REPEATS_MAX) {
         this.#take(token, p);
-        void this.#clearUp(p, undefined, false);
+        void this.#clearUp(p, undefined);
         continue;
       }
       this.#send(token, p);
@@ -218,6 +212,14 @@ export class NatsLedger implements Ledger {
       });
     }
     return records.sort((a, b) => a.rev - b.rev);
+  }
+
+  /** The record under this very key, which its author may always read. */
+  async #own(key: RecordKey): Promise<Incoming | undefined> {
+    const subject = `$JS.API.DIRECT.GET.${TASKS_STREAM}.${recordSubject(key)}`;
+    const options = { timeoutMs: READ_TIMEOUT_MS };
+    const answer = await this.#transport.request(subject, new Uint8Array(0), options);
+    return answer.status === 404 ? undefined : answer;
   }
 
   #get(subjects: string[]): Promise<Incoming[]> {
@@ -263,6 +265,27 @@ export function fateOf(
   const newest = records.at(-1)?.rev ?? 0;
   if (newest <= write.guard || newest < (rev ?? 0)) return undefined;
   return { ok: false, fault: "conflict", rev: newest };
+}
+
+/**
+ * The same for whoever may read only its own record: under this key lies this write, another, or
+ * nothing. Nothing, and the server's word that the task moved on to `rev`: it can never land.
+ */
+export function fateOfOwn(
+  write: Write,
+  found: Pick<Incoming, "data" | "header"> | undefined,
+  rev: number | undefined,
+): WriteResult | undefined {
+  if (found === undefined) {
+    return rev === undefined || rev <= write.guard
+      ? undefined
+      : { ok: false, fault: "conflict", rev };
+  }
+  const here = Number(found.header("Nats-Sequence"));
+  const mine =
+    found.header(NONCE_HEADER) === write.id && Buffer.compare(found.data, write.body) === 0;
+  if (mine) return { ok: true, rev: here, duplicate: true };
+  return { ok: false, fault: "conflict", rev: Math.max(here, rev ?? 0) };
 }
 
 /** Stands for a key that does not parse: a literal wildcard, an unknown kind. */

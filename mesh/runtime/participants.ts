@@ -63,6 +63,10 @@ export class Participants {
       return;
     }
     this.#d.transport.publish(subject, msgpackBytes(answer));
+    this.#note(agent, initiator, call);
+  }
+
+  #note(agent: HostedAgent, initiator: Address, call: Cfp): void {
     this.#d.history?.note({ k: "obs", op: "bid", who: agent.address, to: initiator, id: call.cfp });
   }
 
@@ -90,7 +94,10 @@ export class Participants {
     for (const { from, offer } of basket.offers) {
       const subject = bidSubject(from, offer.call.cfp, agent.address);
       const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
-      if (typeof answer !== "string") free--;
+      if (typeof answer !== "string") {
+        free--;
+        this.#note(agent, from, offer.call);
+      }
       this.#d.transport.publish(
         subject,
         msgpackBytes(

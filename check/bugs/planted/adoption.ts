@@ -28,7 +28,7 @@ export const adoption: readonly Bug[] = [
         replace: "if (view.contractOpen && t.contractor === undefined) {",
       },
     ],
-    invariants: ["S3", "S6"],
+    invariants: ["S3"],
     hunt: ["adoptions"],
   },
   {

@@ -8,14 +8,18 @@ export const contractor: readonly Bug[] = [
     name: "start-before-contract",
     about: "the handler starts while the claim is still on its way",
     patches: [
-      { file: CONTRACTORS, find: "    this.#claim(run);\n  }", replace: "    this.#claim(run);\n    this.#start(run);\n  }" },
+      {
+        file: CONTRACTORS,
+        find: "    this.#claim(run);\n  }",
+        replace: "    this.#claim(run);\n    this.#start(run);\n  }",
+      },
       {
         file: CONTRACTORS,
         find: "run.head = head();\n        return this.#start(run);",
         replace: "run.head = head();\n        return;",
       },
     ],
-    invariants: ["S3"],
+    invariants: ["S5"],
     hunt: ["plain"],
   },
   {
@@ -24,11 +28,11 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "this.#d.counters.add(`claim.${result.fault}`);\n      this.#finish(run);",
-        replace: "this.#d.counters.add(`claim.${result.fault}`);\n      return this.#start(run);",
+        find: "      this.#finish(run);\n      this.#refuse(",
+        replace: "      return this.#start(run);\n      this.#refuse(",
       },
     ],
-    invariants: ["S3"],
+    invariants: ["S5"],
     hunt: ["late-claim"],
   },
   {
@@ -37,8 +41,10 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: "mesh/nats/ledger.ts",
-        find: 'return { ok: false, fault: "conflict", rev: rev === undefined ? undefined : Number(rev) };',
-        replace: "return { ok: true, rev: Number(rev ?? 0), duplicate: true };",
+        find: 'return { ok: false, fault: "conflict", rev: rev === undefined ?',
+        replace:
+          "if (code > 0) return { ok: true, rev: Number(rev ?? 0), duplicate: true };\n" +
+          '    return { ok: false, fault: "conflict", rev: rev === undefined ?',
       },
     ],
     invariants: ["S1", "S2", "S3"],
@@ -51,7 +57,7 @@ export const contractor: readonly Bug[] = [
       {
         file: "mesh/nats/ledger.ts",
         find: "[NONCE_HEADER]: id,",
-        replace: "[NONCE_HEADER]: p.tries > 1 ? `${id}.${p.tries}` : id,",
+        replace: "[NONCE_HEADER]: p.tries > 1 ? id + p.tries : id,",
       },
     ],
     invariants: ["S1", "S3", "S5", "S11"],
@@ -117,10 +123,9 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "  #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {",
+        find: "outcome.award = run.embedded;",
         replace:
-          "  #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {\n" +
-          "    run = [...this.#running.values()].at(-1) ?? run;",
+          "run = [...this.#running.values()].at(-1) ?? run;\n    outcome.award = run.embedded;",
       },
     ],
     invariants: ["S4", "S13", "L1", "S3"],
@@ -137,11 +142,11 @@ export const contractor: readonly Bug[] = [
       },
       {
         file: CONTRACTORS,
-        find: "this.#d.counters.add(`claim.${result.fault}`);\n      this.#finish(run);",
-        replace: "this.#d.counters.add(`claim.${result.fault}`);\n      return this.#start(run);",
+        find: "      this.#finish(run);\n      this.#refuse(",
+        replace: "      return this.#start(run);\n      this.#refuse(",
       },
     ],
-    invariants: ["S3"],
+    invariants: ["S5"],
     hunt: ["replay"],
   },
   {

@@ -62,7 +62,8 @@ export const fencing: readonly Bug[] = [
         file: "mesh/core/initiator-moves.ts",
         find: 'c.out.push({ do: "award", to: bid.from, bid, order: t.order });',
         replace:
-          'for (const b of t.order.slice(0, 2)) c.out.push({ do: "award", to: b.from, bid: b, order: t.order });',
+          "for (const b of t.order.slice(0, 2)) " +
+          'c.out.push({ do: "award", to: b.from, bid: b, order: t.order });',
       },
     ],
     invariants: ["S3", "S5"],
@@ -94,7 +95,8 @@ export const fencing: readonly Bug[] = [
         file: CONTRACTORS,
         find: "      if (!result.ok) {\n        this.#refused(run, result.fault);\n        return;",
         replace:
-          '      if (!result.ok) {\n        if (result.fault === "conflict" && result.rev !== undefined) { run.over = false; ' +
+          '      if (!result.ok) {\n        if (result.fault === "conflict" && result.rev) {' +
+          " run.over = false; " +
           "run.rev = result.rev; return this.#commit(run, outcome, output, workedMs); }\n" +
           "        this.#refused(run, result.fault);\n        return;",
       },

@@ -14,15 +14,16 @@ export const initiator: readonly Bug[] = [
         file: DESK,
         find: "return this.#award(entry, effect.to, effect.bid, effect.order);",
         replace:
-          "return this.#award(entry, first(this.#d.registry.find(t.spec.capability)) ?? effect.to, effect.bid, effect.order);",
+          "const to = first(this.#d.registry.find(t.spec.capability)) ?? effect.to;\n" +
+          "        return this.#award(entry, to, effect.bid, effect.order);",
       },
       {
         file: DESK,
         find: "function pathOf(t: InitiatorTask): string {",
         replace:
-          "function first(cards: readonly { principal: string; agent: string }[]): Address | undefined {\n" +
+          "function first(cards: readonly { principal: string; agent: string }[]) {\n" +
           '  const card = cards.find((c) => c.principal.endsWith("-picky"));\n' +
-          "  return card && `${card.principal}.${card.agent}`;\n}\n\n" +
+          '  return card && [card.principal, card.agent].join(".");\n}\n\n' +
           "function pathOf(t: InitiatorTask): string {",
       },
     ],
@@ -48,9 +49,10 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: MOVES,
-        find: 'const policy = c.policy(t.spec.award?.policy ?? "balanced");\n  if (policy === undefined) return [];',
-        replace:
-          "const policy = (bids: readonly ScoredBid[]) => bids.map((b) => -b.bid.cost);",
+        find:
+          'const policy = c.policy(t.spec.award?.policy ?? "balanced");\n' +
+          "  if (policy === undefined) return [];",
+        replace: "const policy = (bids: readonly ScoredBid[]) => bids.map((b) => -b.bid.cost);",
       },
     ],
     invariants: ["S7"],
@@ -75,9 +77,15 @@ export const initiator: readonly Bug[] = [
     hunt: ["plain"],
   },
   {
-    name: "two-per-epoch-retry",
+    name: "attempts-not-counted",
     about: "attempts are not counted: a failing task is tried for ever",
-    patches: [{ file: MOVES, find: "if (t.epoch >= attempts) {", replace: "if (t.epoch >= attempts + 4) {" }],
+    patches: [
+      {
+        file: MOVES,
+        find: "if (t.epoch >= attempts) {",
+        replace: "if (t.epoch >= attempts + 4) {",
+      },
+    ],
     invariants: ["S14"],
     hunt: ["retries"],
   },
@@ -111,7 +119,7 @@ export const initiator: readonly Bug[] = [
         replace: "if (c.wall >= t.spec.deadline - 59_500 && ",
       },
     ],
-    invariants: ["S3", "L5"],
+    invariants: ["S3"],
     hunt: ["deaf"],
   },
   {
@@ -137,7 +145,7 @@ export const initiator: readonly Bug[] = [
         replace: 'if (found.is === "alive") return this.#hooks.gone(entry, epoch, "too slow");',
       },
     ],
-    invariants: ["S6", "L4", "S5"],
+    invariants: ["revoked"],
     hunt: ["deaf"],
   },
   {
@@ -146,12 +154,14 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: STEP,
-        find: 'if (t.contractor !== undefined) c.out.push({ do: "probe", contractor: t.contractor });',
+        find:
+          "if (t.contractor !== undefined) " +
+          'c.out.push({ do: "probe", contractor: t.contractor });',
         replace:
           '  return nextAttempt(t, failureOf("E_LOST", "its lease is over by this clock"), c);',
       },
     ],
-    invariants: ["S3", "S6"],
+    invariants: ["S3"],
     hunt: ["deaf"],
   },
   {

@@ -29,8 +29,8 @@ export const trust: readonly Bug[] = [
       },
       {
         file: VIEW,
-        find: 'return mine && outcome.epoch === view.epoch ? undefined : "S4: not the contractor\'s";',
-        replace: 'return mine || outcome.epoch >= 0 ? undefined : "S4: not the contractor\'s";',
+        find: "return mine && outcome.epoch === view.epoch ?",
+        replace: "return mine || outcome.epoch >= 0 ?",
       },
     ],
     invariants: ["S4", "S13", "L1"],
@@ -42,14 +42,13 @@ export const trust: readonly Bug[] = [
     patches: [
       {
         file: LAWFUL,
-        find: "const his = record.terms !== undefined && from === t.contractor && epoch === t.epoch;",
-        replace: "const his = record.terms !== undefined || (from === t.contractor && epoch === t.epoch);",
+        find: "const his = record.terms !== undefined && from",
+        replace: "const his = record.terms !== undefined || from",
       },
       {
         file: VIEW,
-        find: 'return mine && outcome.epoch === view.epoch ? undefined : "S4: not the contractor\'s";',
-        replace:
-          'return mine || record.terms !== undefined ? undefined : "S4: not the contractor\'s";',
+        find: "return mine && outcome.epoch === view.epoch ?",
+        replace: "return mine || record.terms !== undefined ?",
       },
     ],
     invariants: ["S4", "S5", "S13", "L1"],
@@ -65,7 +64,7 @@ export const trust: readonly Bug[] = [
         replace: "if (record.from !== submitter || owner !== undefined) return true;",
       },
     ],
-    invariants: ["S3", "S4"],
+    invariants: ["S3"],
     hunt: ["hostile"],
   },
   {
@@ -78,7 +77,7 @@ export const trust: readonly Bug[] = [
         replace: 'const told = d.history === undefined || key.kind === "failure" ?',
       },
     ],
-    invariants: ["S15", "S10"],
+    invariants: ["S15"],
     hunt: ["retries"],
   },
   {
@@ -89,7 +88,8 @@ export const trust: readonly Bug[] = [
         file: "mesh/runtime/records.ts",
         find: "        key,\n        body,\n        guard: fence,",
         replace:
-          '        key,\n        body: key.kind === "spec" ? Buffer.from(Buffer.from(body).toString().replace(\'"n":1\', \'"n":2\')) : body,\n' +
+          '        key,\n        body: key.kind !== "spec" ? body : Buffer.from(' +
+          "Buffer.from(body).toString().replace('\"n\":1', '\"n\":2')),\n" +
           "        guard: fence,",
       },
     ],

@@ -73,4 +73,3 @@ export async function lateClaim(stage: Stage): Promise<void> {
   hold.open();
   await stage.until(() => tracker.state === "completed");
 }
-

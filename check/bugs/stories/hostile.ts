@@ -4,8 +4,8 @@ import {
   type EmbeddedAward,
   FENCE_HEADER,
   GUARD_HEADER,
-  NONCE_HEADER,
   NOBODY,
+  NONCE_HEADER,
   type RecordKey,
   recordSubject,
   SIGNATURE_HEADER,
@@ -110,7 +110,11 @@ async function forgedClaim(stage: Stage, mallory: Player): Promise<void> {
   await stage.until(() => tracker.state === "completed");
 }
 
-function ownAward(stage: Stage, mallory: Player, tracker: { owner: string; task: string; rev: number }) {
+function ownAward(
+  stage: Stage,
+  mallory: Player,
+  tracker: { owner: string; task: string; rev: number },
+) {
   const at = Date.now();
   const terms = {
     v: 1,

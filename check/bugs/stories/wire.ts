@@ -60,5 +60,8 @@ export async function replay(stage: Stage): Promise<void> {
   await stage.until(() => trackers.every((t) => t.state === "completed"));
   ina.fate = before;
   for (const [subject, data] of kept) ina.say(subject, data);
-  await stage.pause(300);
+  await stage.pause(200);
+  // A last word of the initiator: what is missing before it was never said.
+  const last = await stage.submit("replay");
+  await stage.until(() => last.state === "completed");
 }
