@@ -1,6 +1,6 @@
 // What a scenario is: faults on purpose, on real processes and a real server, and a figure for
 // each bar that it is about.
-import type { Rng } from "../mesh/core/prng.ts";
+import type { Prng } from "../mesh/core/prng.ts";
 import type { World, WorldOptions } from "./harness/world.ts";
 
 export interface Bar {
@@ -15,7 +15,7 @@ export interface ChaosContext {
   seed: number;
   minutes: number;
   agents: number;
-  prng: Rng;
+  prng: Prng;
   /** Ends the run early, in order. */
   signal: AbortSignal;
   say(line: string): void;

@@ -31,7 +31,7 @@ export function timings(run: Run, kinds: readonly string[]): Timings {
   const hits = new Map<string, { op: string; t: number }[]>();
   for (const f of run.faults) {
     const [phase, op = ""] = f.op.split(" ");
-    if (phase !== "inv") continue;
+    if (phase !== "inv" && op !== "died") continue;
     const known = hits.get(f.target) ?? [];
     known.push({ op, t: f.t });
     hits.set(f.target, known);

@@ -151,7 +151,9 @@ export class World {
     const history = join(this.dir, `${plan.name}-${this.#count++}.ndjson`);
     const worker = new Worker({ ...plan, history }, (w) => {
       if (this.workers.get(plan.name) === w) this.workers.delete(plan.name);
-      if (w.restart && !this.#closing) this.#bringBack(plan);
+      if (this.#closing) return;
+      this.nemesis.note({ k: "obs", op: "died", target: plan.name });
+      if (w.restart) this.#bringBack(plan);
     });
     this.workers.set(plan.name, worker);
     await worker.open();

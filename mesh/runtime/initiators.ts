@@ -36,6 +36,7 @@ import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { HistoryEvent, Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
+import { choiceOf } from "./choice.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -43,7 +44,7 @@ import type { Deps } from "./dependencies.ts";
 import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
-import { cfpOf, endOf, outcomeKey, termsOf, withdrawalOf, workOf } from "./tender.ts";
+import { cfpOf, endOf, outcomeKey, withdrawalOf, workOf } from "./tender.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
 
@@ -378,17 +379,7 @@ export class Initiators {
 
   #award(entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[]): void {
     const { t } = entry;
-    const policy = t.spec.award?.policy ?? "balanced";
-    const terms = termsOf(t, {
-      to,
-      order: bid === undefined ? [] : order,
-      spec: entry.specDigest,
-      initiator: this.#o.agent,
-      policyHash: this.#o.policies.hash(policy),
-      leaseMs: this.#o.leaseMs,
-      at: Math.round(this.#d.clock.wall()),
-      nonce: this.#d.random.id(),
-    });
+    const terms = choiceOf(this.#d, this.#o, entry, to, bid === undefined ? [] : order);
     this.#d.counters.add("awards");
     this.#note(t, "award", { to, e: terms.epoch, rev: terms.rev, id: t.cfp });
     // Bids left over are slots left over.

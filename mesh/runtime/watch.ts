@@ -8,7 +8,8 @@ import type { Deps } from "./dependencies.ts";
 import type { Entry } from "./desk.ts";
 import { probe } from "./probe.ts";
 
-/** After our own return others are still on their way: a herd of 1,000 needs 2 s, more on starved cores. */
+/** After our own return others are still on their way: a herd of 1,000 needs 2 s, and more on
+ * starved cores. */
 const HERD_MS = 5_000;
 /** Revoked contracts remembered, so that a late sign of life can be answered. */
 const REVOKED_MAX = 20_000;

@@ -1,0 +1,228 @@
+// Every invariant, broken by hand in the smallest history that shows it; and the sound history
+// beside it. The judge must name the number.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { checkHistory } from "../../check/checker.ts";
+import type { DumpLine } from "../../check/dump-file.ts";
+import { type HistoryLine, lineFault } from "../../check/format.ts";
+import { addLine, addRecord, emptyRun, type Meta, type Operation } from "../../check/traces.ts";
+
+const TASK = "bob.t1";
+const MS = 1e6;
+
+interface Story {
+  lines: HistoryLine[];
+  records: DumpLine[];
+  meta: Meta;
+}
+
+/** A task that was submitted, awarded, claimed, worked on and completed, as all agree. */
+function sound(): Story {
+  const counts = new Map<string, number>();
+  const line = (p: string, t: number, rest: Partial<HistoryLine>): HistoryLine => {
+    const n = counts.get(p) ?? 0;
+    counts.set(p, n + 1);
+    return { p, n, t: t * MS, k: "obs", op: "", task: TASK, ...rest };
+  };
+  const write = (
+    p: string,
+    t: number,
+    op: string,
+    who: string,
+    e: number,
+    at: [number, number],
+  ) => [
+    line(p, t, { k: "inv", op, who, e, id: `i-${op}`, d: `d-${op}`, rev: at[0] }),
+    line(p, t + 1, { k: "ok", op, who, e, id: `i-${op}`, d: `d-${op}`, rev: at[1] }),
+  ];
+  const record = (kind: string, rev: number, from: string, fence: number): DumpLine => ({
+    rev,
+    at: 1_000_000 + rev,
+    task: TASK,
+    kind,
+    n: "1",
+    from,
+    to: "_._",
+    fence,
+    id: `i-${kind}`,
+    d: `d-${kind}`,
+  });
+  const award = {
+    rev: 1,
+    e: 1,
+    by: "ina.main",
+    to: "amy.a",
+    cfp: "c1",
+    rung: "s8",
+    policy: "fastest",
+  };
+  return {
+    lines: [
+      ...write("load", 1, "spec", "bob.main", 0, [0, 1]),
+      line("ina", 3, { op: "cfp", who: "ina.main", id: "c1" }),
+      line("amy", 4, { op: "bid", who: "amy.a", to: "ina.main", id: "c1" }),
+      line("ina", 5, { op: "award", who: "ina.main", to: "amy.a", e: 1, id: "c1", rev: 1 }),
+      ...write("amy", 6, "contract", "amy.a", 1, [1, 2]),
+      line("amy", 8, { op: "start", who: "amy.a", e: 1 }),
+      ...write("amy", 9, "outcome", "amy.a", 1, [2, 3]),
+      line("amy", 11, { op: "stop", who: "amy.a", e: 1 }),
+    ],
+    records: [
+      { ...record("spec", 1, "bob.main", 0), attemptsMax: 3, deadline: 2_000_000 },
+      {
+        ...record("contract", 2, "amy.a", 1),
+        e: 1,
+        award: { ...award, bids: ["amy.a"], spec: "d-spec" },
+      },
+      { ...record("outcome", 3, "amy.a", 2), e: 1, state: "completed", attempts: 1 },
+    ],
+    meta: { drained: true, proven: true },
+  };
+}
+
+function verdict(story: Story) {
+  const run = emptyRun();
+  run.meta = story.meta;
+  const pending = new Map<string, Operation>();
+  for (const line of story.lines) addLine(run, line, pending);
+  for (const record of story.records) addRecord(run, record);
+  return checkHistory(run);
+}
+
+const at = (s: Story, kind: string): DumpLine => s.records.find((r) => r.kind === kind) as DumpLine;
+const drop = (s: Story, op: string) => {
+  s.lines = s.lines.filter((l) => l.op !== op);
+};
+
+const BREACHES: [rule: string, what: string, breach: (s: Story) => void][] = [
+  ["S1", "an acknowledged record is gone", (s) => void s.records.pop()],
+  [
+    "S1",
+    "it is stored with another body",
+    (s) => {
+      at(s, "outcome").d = "other";
+    },
+  ],
+  [
+    "S1",
+    "the award carried another spec",
+    (s) => {
+      at(s, "contract").award!.spec = "x";
+    },
+  ],
+  [
+    "S2",
+    "something follows the outcome",
+    (s) => void s.records.push({ ...at(s, "outcome"), rev: 4, fence: 3, id: "again" }),
+  ],
+  [
+    "S3",
+    "an epoch is left out",
+    (s) => {
+      at(s, "contract").e = 2;
+    },
+  ],
+  [
+    "S4",
+    "a result of somebody else",
+    (s) => {
+      at(s, "outcome").from = "bob.main";
+    },
+  ],
+  [
+    "S4",
+    "a result of an old epoch",
+    (s) => {
+      at(s, "outcome").e = 0;
+    },
+  ],
+  [
+    "S5",
+    "a write without a fence",
+    (s) => {
+      delete at(s, "outcome").fence;
+    },
+  ],
+  ["S5", "a handler without a contract", (s) => drop(s, "contract")],
+  ["S7", "an award without a bid", (s) => drop(s, "bid")],
+  ["S10", "an award for a task of nobody's", (s) => void s.records.shift()],
+  [
+    "S11",
+    "a record that is not signed",
+    (s) => {
+      at(s, "spec").flaw = "no signature";
+    },
+  ],
+  [
+    "S12",
+    "a record of a revoked identity",
+    (s) => {
+      s.meta.revoked = { amy: 1_000 };
+    },
+  ],
+  ["S13", "a task that never ends", (s) => void s.records.pop()],
+  [
+    "S14",
+    "more attempts than allowed",
+    (s) => {
+      at(s, "spec").attemptsMax = 0;
+    },
+  ],
+  [
+    "S16",
+    "what was refused is stored",
+    (s) => {
+      for (const l of s.lines) if (l.op === "outcome" && l.k === "ok") l.k = "fail";
+    },
+  ],
+  [
+    "L1",
+    "an end long after the deadline",
+    (s) => {
+      at(s, "spec").deadline = 900_000;
+    },
+  ],
+];
+
+describe("the judge", () => {
+  test("finds nothing in a sound history", () => {
+    const report = verdict(sound());
+    expect(report.violations).toEqual([]);
+    expect(report.verdict).toBe("valid");
+    expect(report.counts).toMatchObject({ accepted: 1, completed: 1, lost: 0 });
+  });
+
+  test.each(BREACHES)("%s: %s", (rule, _what, breach) => {
+    const story = sound();
+    breach(story);
+    const report = verdict(story);
+    expect(report.verdict).toBe("invalid");
+    const found = report.violations.find((v) => v.rule === rule);
+    expect(report.violations.map((v) => v.rule)).toContain(rule);
+    expect(found?.task).toBe(TASK);
+    expect(found?.witness.length).toBeGreaterThan(0);
+  });
+
+  test("calls a run vacuous in which nothing happened, or no fault was seen", () => {
+    expect(verdict({ lines: [], records: [], meta: {} }).verdict).toBe("vacuous");
+    const story = sound();
+    story.meta.planned = { faults: 1 };
+    expect(verdict(story).verdict).toBe("vacuous");
+  });
+
+  test("says which rules it had no evidence for", () => {
+    expect(Object.keys(verdict(sound()).notJudged)).toEqual(
+      expect.arrayContaining(["S6", "S8", "S9", "L3"]),
+    );
+  });
+
+  test("refuses any line that is none, whatever it is", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const fault = lineFault(value);
+        if (fault === undefined) expect(value).toMatchObject({ p: expect.any(String) });
+        else expect(fault).not.toBe("");
+      }),
+    );
+  });
+});
