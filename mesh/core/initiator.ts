@@ -222,7 +222,7 @@ function onRecall(t: InitiatorTask, c: Context): void {
 function watch(t: InitiatorTask, c: Context): void {
   const quiet = c.aware - t.lastSeenAt;
   const suspectMs = suspicion(c);
-  if (quiet < suspectMs) return arm(t, c.now + suspectMs - quiet, c);
+  if (quiet < suspectMs) return arm(t, c.now + Math.max(1, suspectMs - quiet), c);
   if (t.contractor !== undefined) c.out.push({ do: "probe", contractor: t.contractor });
   arm(t, c.now + suspectMs, c);
 }
