@@ -45,10 +45,12 @@ export async function runScenario(scenario: Scenario, o: RunOptions): Promise<Ch
   const why = await scenario.needs?.();
   if (why !== undefined) return { ...report, why };
   const worlds: World[] = [];
+  const cleanups: (() => Promise<void>)[] = [];
   try {
     const bars = await scenario.run({
       ...o,
       prng: createPrng(`chaos/${scenario.name}/${o.seed}`),
+      cleanup: (run) => void cleanups.push(run),
       async world(options) {
         const dir = worlds.length === 0 ? o.dir : join(o.dir, String(worlds.length));
         const world = await World.start({ ...o, dir }, options);
@@ -62,6 +64,7 @@ export async function runScenario(scenario: Scenario, o: RunOptions): Promise<Ch
     return report;
   } finally {
     for (const world of worlds) await world.close();
+    for (const cleanup of cleanups) await cleanup();
   }
 }
 

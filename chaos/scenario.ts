@@ -16,6 +16,10 @@ export interface ChaosContext {
   minutes: number;
   agents: number;
   prng: Prng;
+  /** Where the history goes. */
+  dir: string;
+  /** Runs after the world is closed, whatever happened. */
+  cleanup(run: () => Promise<void>): void;
   /** Ends the run early, in order. */
   signal: AbortSignal;
   say(line: string): void;

@@ -8,6 +8,7 @@ import { scenario as kill } from "./kill.ts";
 import { scenario as mix } from "./mix.ts";
 import { scenario as oneWay } from "./one-way.ts";
 import { scenario as poison } from "./poison.ts";
+import { scenario as powerCut } from "./power-cut.ts";
 import { scenario as reorder } from "./reorder.ts";
 import { scenario as serverKill } from "./server-kill.ts";
 import { scenario as slowConsumer } from "./slow-consumer.ts";
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   half,
   poison,
   mix,
+  powerCut,
   cut,
   oneWay,
   reorder,
