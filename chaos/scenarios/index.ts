@@ -1,6 +1,7 @@
 import type { Scenario } from "../scenario.ts";
 import { scenario as cut } from "./cut.ts";
 import { crash, hang } from "./detect.ts";
+import { scenario as diskFull } from "./disk-full.ts";
 import { scenario as half } from "./half.ts";
 import { scenario as heal } from "./heal.ts";
 import { scenario as initiator } from "./initiator.ts";
@@ -27,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   poison,
   mix,
   powerCut,
+  diskFull,
   cut,
   oneWay,
   reorder,

@@ -186,10 +186,11 @@ async function follow(
   startedAt: number,
 ): Promise<void> {
   const { progress, jsonl } = s.options;
+  let shown = Promise.resolve();
   if (progress === true || jsonl === true) {
     // Records of own tasks tell of contracts and failed attempts; outcomes come anyway.
     peer.watchOwn();
-    void show(s, tracker);
+    shown = show(s, tracker);
   }
   const left = options.deadline === undefined ? options.timeoutMs : options.deadline - Date.now();
   const waiting = left === undefined ? undefined : AbortSignal.timeout(left + GRACE_MS);
@@ -201,11 +202,13 @@ async function follow(
       });
     }),
   );
+  // The last event is the end, and stands before the output.
+  await shown;
   await print(s, tracker, outcome, performance.now() - startedAt);
 }
 
 async function show(s: Session<Options>, tracker: Tracker): Promise<void> {
-  for await (const event of tracker.events()) {
+  for await (const event of tracker.events(true)) {
     if (s.options.jsonl === true) s.out.line({ task: tracker.task, ...event });
     if (s.options.progress === true) s.out.note(eventText(event));
   }

@@ -183,11 +183,13 @@ describe("supervision", () => {
     const ina = await wire.peer("p910i", "agent", [], { leaseMs: 1 });
     const con = await wire.peer("p910c", "contractor", ["sum910"]);
     let stopped: unknown;
+    let begun = false;
     con.peer.host({
       name: "w",
       slots: 1,
       services: [
         service("sum910", (run) => {
+          begun = true;
           const { promise, reject } = Promise.withResolvers<never>();
           run.signal.addEventListener("abort", () => {
             stopped = run.signal.reason;
@@ -199,7 +201,7 @@ describe("supervision", () => {
     });
     await wire.known("sum910", 1);
     await ina.peer.submitters.submit("sum910", {}, { retry: { attempts: 1 } });
-    await until(() => con.peer.contractors.running === 1, "the contract");
+    await until(() => begun, "the work");
     await con.transport.connection.close();
     await until(() => stopped !== undefined, "the abort");
     expect(stopped).toMatchObject({ code: "E_LOST" });

@@ -170,8 +170,8 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: STEP,
-        find: "if (quiet < suspectMs) return arm(t, c.now + suspectMs - quiet, c);",
-        replace: "if (quiet < 1e9) return arm(t, c.now + suspectMs, c);",
+        find: "if (quiet < suspectMs) return arm(",
+        replace: "if (quiet < 1e9) return arm(",
       },
     ],
     invariants: ["L1", "L4", "S13"],
