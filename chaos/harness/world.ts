@@ -52,6 +52,7 @@ export class World {
   readonly #seed: number;
   #restarts = new Set<Promise<unknown>>();
   #closing = false;
+  #serverUp: Promise<void> = Promise.resolve();
   #count = 0;
 
   private constructor(
@@ -209,6 +210,8 @@ export class World {
 
   async killServer(): Promise<void> {
     const { server } = this.mesh;
+    // One that is still starting is no server yet.
+    await this.#serverUp;
     this.#fault("kill-server", "server", () => server.kill("SIGKILL"));
     await server.exited;
     this.faults.seen++;
@@ -218,11 +221,22 @@ export class World {
     const { server } = this.mesh;
     void server.exited.then(async () => {
       if (this.#closing) return;
-      await this.#after(100, () => server.restart());
+      this.#serverUp = this.#start();
+      await this.#serverUp;
       this.nemesis.note({ k: "ok", op: "server-up", target: "server" });
       this.nemesis.flush();
       this.#supervise();
     });
+  }
+
+  async #start(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#after(100, () => this.mesh.server.restart());
+      } catch (error) {
+        if (this.#closing || tries === 5) throw error;
+      }
+    }
   }
 
   #after<T>(ms: number, run: () => Promise<T>): Promise<T> {
