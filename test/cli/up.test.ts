@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openPeer } from "../../mesh/index.ts";
 import { credentialsOf } from "../../mesh/local.ts";
 import { mintUser, openHome } from "../../mesh/nats/identity/home.ts";
-import { isAlive } from "../../mesh/nats/server/cache.ts";
+import { isAlive } from "../../mesh/nats/server/lock-file.ts";
 import { tempDir } from "../support/nats-server.ts";
 import { type Program, parley, startParley } from "../support/program.ts";
 

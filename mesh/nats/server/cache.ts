@@ -3,22 +3,11 @@
 //   <cache>/nats-server/<version>/nats-server.json   its SHA-256 and where it came from
 // A binary whose digest no longer agrees with its record is never run.
 import { createHash } from "node:crypto";
-import { createReadStream, readFileSync } from "node:fs";
-import {
-  chmod,
-  copyFile,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  writeFile,
-} from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Env, Say } from "./child.ts";
 import { compareVersions, versionIn } from "./version.ts";
 
@@ -106,70 +95,6 @@ export async function writeCache(env: Env, from: string, entry: Omit<CachedServe
     await rm(draft, { recursive: true, force: true });
   }
   return join(target, serverFileName);
-}
-
-/** How often a waiting process looks whether the lock is free, in ms. */
-const lockPollMs = 100;
-
-/** Runs `work` while holding a lock file, so that two processes do not fetch the same thing at
- * once. The lock saves work and is not needed for safety (`writeCache` is atomic), so a lock
- * whose owner is dead is simply taken over. */
-export async function withLock<T>(file: string, say: Say, work: () => Promise<T>): Promise<T> {
-  let told = false;
-  while (!(await takeLock(file))) {
-    const owner = await lockOwner(file);
-    if (owner !== undefined && !isAlive(owner)) {
-      await rm(file, { force: true });
-      continue;
-    }
-    if (!told) say(`process ${owner ?? "?"} is fetching nats-server: waiting for it`);
-    told = true;
-    await pause(lockPollMs);
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(file, { force: true });
-  }
-}
-
-/** Creates the lock file with the pid of its owner; false when it exists. */
-export async function takeLock(file: string, owner = process.pid): Promise<boolean> {
-  try {
-    const handle = await open(file, "wx");
-    await handle.writeFile(`${owner}\n`);
-    await handle.close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/** The pid in a lock file; `undefined` while it is being written or when it is gone. */
-export async function lockOwner(file: string): Promise<number | undefined> {
-  const pid = Number((await readFile(file, "utf8").catch(() => "")).trim());
-  return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
-}
-
-/** Whether a process with this pid runs, ours or another user's. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-  return !isZombie(pid);
-}
-
-/** In a container without an init process, orphans that have ended keep their pid for ever. */
-function isZombie(pid: number): boolean {
-  if (process.platform !== "linux") return false;
-  try {
-    return /\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
 }
 
 /** Where `.ci/run` puts the stock `nats` command line program, for the tests that drive it. */

@@ -8,11 +8,12 @@
 // Each step says what it did or why it was passed over.
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { cacheFolder, readCache, withLock, writeCache } from "./cache.ts";
+import { cacheFolder, readCache, writeCache } from "./cache.ts";
 import { type Env, failureOf, findOnPath, runChild, type Say } from "./child.ts";
 import { debianSource } from "./debian.ts";
 import { goSource } from "./go-install.ts";
 import { instructionsFor } from "./instructions.ts";
+import { withLock } from "./lock-file.ts";
 import { releaseSource } from "./release.ts";
 import type { Source } from "./source.ts";
 import { compareVersions, serverVersionFloor, versionIn } from "./version.ts";

@@ -6,10 +6,10 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { isAlive, lockOwner, takeLock } from "./cache.ts";
 import type { Say } from "./child.ts";
 import { findServer } from "./find-server.ts";
 import { type Exit, GuardLink, type Run } from "./guard-link.ts";
+import { isAlive, lockOwner, lockPollMs, removeDeadLock, takeLock } from "./lock-file.ts";
 import { checkServerName, readServerInfo } from "./server-info.ts";
 
 export interface ServerOptions {
@@ -142,15 +142,16 @@ class OwnServer implements RunningServer {
 
   /** nats-server does not notice a second one on the same store, and both would write. */
   async #lockStore(lock: string): Promise<void> {
-    while (!(await takeLock(lock, this.#guard.pid))) {
-      const owner = await lockOwner(lock);
+    while (!takeLock(lock, this.#guard.pid)) {
+      if (removeDeadLock(lock)) continue;
+      const owner = lockOwner(lock);
       if (owner !== undefined && isAlive(owner)) {
         throw new ServerStartError(
           `the store ${this.storeDir} is in use by another server of ours (its guard is process ` +
             `${owner}). Stop that one, or name another store.`,
         );
       }
-      await rm(lock, { force: true });
+      await pause(lockPollMs);
     }
   }
 

@@ -7,8 +7,8 @@ import { createInterface } from "node:readline";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectClient, type NatsConnection } from "@nats-io/transport-node";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { isAlive } from "../../../mesh/nats/server/cache.ts";
 import { findServer } from "../../../mesh/nats/server/find-server.ts";
+import { isAlive } from "../../../mesh/nats/server/lock-file.ts";
 import {
   type RunningServer,
   type ServerOptions,
