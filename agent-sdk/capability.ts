@@ -6,6 +6,8 @@ import {
   AttributesSchema,
   isToken,
   ParleyError,
+  type Rate,
+  RateSchema,
   tokenAdvice,
   VersionSchema,
 } from "../contracts/index.ts";
@@ -77,12 +79,19 @@ export function defineCapability<
 /** Checks what both a capability and `serve` may say about price, time and attributes. */
 export function checkTerms(
   name: string,
-  terms: { cost?: number; durationMs?: number; attributes?: Attributes },
+  terms: { cost?: number; durationMs?: number; attributes?: Attributes; rate?: Rate },
 ): void {
   for (const field of ["cost", "durationMs"] as const) {
     const value = terms[field];
     if (value === undefined || (Number.isFinite(value) && value >= 0)) continue;
     throw new ParleyError("E_SCHEMA", `${field} of ${name} must be 0 or more, not ${value}`);
+  }
+  if (terms.rate !== undefined && !RateSchema.safeParse(terms.rate).success) {
+    throw new ParleyError(
+      "E_SCHEMA",
+      `rate of ${name} must look like { perS: 5, burst: 10, per: "owner" }: perS above 0, burst ` +
+        "1 or more",
+    );
   }
   const fits = AttributesSchema.optional().safeParse(terms.attributes);
   if (!fits.success) {
@@ -102,6 +111,7 @@ export function announced(c: Capability, terms: ServeTerms): AnnouncedCapability
     durationMs: terms.durationMs ?? c.durationMs,
     cost: terms.cost ?? c.cost,
     slots: terms.slots,
+    rate: terms.rate,
     attributes:
       c.attributes === undefined && terms.attributes === undefined
         ? undefined
@@ -118,6 +128,8 @@ export function announced(c: Capability, terms: ServeTerms): AnnouncedCapability
 export interface ServeTerms {
   /** Tasks of this capability at a time; default 1. */
   slots?: number;
+  /** At most so many tasks a second; `per: "owner"` counts each owner of tasks apart. */
+  rate?: Rate;
   /** Price of one task here; the capability's when absent. */
   cost?: number;
   /** Usual duration here, ms; the capability's when absent. */

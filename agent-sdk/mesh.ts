@@ -26,6 +26,7 @@ import {
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
+import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
 import { type CallOptions, inherit, type SubmitOptions, taskOptions } from "./options.ts";
 import { validate } from "./standard-schema.ts";
@@ -83,6 +84,7 @@ export class Mesh implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
   #closed = false;
+  readonly #hedges = new Hedges();
   #onClosed: (() => void)[] = [];
 
   /** Use `join`. */
@@ -185,13 +187,48 @@ export class Mesh implements AsyncDisposable {
     return this.#submit(capability, input, options, undefined);
   }
 
-  async #call<C extends Capability>(
+  #call<C extends Capability>(
     capability: C,
     input: InputOf<C>,
     options: CallOptions,
     parent: SubTask | undefined,
   ): Promise<OutputOf<C>> {
+    const { hedge, signal, exclude = [] } = options;
+    const { name } = capability;
+    return this.#hedges.counted(name, async () => {
+      if (hedge === undefined || hedge === false) {
+        return this.#one(capability, input, options, parent);
+      }
+      const { peer } = await this.#ready();
+      const afterMs = hedge === true ? undefined : hedge.afterMs;
+      return this.#hedges.race(name, afterMs, signal, peer.counters, (own, other) => {
+        let path: string | undefined;
+        const more = other === undefined ? { exclude } : { exclude: [...exclude, other] };
+        return {
+          result: this.#one(
+            capability,
+            input,
+            { ...options, ...more, signal: own },
+            parent,
+            (t) => {
+              path = `${t.owner}.${t.task}`;
+            },
+          ),
+          contractor: () => (path === undefined ? undefined : peer.initiators.contractorOf(path)),
+        };
+      });
+    });
+  }
+
+  async #one<C extends Capability>(
+    capability: C,
+    input: InputOf<C>,
+    options: CallOptions,
+    parent: SubTask | undefined,
+    begun?: (task: { owner: string; task: string }) => void,
+  ): Promise<OutputOf<C>> {
     const { tracker, signal, open } = await this.#begin("call", capability, input, options, parent);
+    begun?.(tracker);
     const { onEvent } = options;
     const told = onEvent === undefined ? undefined : this.#tell(tracker, onEvent);
     const mention = setTimeout(() => {

@@ -221,7 +221,8 @@ function describe(
   if (typeof body.prev === "string") line.prev = body.prev;
   if (line.kind === "spec") {
     const retry = body.retry as { attempts?: number; backoffMs?: number } | undefined;
-    line.attemptsMax = Number(retry?.attempts ?? ATTEMPTS_DEFAULT);
+    const tiers = 1 + (Array.isArray(body.otherwise) ? body.otherwise.length : 0);
+    line.attemptsMax = tiers * Number(retry?.attempts ?? ATTEMPTS_DEFAULT);
     line.backoffMs = Number(retry?.backoffMs ?? BACKOFF_MS);
     line.policy = String((body.award as { policy?: string } | undefined)?.policy ?? "balanced");
     if (Array.isArray(body.exclude)) line.exclude = body.exclude.map(String);

@@ -9,6 +9,15 @@ export type Attributes = z.infer<typeof AttributesSchema>;
 
 export const VersionSchema = z.string().regex(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/, "a version: 1.2.3");
 
+/** How often an agent may be used: so many tasks a second, and so many at once after a pause. */
+export const RateSchema = z.object({
+  perS: z.number().positive().max(1e6),
+  burst: z.number().min(1).max(1e6).optional(),
+  /** Whether the rate is for all together or for each owner of tasks. */
+  per: z.enum(["agent", "owner"]).optional(),
+});
+export type Rate = z.infer<typeof RateSchema>;
+
 export const CapabilitySchema = z.object({
   name: CapabilityNameSchema,
   version: VersionSchema,
@@ -21,6 +30,7 @@ export const CapabilitySchema = z.object({
   cost: z.number().nonnegative().optional(),
   /** Tasks of this capability that the agent takes at a time. */
   slots: z.int().min(1).max(10_000).optional(),
+  rate: RateSchema.optional(),
   attributes: AttributesSchema.optional(),
 });
 export type Capability = z.infer<typeof CapabilitySchema>;

@@ -30,6 +30,8 @@ export const CfpSchema = z.object({
   /** How long the call stays open, ms. */
   windowMs: finite,
   exclude: z.array(AddressSchema).max(64).optional(),
+  /** On whose behalf the task runs: some agents serve each owner at a limited rate. */
+  owner: PrincipalSchema.optional(),
   /** Answers expected to rung `all`: bids delay themselves by their rank among so many. */
   crowd: z.int().optional(),
 });
@@ -57,6 +59,7 @@ export const REFUSAL_REASONS = [
   "over_budget",
   "draining",
   "low_value",
+  "rate",
   "stale",
   "not_understood",
   "unverified",
@@ -114,6 +117,10 @@ export const AwardTermsSchema = z.object({
   initiator: AddressSchema,
   contractor: AddressSchema,
   rung: z.string().max(16),
+  /** Which alternative of the spec this award is for; absent: the task as it was asked for. */
+  tier: z.int().min(1).optional(),
+  /** Bidders left out because their last attempts failed one after the other. */
+  distrusted: z.array(AddressSchema).max(64).optional(),
   policy: z.object({
     name: z.string().max(64),
     hash: z.string().max(64),

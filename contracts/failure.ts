@@ -25,6 +25,7 @@ export const FAILURES = {
   E_CANCELED: { retry: false, text: "canceled on request" },
   E_BUDGET: { retry: false, text: "no bid is within the budget" },
   E_ATTEMPTS: { retry: false, text: "every attempt failed" },
+  E_ALL_FAILED: { retry: false, text: "the capability and every alternative failed" },
   E_POLICY: { retry: false, text: "the award policy is not known to any initiator" },
   E_AUTHORITY: { retry: false, text: "the parent's contract does not cover this task" },
   E_HANDLER: { retry: true, text: "the handler failed" },

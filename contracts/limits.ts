@@ -31,6 +31,18 @@ export const BID_VALID_MS = 2_000;
 /** Attempts per task when the spec names none. Origin: faults page S14. */
 export const ATTEMPTS_DEFAULT = 3;
 export const ATTEMPTS_MAX = 20;
+/** Alternatives that a spec may name. Origin: guess. */
+export const ALTERNATIVES_MAX = 8;
+/** How long a task looks for a free agent before its next alternative is tried, ms. Guess. */
+export const PATIENCE_MS = 5_000;
+/** Failures in a row, each within BREAKER_WINDOW_MS of the one before, that open a breaker.
+ * Origin: the brief; faults page B15. */
+export const BREAKER_FAILURES = 5;
+export const BREAKER_WINDOW_MS = 60_000;
+/** An open breaker lets one task through on trial after this, ms, and after twice as long each
+ * time that it fails, up to the second: healing shows within 5 s (faults page B15). */
+export const BREAKER_TRIAL_MS = 250;
+export const BREAKER_TRIAL_MS_MAX = 2_000;
 /** First pause after a failed attempt, ms; doubled each time up to the maximum. */
 export const BACKOFF_MS = 200;
 export const BACKOFF_MS_MAX = 30_000;
@@ -40,6 +52,8 @@ export const DEADLINE_MS_DEFAULT = 10 * 60_000;
 export const DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
 /** Finished tasks stay readable this long, ms. Origin: architecture section 8. */
 export const RETAIN_MS_DEFAULT = 3_600_000;
+/** Parked tasks wait for a person, ms: a week. Origin: guess. */
+export const RETAIN_MS_PARKED = 7 * 24 * 3_600_000;
 /** Lease of a contract, ms. Origin: above one R3 election (12 s), faults page S6. */
 export const LEASE_MS = 15_000;
 /** Beat of a busy contractor to each initiator it works for, ms. Origin: section 4. */

@@ -52,6 +52,8 @@ export const OutcomeSchema = z.object({
   outputRef: ReferenceSchema.optional(),
   failure: FailureSchema.optional(),
   attempts: z.int().min(0),
+  /** Every attempt failed for reasons that may pass: kept for a person to look at. */
+  parked: z.boolean().optional(),
   /** Work's begin and end on the author's clock, ms since the epoch. */
   startedAt: z.number().optional(),
   endedAt: z.number(),

@@ -119,6 +119,7 @@ const contractor: Permissions = {
 const initiator: Permissions = {
   publish: [
     author("outcome", "*"),
+    `mesh.breaker.*.${ME}.*`,
     `mesh.cfp.*.*.${ME}.*`,
     `mesh.award.*.*.${ME}.*`,
     `mesh.offer.*.*.${ME}.*`,
@@ -161,6 +162,7 @@ const submitter: Permissions = {
     "mesh.submit.*",
     "mesh.call.*",
     `mesh.look.${ME}.*`,
+    `mesh.breaker.*.${ME}.*`,
     // A live call is a call for proposals of the caller's own.
     `mesh.cfp.*.*.${ME}.*`,
     `mesh.award.*.*.${ME}.*`,

@@ -9,10 +9,12 @@ import {
   TokenSchema,
 } from "./ids.ts";
 import {
+  ALTERNATIVES_MAX,
   ATTEMPTS_DEFAULT,
   ATTEMPTS_MAX,
   BACKOFF_MS,
   BACKOFF_MS_MAX,
+  DEADLINE_MS_MAX,
   PRIORITY_DEFAULT,
   PRIORITY_MAX,
 } from "./limits.ts";
@@ -74,6 +76,19 @@ export const ParentSchema = z.object({
   budget: z.number().nonnegative().optional(),
 });
 
+/** What to try when everything before it failed. It takes the same input and is to give the same
+ * kind of output; deadline, budget and priority are the task's. */
+export const AlternativeSchema = z.object({
+  capability: CapabilityNameSchema,
+  version: z.string().max(32).optional(),
+  requires: RequirementsSchema.optional(),
+  hints: HintsSchema.optional(),
+  award: AwardSchema.optional(),
+  to: AddressSchema.optional(),
+  only: z.boolean().optional(),
+});
+export type Alternative = z.infer<typeof AlternativeSchema>;
+
 export const SpecSchema = z.object({
   v: z.literal(1),
   kind: z.literal("spec"),
@@ -104,6 +119,12 @@ export const SpecSchema = z.object({
       backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).default(BACKOFF_MS),
     })
     .optional(),
+  /** Tried in this order, each with attempts of its own, when the capability failed. */
+  otherwise: z.array(AlternativeSchema).max(ALTERNATIVES_MAX).optional(),
+  /** How long to look for a free agent before the next alternative is tried, ms. */
+  patienceMs: z.number().min(0).max(DEADLINE_MS_MAX).optional(),
+  /** The parked task that this one does again. */
+  redriveOf: TaskIdSchema.optional(),
   /** How long the finished task stays readable, ms. */
   retainMs: z.number().nonnegative().optional(),
   parent: ParentSchema.optional(),

@@ -254,6 +254,11 @@ export function liveSubject(principal: string, agent: string): string {
   return `mesh.live.${principal}.${agent}`;
 }
 
+/** An initiator's breaker opened or closed. */
+export function breakerSubject(capability: string, from: string): string {
+  return `mesh.breaker.${capability}.${from}`;
+}
+
 /** Owner and task of a look. */
 export function parseLookSubject(subject: string): { owner: string; task: string } | undefined {
   const t = tokens(subject, 4);
@@ -294,6 +299,7 @@ export const patterns = {
   look: "mesh.look.*.*",
   cards: "mesh.card.>",
   cfp: (capability: string, rung: CallRung) => `mesh.cfp.${capability}.${rung}.*.*`,
+  breakers: "mesh.breaker.>",
   idle: (capability: string) => `mesh.idle.${capability}.*.*`,
   door: (door: "submit" | "call") => `mesh.${door}.*`,
   specs: (urgency: number) => `${KEY_PREFIX}*.*.spec.0-${urgency}.>`,

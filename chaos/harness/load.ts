@@ -1,4 +1,5 @@
 // The submitter's side: so many tasks at a time, what was accepted, and how each one ended.
+import { randomUUID } from "node:crypto";
 import { ParleyError } from "../../contracts/index.ts";
 import type { Tracker } from "../../mesh/index.ts";
 import type { ChaosInput } from "./orders.ts";
@@ -89,12 +90,13 @@ export class Load {
 
   async #accept(n: number): Promise<Tracker | undefined> {
     const { input, capability, attempts = 20, timeoutMs = 120_000 } = this.plan;
+    const task = `t${randomUUID()}`;
     while (!this.#stopping) {
       try {
         const tracker = await this.world.load.peer.submitters.submit(
           capability?.(n) ?? CAPABILITY,
           input(n),
-          { timeoutMs, retry: { attempts, backoffMs: 50 } },
+          { task, timeoutMs, retry: { attempts, backoffMs: 50 } },
         );
         this.accepted++;
         return tracker;

@@ -127,8 +127,12 @@ export class World {
     }
   }
 
-  async join(role: Role, agents: number, name: string): Promise<Worker> {
-    const capabilities = this.#o.capabilities ?? [CAPABILITY];
+  async join(
+    role: Role,
+    agents: number,
+    name: string,
+    capabilities: string[] = this.#o.capabilities ?? [CAPABILITY],
+  ): Promise<Worker> {
     const creds = await this.mesh.mint(name, role, role === "contractor" ? capabilities : []);
     this.keys.set(name, keyFromSeed(creds.seed).publicKey);
     const { url } = this.mesh.server;

@@ -10,6 +10,7 @@ import { orInterrupted } from "../lib/interrupt.ts";
 import type { Output } from "../lib/output.ts";
 import {
   addressOf,
+  duration,
   list,
   moment,
   numberFrom,
@@ -29,6 +30,8 @@ interface Options {
   only?: boolean;
   exclude?: string[];
   requires?: Requirements;
+  otherwise?: string[];
+  patience?: number;
   budget?: number;
   retries?: number;
   capVersion?: string;
@@ -97,6 +100,8 @@ function common(command: Command): Command {
       "attribute that the agent must have: gpu=true, memory>=16",
       requirement,
     )
+    .option("--otherwise <capabilities>", "tried in this order when it failed", list)
+    .option("--patience <time>", "how long to look for a free agent before the next", duration)
     .option("--budget <cost>", "most that it may cost", numberFrom(0, 1e15, false))
     .option("--cap-version <v>", "version of the capability: the same major, at least this")
     .option("--progress", "show progress on standard error")
@@ -170,6 +175,10 @@ function taskOptions(s: Session<Options>, durable: boolean): TaskOptions {
     };
   }
   if (o.capVersion !== undefined) wanted.version = o.capVersion;
+  if (o.otherwise !== undefined) {
+    wanted.otherwise = o.otherwise.map((name) => ({ capability: token("capability")(name) }));
+  }
+  if (o.patience !== undefined) wanted.patienceMs = o.patience;
   if (o.retries !== undefined) wanted.retry = { attempts: o.retries + 1 };
   for (const name of ["priority", "to", "only", "exclude", "requires", "budget", "task"] as const) {
     if (o[name] !== undefined) Object.assign(wanted, { [name]: o[name] });

@@ -4,6 +4,7 @@ import { withExamples } from "../lib/examples.ts";
 import { registerTaskCancel } from "./task-cancel.ts";
 import { registerTaskGet } from "./task-get.ts";
 import { registerTaskLs } from "./task-ls.ts";
+import { registerTaskParked } from "./task-parked.ts";
 import { registerTaskWatch } from "./task-watch.ts";
 import { registerTaskWhy } from "./task-why.ts";
 
@@ -19,4 +20,5 @@ export function registerTask(parley: Command): void {
   registerTaskWatch(task);
   registerTaskCancel(task);
   registerTaskWhy(task);
+  registerTaskParked(task);
 }

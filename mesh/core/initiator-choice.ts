@@ -49,6 +49,13 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
   if (t.failure !== undefined) {
     return { ...t.failure, retry: false, message: `deadline; before that: ${t.failure.message}` };
   }
+  if (c.breakers.isOpen(t.spec.capability)) {
+    return failureOf(
+      "E_NO_BID",
+      `"${t.spec.capability}" failed again and again, so no more than a trial now and then was ` +
+        "awarded before the deadline",
+    );
+  }
   if (!t.heard && c.field(t).agents === 0) {
     return failureOf(
       "E_NO_CAPABILITY",

@@ -8,12 +8,14 @@ import {
   CLAIM_TIMEOUT_MS,
   type Failure,
   failure as failureOf,
+  PATIENCE_MS,
   SUSPECT_MS,
   type TerminalState,
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, windowMs } from "./initiator-choice.ts";
 import type { Context, InitiatorTask } from "./initiator-task.ts";
 import { rank, type ScoredBid } from "./policy.ts";
+import { specOfTier } from "./tiers.ts";
 
 const ROUNDS_MAX = 8;
 /** Samples that may end without a bid before the task waits. Guess. */
@@ -40,6 +42,7 @@ export function begin(t: InitiatorTask, c: Context): void {
   }
   if (t.spec.deadline <= c.wall) return expire(t, c);
   if (t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  if (c.breakers.blocked(t.spec.capability, c.now)) return held(t, c);
   if (c.queueing(t.spec.capability)) {
     t.cfp = c.newCfp();
     return wait(t, c);
@@ -62,6 +65,7 @@ export function direct(t: InitiatorTask, to: Address, c: Context): void {
 /** Looks for a contractor afresh: the only one allowed, or whoever answers a call. */
 export function seek(t: InitiatorTask, c: Context): void {
   if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  if (c.breakers.blocked(t.spec.capability, c.now)) return held(t, c);
   call(t, chooseRung(t, c), c);
 }
 
@@ -124,7 +128,7 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   if (policy === undefined) return [];
   t.leftMs = t.spec.deadline - c.wall;
   return rank(
-    t.bids,
+    trusted(t, c),
     policy,
     {
       leftMs: t.leftMs,
@@ -135,10 +139,22 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   );
 }
 
+/** Who failed again and again is passed over, as long as others bid. */
+function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
+  const { capability } = t.spec;
+  const some = t.bids.filter((b) => c.breakers.trusts(capability, b.from, c.now));
+  t.distrusted = [];
+  if (some.length === t.bids.length || some.length === 0) return t.bids;
+  for (const b of t.bids) if (!some.includes(b)) t.distrusted.push(b.from);
+  return some;
+}
+
 export function awardNext(t: InitiatorTask, c: Context): void {
   while (t.next < t.order.length) {
     const bid = t.order[t.next++]!;
     if (c.now - bid.at > bid.bid.validMs) continue;
+    if (!c.breakers.admit(t.spec.capability, c.now)) return held(t, c);
+    c.breakers.tries(t.spec.capability, bid.from, c.now);
     t.awarded = bid;
     arm(t, c.now + CLAIM_TIMEOUT_MS, c);
     c.out.push({ do: "award", to: bid.from, bid, order: t.order });
@@ -164,14 +180,29 @@ export function suspicion(c: Context): number {
   return Math.min(SUSPECT_MS, c.silenceMs * 0.4);
 }
 
+/** The capability's breaker is open: an alternative, or the waiting room until it closes. */
+function held(t: InitiatorTask, c: Context): void {
+  const why = failureOf("E_HANDLER", `${t.spec.capability} failed too often lately`);
+  if (t.cfp === "") t.cfp = c.newCfp();
+  t.heard = true;
+  t.awarded = undefined;
+  if (!fallBack(t, why, c)) wait(t, c);
+}
+
 export function wait(t: InitiatorTask, c: Context): void {
   if (t.waitingSince === 0) t.waitingSince = c.now;
+  const more = hasNextTier(t);
+  if (more && c.field(t).offering === 0) {
+    const { capability } = t.spec;
+    const why = failureOf("E_NO_CAPABILITY", `no agent offers "${capability}"`);
+    if (fallBack(t, why, c)) return;
+  }
   t.phase = "waiting";
   t.rounds = 0;
   t.bids = [];
   t.order = [];
-  // No timer of its own but the deadline: a thousand waiting tasks must not call in turn.
-  arm(t, Number.POSITIVE_INFINITY, c);
+  // No timer of its own but patience and the deadline: a thousand must not call in turn.
+  arm(t, more ? patience(t) : Number.POSITIVE_INFINITY, c);
   c.out.push({ do: "wait", on: true });
 }
 
@@ -181,24 +212,71 @@ export function leaveWaiting(t: InitiatorTask, c: Context): void {
   c.out.push({ do: "wait", on: false });
 }
 
+/** Moment at which a waiting task has looked long enough for an agent of this tier. */
+function patience(t: InitiatorTask): number {
+  return t.waitingSince + (t.origin.patienceMs ?? PATIENCE_MS);
+}
+
+/** A waiting task's moment: its patience is over, or the wall clock was set back. */
+export function waitedEnough(t: InitiatorTask, c: Context): void {
+  if (!hasNextTier(t)) return arm(t, Number.POSITIVE_INFINITY, c);
+  if (c.now < patience(t)) return arm(t, patience(t), c);
+  const why = t.failure ?? failureOf("E_NO_BID", `nobody had a free slot for ${t.spec.capability}`);
+  if (!fallBack(t, why, c)) arm(t, Number.POSITIVE_INFINITY, c);
+}
+
+function hasNextTier(t: InitiatorTask): boolean {
+  return specOfTier(t.origin, t.tier + 1) !== undefined;
+}
+
+/** Puts the task on a tier, its attempts counted from this epoch on. */
+export function setTier(t: InitiatorTask, tier: number, base: number): boolean {
+  const spec = specOfTier(t.origin, tier);
+  if (spec === undefined) return false;
+  t.tier = tier;
+  t.tierBase = base;
+  t.spec = spec;
+  return true;
+}
+
+/** Gives this tier up for the next one, if there is one. */
+function fallBack(t: InitiatorTask, why: Failure, c: Context): boolean {
+  if (!hasNextTier(t)) return false;
+  const from = t.spec.capability;
+  leaveWaiting(t, c);
+  t.fallen.push(`${from}: ${why.message}`);
+  setTier(t, t.tier + 1, t.epoch);
+  t.contractor = undefined;
+  t.awarded = undefined;
+  t.avoid = undefined;
+  t.failure = undefined;
+  t.heard = false;
+  t.rounds = 0;
+  c.out.push({ do: "fallback", from, failure: why });
+  begin(t, c);
+  return true;
+}
+
+/** This tier has failed: the next one, or the end with all that was tried. */
+function giveUp(t: InitiatorTask, why: Failure, c: Context): void {
+  if (fallBack(t, why, c)) return;
+  if (t.origin.otherwise === undefined) return end(t, "failed", why, c);
+  const tried = [...t.fallen, `${t.spec.capability}: ${why.message}`];
+  const text = `all ${tried.length} alternatives failed: ${tried.join("; ")}`;
+  end(t, "failed", failureOf("E_ALL_FAILED", text), c);
+}
+
 export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   const attempts = t.spec.retry?.attempts ?? 3;
-  if (!why.retry) return end(t, "failed", why, c);
-  if (t.epoch >= attempts) {
-    return end(
-      t,
-      "failed",
-      {
-        ...why,
-        retry: false,
-        message:
-          attempts === 1 ? why.message : `${why.message} (attempt ${t.epoch} of ${attempts})`,
-      },
-      c,
-    );
+  const made = t.epoch - t.tierBase;
+  if (!why.retry) return giveUp(t, why, c);
+  if (made >= attempts) {
+    const message =
+      attempts === 1 ? why.message : `${why.message} (attempt ${made} of ${attempts})`;
+    return giveUp(t, { ...why, retry: false, message }, c);
   }
   const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
-  const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, t.epoch - 1));
+  const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, made - 1));
   t.avoid = t.contractor;
   t.contractor = undefined;
   t.awarded = undefined;

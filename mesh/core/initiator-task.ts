@@ -9,6 +9,7 @@ import type {
   TerminalState,
 } from "../../contracts/index.ts";
 import type { Answers } from "./answers.ts";
+import type { Breakers } from "./breaker.ts";
 import type { Calibration } from "./calibration.ts";
 import type { Policy, ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
@@ -28,7 +29,16 @@ export interface InitiatorTask {
   readonly id: string;
   readonly owner: string;
   readonly submitter: Address;
-  readonly spec: Spec;
+  /** As submitted. */
+  readonly origin: Spec;
+  /** As the tier in force reads it. */
+  spec: Spec;
+  /** 0: as asked for; n: the n-th alternative. */
+  tier: number;
+  /** Epoch before the first of this tier: attempts are counted from here. */
+  tierBase: number;
+  /** How the tiers before this one ended, in words. */
+  fallen: string[];
   readonly live: boolean;
   rev: number;
   head: string;
@@ -51,6 +61,8 @@ export interface InitiatorTask {
   rounds: number;
   contractor: Address | undefined;
   awarded: ScoredBid | undefined;
+  /** Bidders left out of the last ranking: their breaker is open. */
+  distrusted: Address[];
   /** The draw that decided among near-equal bids, in [0, 1). */
   draw: number;
   /** Time left when the bids were last ranked, ms. */
@@ -100,6 +112,8 @@ export type Effect =
   | { do: "withdraw"; contractor: Address; epoch: number; reason: string }
   | { do: "end"; state: TerminalState; failure: Failure | undefined }
   | { do: "reread" }
+  /** The tier before is given up. */
+  | { do: "fallback"; from: string; failure: Failure }
   | { do: "close" };
 
 /** What is known of who could answer a call. */
@@ -125,6 +139,7 @@ export interface Context {
   policy: (name: string) => Policy | undefined;
   answers: Answers;
   calibration: Calibration;
+  breakers: Breakers;
   /** Tasks of this length and below are worth only two bids, ms. */
   shortTaskMs: number;
   silenceMs: number;
@@ -144,7 +159,11 @@ export function newTask(
     id: spec.task,
     owner: spec.owner,
     submitter,
+    origin: spec,
     spec,
+    tier: 0,
+    tierBase: 0,
+    fallen: [],
     live,
     rev,
     head,
@@ -165,6 +184,7 @@ export function newTask(
     rounds: 0,
     contractor: undefined,
     awarded: undefined,
+    distrusted: [],
     draw: 0,
     leftMs: 0,
     lastSeenAt: 0,

@@ -36,8 +36,10 @@ import {
   ranked,
   running,
   seek,
+  setTier,
   suspicion,
   wait,
+  waitedEnough,
   widen,
   withdraw,
 } from "./initiator-moves.ts";
@@ -201,8 +203,7 @@ function onDue(t: InitiatorTask, c: Context): void {
     case "running":
       return watch(t, c);
     case "waiting":
-      // Before the deadline: the wall clock was set back.
-      return arm(t, Number.POSITIVE_INFINITY, c);
+      return waitedEnough(t, c);
     case "ending":
       t.dueAt = Number.POSITIVE_INFINITY;
       if (!t.live) c.out.push({ do: "reread" });
@@ -216,6 +217,7 @@ function onDue(t: InitiatorTask, c: Context): void {
 function onRecall(t: InitiatorTask, c: Context): void {
   if (t.phase !== "waiting") return;
   if (t.spec.only === true && t.spec.to !== undefined) return direct(t, t.spec.to, c);
+  if (c.breakers.blocked(t.spec.capability, c.now)) return;
   call(t, recallRung(t, c), c);
 }
 
@@ -244,6 +246,7 @@ function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Co
   t.rev = e.rev;
   t.head = e.head;
   t.failure = e.failure;
+  c.breakers.failed(t.spec.capability, t.contractor, e.failure.code, c.now);
   if (t.awarded !== undefined) {
     c.calibration.learn(
       t.awarded.from,
@@ -269,6 +272,7 @@ function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context)
   if (t.contractor !== undefined) {
     c.out.push({ do: "withdraw", contractor: t.contractor, epoch: t.epoch, reason: e.why });
     c.calibration.learn(t.contractor, t.spec.capability, 0, undefined, false);
+    c.breakers.failed(t.spec.capability, t.contractor, "E_LOST", c.now);
   }
   t.failure = failureOf("E_LOST", e.why);
   nextAttempt(t, t.failure, c);
@@ -288,6 +292,11 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
   t.rev = view.rev;
   t.head = view.head;
   t.epoch = view.epoch;
+  if (view.tier > t.tier) {
+    const passed = [t.origin, ...(t.origin.otherwise ?? [])].slice(t.tier, view.tier);
+    for (const { capability } of passed) t.fallen.push(`${capability}: before it was adopted`);
+    setTier(t, view.tier, view.tierBase);
+  }
   t.contractor = view.contract?.contractor;
   t.awarded = t.order.find((b) => b.from === t.contractor);
   if (view.outcome !== undefined) return close(t, c);

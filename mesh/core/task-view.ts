@@ -51,6 +51,10 @@ export interface TaskView {
   contractOpen: boolean;
   /** Did a record that does not count move the revision, so that this contract cannot commit? */
   fenced: boolean;
+  /** Which alternative the last contract was for (0: the task as asked for), and the epoch before
+   * the first contract of that tier. */
+  tier: number;
+  tierBase: number;
   /** The last attempt's failure, when no contract came after it. */
   failure: FailureRecord | undefined;
   cancel: CancelRecord | undefined;
@@ -75,6 +79,8 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     contract: undefined,
     contractOpen: false,
     fenced: false,
+    tier: 0,
+    tierBase: 0,
     failure: undefined,
     cancel: undefined,
     outcome: undefined,
@@ -115,6 +121,8 @@ export function unlawful(view: TaskView, record: ReadRecord): string | undefined
       const { epoch } = record.body as Contract;
       if (record.terms === undefined) return "no proven award";
       if (record.terms.rev !== view.rev) return "the award names another revision";
+      const tier = record.terms.tier ?? 0;
+      if (tier < view.tier) return `an award for tier ${tier} after tier ${view.tier}`;
       return epoch === view.epoch + 1 ? undefined : `S3: epoch ${epoch} after ${view.epoch}`;
     }
     case "failure": {
@@ -164,6 +172,7 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contract = contract;
       view.contractOpen = true;
       view.fenced = false;
+      enterTier(view, record.terms?.tier ?? 0, contract.epoch);
       view.epoch = contract.epoch;
       view.failure = undefined;
       view.contractAt = record.storedAt;
@@ -186,6 +195,12 @@ function apply(view: TaskView, record: ReadRecord): void {
     default:
       break;
   }
+}
+
+function enterTier(view: TaskView, tier: number, epoch: number): void {
+  if (tier === view.tier) return;
+  view.tier = tier;
+  view.tierBase = epoch - 1;
 }
 
 function stateOf(view: TaskView): TaskState {

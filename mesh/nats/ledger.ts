@@ -20,6 +20,12 @@ import type { NatsTransport } from "./transport.ts";
  * before it looks at the id: a repeat of a write that landed is always answered as a conflict. */
 const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
+/** No stream leader: tried again after this, ms, for so long, ms (an election takes up to 9 s). */
+const LEADERLESS_MS = 200;
+const LEADERLESS_MS_MAX = 30_000;
+/** A store that answers none of our writes for so long takes no new task, ms: its submitter is
+ * told, and may send it again under the same id (faults page B14). */
+const STUCK_MS = 1_500;
 const READ_TIMEOUT_MS = 5_000;
 /** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
 const READS_MAX = 4;
@@ -27,12 +33,15 @@ const READ_PAUSE_MS = 250;
 /** A long outage must not fill the memory: beyond this, bytes and writes, nothing is taken on. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const PENDING_MAX = 50_000;
+const SWEEP_MS = 250;
 
 interface Pending {
   write: Write;
   done: (result: WriteResult) => void;
   tries: number;
   sentAt: number;
+  /** When it was taken on. */
+  since: number;
 }
 
 export class NatsLedger implements Ledger {
@@ -45,6 +54,10 @@ export class NatsLedger implements Ledger {
   #pendingBytes = 0;
   #reading = 0;
   #next = 0;
+  /** When the store last answered a write. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
+  #upAt = Number.NEGATIVE_INFINITY;
+  #sweepDue = 0;
   #sweep: { cancel(): void } | undefined;
   #stopped = false;
 
@@ -60,6 +73,7 @@ export class NatsLedger implements Ledger {
     // What was under way when the link went down has no answer, or will never get it.
     transport.onState((state) => {
       if (state !== "up") return;
+      this.#upAt = this.#clock.now();
       for (const [token, p] of this.#pending) this.#send(token, p);
     });
   }
@@ -74,7 +88,8 @@ export class NatsLedger implements Ledger {
       return done({ ok: false, fault: "unknown", detail });
     }
     const token = (this.#next++).toString(36);
-    const pending: Pending = { write, done, tries: 0, sentAt: 0 };
+    const since = this.#clock.now();
+    const pending: Pending = { write, done, tries: 0, sentAt: since, since };
     this.#pending.set(token, pending);
     this.#pendingBytes += write.body.length;
     this.#send(token, pending);
@@ -110,11 +125,15 @@ export class NatsLedger implements Ledger {
     if (p === undefined) return;
     // No responders: no stream leader just now. Transient; the sweep repeats it.
     if (m.status === 503) {
-      p.sentAt = this.#clock.now() - REPEAT_MS + 200;
+      this.#answeredAt = this.#clock.now();
+      p.sentAt = this.#answeredAt - REPEAT_MS + LEADERLESS_MS;
+      // It reached nobody, so it was no try.
+      if (this.#answeredAt - p.since < LEADERLESS_MS_MAX) p.tries--;
       return;
     }
     const result = parseAck(m.data);
     if (result === undefined) return;
+    this.#answeredAt = this.#clock.now();
     if (!result.ok && result.fault === "unknown" && p.tries < REPEATS_MAX) {
       p.sentAt = this.#clock.now() - REPEAT_MS + 100 * p.tries;
       return;
@@ -159,11 +178,28 @@ export class NatsLedger implements Ledger {
 
   #arm(): void {
     if (this.#sweep !== undefined || this.#stopped) return;
-    this.#sweep = this.#clock.after(REPEAT_MS / 4, () => {
+    this.#sweepDue = this.#clock.now() + SWEEP_MS;
+    this.#sweep = this.#clock.after(SWEEP_MS, () => {
       this.#sweep = undefined;
+      this.#giveBack();
       this.#repeat();
       if (this.#pending.size > 0) this.#arm();
     });
+  }
+
+  /** Specs that a silent store leaves without an answer go back to their submitters. */
+  #giveBack(): void {
+    const now = this.#clock.now();
+    // Held up ourselves: the answers may lie unread in the socket.
+    if (now - this.#sweepDue > SWEEP_MS || this.#transport.state() !== "up") return;
+    const silentSince = Math.max(this.#answeredAt, this.#upAt);
+    if (now - silentSince < STUCK_MS) return;
+    for (const [token, p] of this.#pending) {
+      if (now - p.since < STUCK_MS) break;
+      if (p.write.key.kind !== "spec") continue;
+      this.#take(token, p);
+      p.done(unknown(`the store answers no write for ${Math.round(now - silentSince)} ms`));
+    }
   }
 
   #repeat(): void {

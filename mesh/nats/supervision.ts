@@ -20,7 +20,7 @@ const ACK = new TextEncoder().encode("+ACK");
 const WORKING = new TextEncoder().encode("+WPI");
 
 interface Pull {
-  urgency: number;
+  urgency: (typeof URGENCY)[number];
   inbox: string;
   outstanding: number;
   renewAt: number;
@@ -33,7 +33,7 @@ export class NatsSupervision implements Supervision {
   #pulls: Pull[] = [];
   #subs: Subscription[] = [];
   #handler: ((spec: SpecDelivery) => void) | undefined;
-  #room: () => number = () => 0;
+  #room: (urgency: 0 | 1 | 2) => number = () => 0;
   #tick: { cancel(): void } | undefined;
 
   constructor(transport: NatsTransport, clock: Clock, principal?: string) {
@@ -42,7 +42,10 @@ export class NatsSupervision implements Supervision {
     this.#inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
   }
 
-  async start(handler: (spec: SpecDelivery) => void, room: () => number): Promise<void> {
+  async start(
+    handler: (spec: SpecDelivery) => void,
+    room: (urgency: 0 | 1 | 2) => number,
+  ): Promise<void> {
     this.#handler = handler;
     this.#room = room;
     for (const urgency of URGENCY) {
@@ -85,7 +88,7 @@ export class NatsSupervision implements Supervision {
   }
 
   #pull(pull: Pull): void {
-    const batch = Math.min(BATCH, this.#room()) - pull.outstanding;
+    const batch = Math.min(BATCH, this.#room(pull.urgency)) - pull.outstanding;
     if (batch <= 0) return;
     pull.outstanding += batch;
     pull.renewAt = this.#clock.now() + EXPIRES_MS + GRACE_MS;

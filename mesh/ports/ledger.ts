@@ -57,8 +57,8 @@ export interface SpecDelivery {
 }
 
 export interface Supervision {
-  /** Starts pulling specs; `room()` says how many more this peer would take now. */
-  start(handler: (spec: SpecDelivery) => void, room: () => number): Promise<void>;
+  /** Starts pulling specs; `room` says how many more of an urgency class this peer would take. */
+  start(handler: (spec: SpecDelivery) => void, room: (urgency: 0 | 1 | 2) => number): Promise<void>;
   /** Stops pulling; what was handed over stays with this peer. */
   stop(): Promise<void>;
 }

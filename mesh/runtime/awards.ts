@@ -13,6 +13,7 @@ import {
   SpecSchema,
   taskPath,
 } from "../../contracts/index.ts";
+import { specOfTier } from "../core/tiers.ts";
 import type { Signer } from "../ports/index.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
@@ -101,17 +102,18 @@ export function openAward(
   if (!spec.ok) return "E_NOT_UNDERSTOOD";
   const body = SpecSchema.safeParse(spec.value);
   if (!body.success) return complaint(spec.value, body.error);
+  const asked = specOfTier(body.data, terms.tier ?? 0);
   if (
     body.data.task !== terms.task ||
     body.data.owner !== terms.owner ||
-    body.data.capability !== terms.capability
+    asked?.capability !== terms.capability
   )
     return "E_SENDER";
   return {
     terms,
     termsBytes: message.data.terms,
     signature: message.data.sig,
-    spec: body.data,
+    spec: asked,
   };
 }
 

@@ -174,6 +174,9 @@ export class Contractors {
     }
     if (this.#running.has(taskPath(terms.owner, terms.task)))
       return this.#refuse(agent, award, "stale");
+    if (!agent.withinRate(terms.capability, terms.owner, true)) {
+      return this.#refuse(agent, award, "rate");
+    }
     if (!agent.take(terms.capability)) {
       return this.#refuse(agent, award, agent.draining ? "draining" : "busy");
     }

@@ -10,6 +10,7 @@ import {
   type Spec,
 } from "../../contracts/index.ts";
 import { NAMED, type Policy, rank, recompute, remembered, type TaskFacts } from "../core/policy.ts";
+import { specOfTier } from "../core/tiers.ts";
 import { proveAward } from "./awards.ts";
 import { decode, RECORD_LIMITS } from "./codec/codec.ts";
 import type { Identities } from "./identities.ts";
@@ -137,10 +138,11 @@ function termsFit(terms: AwardTerms, { contract, from, spec }: ContractEvidence)
   if (terms.task !== contract.task) wrong.push(`about another task (${terms.task})`);
   if (terms.epoch !== contract.epoch) wrong.push(`for epoch ${terms.epoch}`);
   if (terms.initiator !== contract.initiator) wrong.push(`by ${terms.initiator}`);
-  if (spec !== undefined && terms.capability !== spec.capability) {
+  const tier = spec === undefined ? undefined : specOfTier(spec, terms.tier ?? 0);
+  if (spec !== undefined && terms.capability !== tier?.capability) {
     wrong.push(`for ${terms.capability}`);
   }
-  const asked = spec?.award?.policy ?? "balanced";
+  const asked = tier?.award?.policy ?? "balanced";
   if (spec !== undefined && terms.policy.name !== asked) {
     wrong.push(`by policy ${terms.policy.name}, where the spec asks for ${asked}`);
   }

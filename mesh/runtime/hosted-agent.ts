@@ -17,6 +17,7 @@ import {
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
+import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
@@ -104,6 +105,9 @@ export class HostedAgent {
   /** When an initiator last had something waiting for this agent, ms. */
   lastOfferAt = Number.NEGATIVE_INFINITY;
   #tallies = new Map<string, Tally>();
+  #rates = new Map<string, TokenBuckets>();
+  /** Until when it was promised to ask for work again, ms. */
+  #askingAt = Number.POSITIVE_INFINITY;
 
   constructor(
     dependencies: Deps,
@@ -125,7 +129,9 @@ export class HostedAgent {
   }
 
   add(service: Service): void {
-    this.#services.set(service.capability.name, service);
+    const { name, rate } = service.capability;
+    this.#services.set(name, service);
+    if (rate !== undefined) this.#rates.set(name, new TokenBuckets(rate));
     this.#usual.set(service.capability.name, new UsualDuration());
   }
 
@@ -202,6 +208,28 @@ export class HostedAgent {
     this.#busy.set(capability, (this.#busy.get(capability) ?? 0) + 1);
     if (this.free(capability) <= 0) this.#stand();
     return true;
+  }
+
+  /** Is this within the rate at which the agent may be used? `spend`: this one counts. */
+  withinRate(capability: string, owner: string, spend: boolean): boolean {
+    const buckets = this.#rates.get(capability);
+    if (buckets === undefined) return true;
+    const now = this.#d.clock.now();
+    const key = this.#services.get(capability)?.capability.rate?.per === "owner" ? owner : "";
+    const waitMs = buckets.waitMs(key, now);
+    if (waitMs > 0) this.#askIn(waitMs);
+    return spend ? buckets.take(key, now) : waitMs === 0;
+  }
+
+  /** What was turned away for its rate waits somewhere: ask for it when there is room again. */
+  #askIn(waitMs: number): void {
+    const at = this.#d.clock.now() + waitMs;
+    if (at >= this.#askingAt) return;
+    this.#askingAt = at;
+    this.#d.clock.after(waitMs, () => {
+      this.#askingAt = Number.POSITIVE_INFINITY;
+      this.askForWork();
+    });
   }
 
   /** Frees a slot; an agent that was at capacity sits down again and asks for waiting work. */
@@ -284,6 +312,7 @@ export class HostedAgent {
       !meets(call.requires, attributesOf(this.definition.attributes, c))
     )
       return "ineligible";
+    if (!this.withinRate(capability, call.owner ?? "", false)) return "rate";
     if (this.free(capability) <= 0 || this.#promised()) return "busy";
     return this.#bid(service, call);
   }

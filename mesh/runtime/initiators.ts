@@ -5,23 +5,23 @@ import {
   type Address,
   type Answer,
   AnswerSchema,
-  bidReplySubject,
-  type Cfp,
   CLOCK_SKEW_MS,
-  cfpSubject,
   DEADLINE_MS_MAX,
   directedSubject,
   type Failure,
   OPEN_TASKS_MAX,
   type Outcome,
+  ParleyError,
   parseBidSubject,
   SILENCE_MS,
   type Spec,
   type TerminalState,
   taskPath,
-  WINDOW_MS_MAX,
+  urgencyOf,
 } from "../../contracts/index.ts";
+import { roomFor } from "../core/admission.ts";
 import { Answers } from "../core/answers.ts";
+import { Breakers } from "../core/breaker.ts";
 import { Calibration } from "../core/calibration.ts";
 import { step } from "../core/initiator.ts";
 import {
@@ -37,14 +37,14 @@ import type { HistoryEvent, Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { choiceOf } from "./choice.ts";
-import { msgpackBytes } from "./codec/encode-own.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
-import { cfpOf, endOf, outcomeKey, withdrawalOf, workOf } from "./tender.ts";
+import { endOf, outcomeKey, workOf } from "./tender.ts";
+import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
 
@@ -53,11 +53,13 @@ export class Initiators {
   readonly #o: InitiatorOptions;
   readonly calibration = new Calibration();
   readonly #answers = new Answers();
+  readonly #breakers = new Breakers();
   #entries = new Map<string, Entry>();
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
   readonly #confirmations: Confirmations;
   readonly #watch: Watch;
+  readonly #voice: Voice;
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
   #context: Context;
@@ -71,7 +73,9 @@ export class Initiators {
     this.#rooms = new WaitingRooms(dependencies, {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
+      blocked: (capability) => this.#breakers.blocked(capability, dependencies.clock.now()),
     });
+    this.#voice = new Voice(dependencies, options);
     this.#watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
       entry: (path) => this.#entries.get(path),
       seen: (entry, from) => this.#feed(entry, { on: "seen", from }),
@@ -87,6 +91,7 @@ export class Initiators {
       policy: (name) => options.policies.get(name),
       answers: this.#answers,
       calibration: this.calibration,
+      breakers: this.#breakers,
       shortTaskMs: options.shortTaskMs ?? 50,
       silenceMs: options.silenceMs ?? SILENCE_MS,
       queueing: (capability) => this.#rooms.queueing(capability),
@@ -98,9 +103,9 @@ export class Initiators {
     return this.#entries.size;
   }
 
-  /** How many more specs this peer would take. */
-  room(): number {
-    return Math.max(0, OPEN_TASKS_MAX - this.#entries.size);
+  /** How many more tasks of an urgency class this peer would take. */
+  room(urgency: 0 | 1 | 2): number {
+    return roomFor(urgency, this.#entries.size, OPEN_TASKS_MAX);
   }
 
   start(): void {
@@ -172,11 +177,21 @@ export class Initiators {
     }, again);
   }
 
-  /** A live call of this peer's own: nothing is stored. */
+  /** A live call of this peer's own: nothing is stored. @throws ParleyError E_OVERLOAD */
   call(spec: Spec, specBytes: Uint8Array, observer: LiveObserver): void {
+    if (this.room(urgencyOf(spec.priority)) === 0) {
+      this.#d.counters.add("refused.call.E_OVERLOAD");
+      throw new ParleyError("E_OVERLOAD");
+    }
     const t = newTask(spec, this.#o.agent, true, 0, "");
     const entry = this.#enter(t, specBytes, undefined, observer);
     this.#feed(entry, { on: "begin" });
+  }
+
+  /** Who works on a task of this desk; undefined while nobody does. */
+  contractorOf(path: string): Address | undefined {
+    const t = this.#entries.get(path)?.t;
+    return t?.phase === "running" ? t.contractor : undefined;
   }
 
   cancelLive(path: string, reason: string): void {
@@ -287,17 +302,7 @@ export class Initiators {
 
   #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
     this.#calls.set(entry.t.cfp, entry);
-    this.#d.counters.add("offers");
-    this.#d.transport.publish(
-      directedSubject("offer", to, this.#o.agent),
-      msgpackBytes({
-        v: 1,
-        kind: "offer",
-        capability,
-        urgency: urgent,
-        call: this.#cfp(entry.t),
-      }),
-    );
+    this.#voice.offer(entry.t, capability, to, urgent);
   }
 
   #feed(entry: Entry, event: Event): void {
@@ -315,6 +320,7 @@ export class Initiators {
       const effects = this.#out.splice(0);
       for (const effect of effects) this.#carryOut(entry, effect);
     }
+    for (const change of this.#breakers.changes.splice(0)) this.#voice.breaker(change);
     const { dueAt } = entry.t;
     if (dueAt < entry.queuedAt) {
       entry.queuedAt = dueAt;
@@ -337,13 +343,8 @@ export class Initiators {
     const { t } = entry;
     switch (effect.do) {
       case "call":
-        this.#d.counters.add(`calls.${effect.rung}`);
         this.#note(t, "cfp", { id: t.cfp });
-        return this.#d.transport.publish(
-          cfpSubject(t.spec.capability, effect.rung, this.#o.agent),
-          msgpackBytes(this.#cfp(t)),
-          { reply: bidReplySubject(this.#o.agent, t.cfp) },
-        );
+        return this.#voice.call(t, effect.rung);
       case "award":
         return this.#award(entry, effect.to, effect.bid, effect.order);
       case "wait":
@@ -351,14 +352,17 @@ export class Initiators {
       case "probe":
         return this.#suspect(entry, effect.contractor);
       case "withdraw":
-        return this.#d.transport.publish(
-          directedSubject("msg", effect.contractor, this.#o.agent),
-          msgpackBytes(withdrawalOf(t, effect.epoch, effect.reason)),
-        );
+        return this.#voice.withdraw(t, effect.contractor, effect.epoch, effect.reason);
       case "end":
         return this.#end(entry, effect.state, effect.failure);
       case "reread":
         return this.#reread(entry);
+      case "fallback":
+        this.#d.counters.add("fallbacks");
+        return this.#d.log.info(
+          { task: t.id, from: effect.from, to: t.spec.capability, why: effect.failure.message },
+          "an alternative is tried",
+        );
       case "close":
         return this.#close(entry);
     }
@@ -369,12 +373,6 @@ export class Initiators {
     if (t.live || this.#d.history === undefined) return;
     const about = { task: pathOf(t), e: t.epoch, who: this.#o.agent };
     this.#d.history.note({ k: "obs", op, ...about, ...more });
-  }
-
-  #cfp(t: InitiatorTask): Cfp {
-    const crowd =
-      t.rung === "all" ? this.#d.registry.field(t.spec.capability, undefined).offering : undefined;
-    return cfpOf(t, this.#o.windowMs ?? WINDOW_MS_MAX, crowd);
   }
 
   #award(entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[]): void {
@@ -477,6 +475,9 @@ export class Initiators {
 
   /** What the claim of the winning bid was worth. */
   #credit(t: InitiatorTask, workedMs: number | undefined, good: boolean): void {
+    if (good && t.contractor !== undefined) {
+      this.#breakers.succeeded(t.spec.capability, t.contractor);
+    }
     if (t.awarded === undefined) return;
     const { from, bid } = t.awarded;
     this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);

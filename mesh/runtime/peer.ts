@@ -223,7 +223,7 @@ export class Peer {
     if (roles.initiator) {
       await this.#ports.supervision?.start(
         (spec) => this.#onSpec(spec),
-        () => this.initiators.room(),
+        (urgency) => this.initiators.room(urgency),
       );
     }
     // Who may not write specs could only refuse at the door.

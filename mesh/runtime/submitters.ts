@@ -1,6 +1,7 @@
 // The desk of a submitter: writes specs, follows what becomes of them, makes live calls.
 import {
   type Address,
+  type Alternative,
   type AwardWish,
   DEADLINE_MS_DEFAULT,
   type Failure,
@@ -13,6 +14,7 @@ import {
   PRIORITY_DEFAULT,
   type Progress,
   type RecordKey,
+  type Reference,
   type Requirements,
   type Spec,
   specN,
@@ -45,6 +47,13 @@ export interface TaskOptions {
   priority?: number;
   budget?: number;
   retry?: { attempts?: number; backoffMs?: number };
+  /** What to try, in this order, when the capability failed. */
+  otherwise?: Alternative[];
+  /** How long to look for a free agent before the next alternative, ms. Default 5 s. */
+  patienceMs?: number;
+  redriveOf?: string;
+  /** The input, where it is in the object store already. */
+  inputRef?: Reference;
   retainMs?: number;
   traceparent?: string;
   tracestate?: string;
@@ -137,7 +146,10 @@ export class Submitters {
         reject(
           new ParleyError(
             result.fault === "refused" ? "E_PERMISSION" : "E_STORE",
-            `the task was not accepted: ${result.detail}`,
+            result.fault === "refused"
+              ? `the task was not accepted: ${result.detail}`
+              : `task ${spec.task} may or may not be stored (${result.detail}): submit it again ` +
+                  "under the same id, which makes it the same task",
           ),
         );
       });
@@ -170,9 +182,14 @@ export class Submitters {
     });
     this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
     tracker.onEnd(() => this.#trackers.delete(taskPath(spec.owner, spec.task)));
-    this.#initiators.call(spec, encodeJson(spec), {
-      ended: (state, failure) => tracker.end(this.#made(spec.task, state, failure)),
-    });
+    try {
+      this.#initiators.call(spec, encodeJson(spec), {
+        ended: (state, failure) => tracker.end(this.#made(spec.task, state, failure)),
+      });
+    } catch (error) {
+      this.#trackers.delete(taskPath(spec.owner, spec.task));
+      throw error;
+    }
     return tracker;
   }
 
@@ -212,6 +229,9 @@ export class Submitters {
       "only",
       "exclude",
       "budget",
+      "otherwise",
+      "patienceMs",
+      "redriveOf",
       "retainMs",
       "traceparent",
       "tracestate",
@@ -222,6 +242,11 @@ export class Submitters {
     }
     if (o.retry !== undefined) {
       spec.retry = { attempts: o.retry.attempts ?? 3, backoffMs: o.retry.backoffMs ?? 200 };
+    }
+    if (o.inputRef !== undefined) {
+      delete (spec as { input?: unknown }).input;
+      spec.inputRef = o.inputRef;
+      return spec;
     }
     const { bytes, inline } = encodeContent(input ?? null);
     if (!inline) {

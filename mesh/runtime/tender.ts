@@ -4,9 +4,11 @@ import {
   type AwardTerms,
   BIDS_EXPLAINED_MAX,
   type Cfp,
+  FAILURES,
   type Failure,
   LEASE_MS,
   type Outcome,
+  RETAIN_MS_PARKED,
   type RecordKey,
   type TerminalState,
 } from "../../contracts/index.ts";
@@ -30,6 +32,7 @@ export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefi
   if (spec.hints !== undefined) cfp.hints = spec.hints;
   if (spec.budget !== undefined) cfp.costMax = spec.budget;
   if (spec.exclude !== undefined) cfp.exclude = spec.exclude;
+  cfp.owner = spec.owner;
   if (crowd !== undefined) cfp.crowd = crowd;
   return cfp;
 }
@@ -58,6 +61,9 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     leftMs: t.leftMs,
   };
   if (spec.award?.weights !== undefined) policy.weights = definedOnly(spec.award.weights);
+  const more: Partial<AwardTerms> = {};
+  if (t.tier > 0) more.tier = t.tier;
+  if (t.distrusted.length > 0) more.distrusted = t.distrusted;
   return {
     v: 1,
     kind: "award",
@@ -82,6 +88,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     leaseMs: c.leaseMs ?? LEASE_MS,
     at: c.at,
     nonce: c.nonce,
+    ...more,
   };
 }
 
@@ -101,9 +108,20 @@ export function endOf(
     endedAt,
     prev: t.head,
   };
-  if (failure !== undefined) outcome.failure = failure;
-  if (t.spec.retainMs !== undefined) outcome.retainMs = t.spec.retainMs;
+  if (failure !== undefined) {
+    const message = failure.message.slice(0, 4_096).toWellFormed();
+    outcome.failure = { ...failure, message };
+  }
+  const parked = state === "failed" && t.epoch > 0 && isParking(failure);
+  if (parked) outcome.parked = true;
+  const retainMs = t.origin.retainMs ?? (parked ? RETAIN_MS_PARKED : undefined);
+  if (retainMs !== undefined) outcome.retainMs = retainMs;
   return outcome;
+}
+
+/** Would it be worth a try once the cause is mended? Not what a handler called hopeless. */
+function isParking(failure: Failure | undefined): boolean {
+  return failure !== undefined && (failure.code === "E_ALL_FAILED" || FAILURES[failure.code].retry);
 }
 
 /** Where the outcome of a task stands, by whom it may be. */

@@ -24,6 +24,8 @@ export interface WaitingEntry {
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
   recall(entry: E): void;
+  /** Is the capability's breaker open, so that nobody is to be offered its tasks? */
+  blocked(capability: string): boolean;
 }
 
 interface Room<E> {
@@ -48,6 +50,8 @@ export class WaitingRooms<E extends WaitingEntry> {
   readonly #d: Deps;
   readonly #hooks: Hooks<E>;
   #rooms = new Map<string, Room<E>>();
+  /** Which room each waiting task is in: its capability may have changed since it came. */
+  #where = new Map<string, string>();
 
   constructor(dependencies: Deps, hooks: Hooks<E>) {
     this.#d = dependencies;
@@ -78,9 +82,11 @@ export class WaitingRooms<E extends WaitingEntry> {
   enter(entry: E): void {
     const { spec } = entry.t;
     const id = taskPath(entry.t.owner, entry.t.id);
+    if (this.#where.get(id) !== spec.capability) this.leave(entry);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
     waiting.scarce = true;
     if (waiting.room.has(id)) return;
+    this.#where.set(id, spec.capability);
     this.#d.counters.add("waits");
     waiting.entries.set(id, entry);
     waiting.room.enter({
@@ -92,9 +98,10 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   leave(entry: E): void {
-    const { capability } = entry.t.spec;
-    const waiting = this.#rooms.get(capability);
     const id = taskPath(entry.t.owner, entry.t.id);
+    const capability = this.#where.get(id) ?? "";
+    this.#where.delete(id);
+    const waiting = this.#rooms.get(capability);
     if (waiting === undefined || !waiting.entries.delete(id)) return;
     waiting.room.leave(id);
     if (waiting.room.size === 0) return this.#close(capability);
@@ -157,7 +164,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const idle = this.#d.inbound.read("idle", IdleSchema, message);
     if (subject === undefined || idle === undefined) return;
     const waiting = this.#rooms.get(subject.capability);
-    if (waiting === undefined) return;
+    if (waiting === undefined || this.#hooks.blocked(subject.capability)) return;
     const now = this.#d.clock.now();
     const to = `${subject.principal}.${subject.agent}`;
     for (const { w, entry } of this.#free(waiting, Math.min(idle.slots, OFFERS_MAX))) {

@@ -1,6 +1,7 @@
 // What tests of the pure core need: bids, specs and a context without any clock but the test's.
 import type { Bid, Spec } from "../../contracts/index.ts";
 import { Answers } from "../../mesh/core/answers.ts";
+import { Breakers } from "../../mesh/core/breaker.ts";
 import { Calibration } from "../../mesh/core/calibration.ts";
 import {
   type Context,
@@ -56,6 +57,7 @@ export class Bench {
   readonly out: Effect[] = [];
   readonly calibration = new Calibration();
   readonly answers = new Answers();
+  readonly breakers = new Breakers();
   field: Field = { agents: 20, offering: 20, groups8: 8, groups2: 2 };
   queueing = false;
   #cfps = 0;
@@ -75,6 +77,7 @@ export class Bench {
       policy: (name) => NAMED[name],
       answers: this.answers,
       calibration: this.calibration,
+      breakers: this.breakers,
       shortTaskMs: 50,
       silenceMs: 5_000,
       queueing: () => this.queueing,

@@ -5,7 +5,9 @@
 //
 //   field agents=20 [offering=20 groups8=8 groups2=2]   who could answer a call
 //   task [to=b only exclude=b policy=… budget=… attempts=… backoff=… deadline=+10s
-//         duration=… live requires]         the spec, stored (revision 1) unless it is live
+//         duration=… otherwise=c1,c2 patience=… live requires]
+//                                the spec, stored (revision 1) unless it is live
+//   sick sum [b]           five failures in a row of the capability (b: of its agent b alone)
 //   queueing yes|no                           does somebody wait for this capability already?
 //   begin                                     a new initiator takes the task up
 //   adopt                                     another initiator takes it over from its records
@@ -90,6 +92,14 @@ export class Interaction {
       queueing: ({ plain }) => {
         this.#bench.queueing = plain[0] === "yes";
       },
+      sick: ({ plain: [capability = "", name] }) => {
+        const who = name === undefined ? undefined : agent(name);
+        const { now } = this.#bench.context;
+        const { breakers } = this.#bench;
+        for (let n = 0; n < 5; n++) breakers.failed(capability, who, "E_HANDLER", now);
+        // Of one agent alone: others have done well meanwhile.
+        if (who !== undefined) breakers.succeeded(capability, "x.w");
+      },
       begin: () => this.#feed({ on: "begin" }),
       adopt: () => {
         this.#task = this.#fresh();
@@ -163,6 +173,10 @@ export class Interaction {
       ...(o.to === undefined ? {} : { to: agent(o.to) }),
       ...(plain.includes("only") ? { only: true } : {}),
       ...(o.exclude === undefined ? {} : { exclude: [agent(o.exclude)] }),
+      ...(o.otherwise === undefined
+        ? {}
+        : { otherwise: o.otherwise.split(",").map((capability) => ({ capability })) }),
+      ...(o.patience === undefined ? {} : { patienceMs: ms(o.patience) }),
       ...(plain.includes("requires") ? { requires: { region: "eu" } } : {}),
       ...(o.policy === undefined ? {} : { award: { policy: o.policy } }),
       ...(o.budget === undefined ? {} : { budget: Number(o.budget) }),
@@ -216,6 +230,7 @@ export class Interaction {
 
   #store(kind: RecordKind, body: object, from: string, awardRev?: number): ReadRecord {
     const rev = this.#records.length + 1;
+    const { tier } = this.#task;
     const record: ReadRecord = {
       kind,
       rev,
@@ -223,7 +238,7 @@ export class Interaction {
       to: "a.main",
       digest: `d${rev}`,
       storedAt: this.#bench.context.wall,
-      ...(awardRev === undefined ? {} : { terms: { rev: awardRev } as AwardTerms }),
+      ...(awardRev === undefined ? {} : { terms: { rev: awardRev, tier } as AwardTerms }),
       body: body as ReadRecord["body"],
     };
     this.#records.push(record);
@@ -324,6 +339,8 @@ export class Interaction {
         );
       case "reread":
         return "a       reads      the records";
+      case "fallback":
+        return `a       falls back from ${effect.from}: ${effect.failure.message}`;
       case "close":
         return "a       lets go";
     }

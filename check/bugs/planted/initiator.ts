@@ -82,7 +82,7 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: MOVES,
-        find: "if (t.epoch >= attempts) {",
+        find: "if (made >= attempts) {",
         replace: "if (t.epoch >= attempts + 4) {",
       },
     ],

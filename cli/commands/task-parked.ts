@@ -1,0 +1,149 @@
+// `parley task parked` and `parley task redrive`: tasks whose every attempt failed for reasons
+// that may pass stay readable until somebody has looked at them, and can be done again.
+import type { Command } from "commander";
+import type { Spec } from "../../contracts/spec.ts";
+import type { TaskOptions } from "../../mesh/index.ts";
+import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
+import { CliError, usage } from "../lib/errors.ts";
+import { withExamples } from "../lib/examples.ts";
+import { timeText } from "../lib/output.ts";
+import { numberFrom, token } from "../lib/parse.ts";
+import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import { findTask, summary, warnOf } from "../lib/task-file.ts";
+
+interface Options {
+  owner?: string;
+  cap?: string;
+  all?: boolean;
+  limit: number;
+}
+
+export function registerTaskParked(task: Command): void {
+  withExamples(
+    task
+      .command("parked")
+      .description("tasks that failed in every attempt and wait for a person, newest first")
+      .option("--cap <capability>", "only of this capability", token("capability"))
+      .option("--owner <principal>", "only of this owner", token("owner"))
+      .option("--limit <n>", "how many at most", numberFrom(1, 100_000), 50)
+      .action((_options: Options, command: Command) => parked(command)),
+    "parley task parked",
+    "parley task parked --cap summarize --json | jq -r '.[].task'",
+  );
+  withExamples(
+    task
+      .command("redrive [ids...]")
+      .description("do parked tasks again, as new tasks of yours; prints their ids")
+      .option("--all", "every parked task that --cap and --owner leave")
+      .option("--cap <capability>", "with --all: only of this capability", token("capability"))
+      .option("--owner <principal>", "only of this owner", token("owner"))
+      .option("--limit <n>", "with --all: how many at most", numberFrom(1, 100_000), 1_000)
+      .action((ids: string[], _options: Options, command: Command) => redrive(command, ids)),
+    "parley task redrive ID",
+    "parley task redrive --all --cap summarize",
+  );
+}
+
+async function find(mesh: Inspector, s: Session<Options>): Promise<TaskFile[]> {
+  const { cap, owner, limit } = s.options;
+  const found: TaskFile[] = [];
+  for await (const file of mesh.list()) {
+    s.signal.throwIfAborted();
+    if (file.view.outcome?.parked !== true) continue;
+    if (cap !== undefined && file.view.spec?.capability !== cap) continue;
+    if (owner !== undefined && file.owner !== owner) continue;
+    if (found.push(file) >= limit) break;
+  }
+  return found;
+}
+
+async function parked(command: Command): Promise<void> {
+  const s = session<Options>(command);
+  await withInspector(s, "read", async (mesh) => {
+    const found = await find(mesh, s);
+    if (s.out.json) s.out.document(found.map(summary));
+    else if (found.length === 0) s.out.note("no task is parked");
+    else s.out.table(HEADS, found.map(row));
+    for (const file of found) warnOf(s.out, file);
+    if (found.length > 0) s.out.note("do one again: parley task redrive ID");
+  });
+}
+
+const HEADS = ["TASK", "CAPABILITY", "OWNER", "ATTEMPTS", "ENDED", "WHY"];
+
+function row(file: TaskFile): string[] {
+  const { view } = file;
+  const why = view.outcome?.failure;
+  return [
+    file.task,
+    view.spec?.capability ?? "?",
+    file.owner,
+    String(view.epoch),
+    timeText(view.endedAt) ?? "-",
+    why === undefined ? "-" : `${why.code}: ${why.message.split("\n")[0]?.slice(0, 80)}`,
+  ];
+}
+
+async function redrive(command: Command, ids: readonly string[]): Promise<void> {
+  const s = session<Options>(command);
+  if ((ids.length === 0) === (s.options.all !== true)) {
+    throw usage("name the tasks, or say --all", "parley task redrive ID    (see: task parked)");
+  }
+  const specs = await withInspector(s, "read", async (mesh) => {
+    if (s.options.all === true) return (await find(mesh, s)).map(specOf);
+    const chosen: Spec[] = [];
+    for (const id of ids) {
+      chosen.push(specOf(await findTask(mesh, token("task")(id), s.options.owner)));
+    }
+    return chosen;
+  });
+  if (specs.length === 0) return s.out.note("no task is parked");
+  await withSubmitter(s, async (peer) => {
+    const made: { task: string; redriveOf: string }[] = [];
+    for (const spec of specs) {
+      const again = repeated(spec, Date.now());
+      const { task } = await peer.submitters.submit(spec.capability, spec.input, again);
+      made.push({ task, redriveOf: spec.task });
+      if (!s.out.json) s.out.text(task);
+    }
+    if (s.out.json) s.out.document(made);
+  });
+}
+
+/** @throws CliError E_TERMINAL when the task is not parked */
+function specOf(file: TaskFile): Spec {
+  const { spec, outcome, state } = file.view;
+  if (spec !== undefined && outcome?.parked === true) return spec;
+  throw new CliError("E_TERMINAL", `task ${file.task} is not parked: it is ${state}`, {
+    next: "parley task parked",
+  });
+}
+
+const KEPT = [
+  "version",
+  "requires",
+  "hints",
+  "award",
+  "to",
+  "only",
+  "exclude",
+  "priority",
+  "budget",
+  "retry",
+  "otherwise",
+  "patienceMs",
+  "retainMs",
+  "traceparent",
+  "tracestate",
+  "onBehalfOf",
+  "inputRef",
+] as const;
+
+/** The same task with as much time as it had; its parent's contract is over. */
+function repeated(spec: Spec, now: number): TaskOptions {
+  const options: TaskOptions = { redriveOf: spec.task, deadline: now + spec.deadline - spec.at };
+  for (const name of KEPT) {
+    if (spec[name] !== undefined) Object.assign(options, { [name]: spec[name] });
+  }
+  return options;
+}

@@ -1,0 +1,78 @@
+// What an initiator says on the wire: calls, offers, withdrawals, and notices of its breakers.
+import {
+  type Address,
+  bidReplySubject,
+  breakerSubject,
+  type CallRung,
+  type Cfp,
+  cfpSubject,
+  directedSubject,
+  WINDOW_MS_MAX,
+} from "../../contracts/index.ts";
+import type { BreakerChange } from "../core/breaker.ts";
+import type { InitiatorTask } from "../core/initiator-task.ts";
+import { msgpackBytes } from "./codec/encode-own.ts";
+import type { Deps } from "./dependencies.ts";
+import type { InitiatorOptions } from "./desk.ts";
+import { cfpOf, withdrawalOf } from "./tender.ts";
+
+export class Voice {
+  readonly #d: Deps;
+  readonly #o: InitiatorOptions;
+
+  constructor(dependencies: Deps, options: InitiatorOptions) {
+    this.#d = dependencies;
+    this.#o = options;
+  }
+
+  call(t: InitiatorTask, rung: CallRung): void {
+    this.#d.counters.add(`calls.${rung}`);
+    this.#d.transport.publish(
+      cfpSubject(t.spec.capability, rung, this.#o.agent),
+      msgpackBytes(this.#cfp(t)),
+      { reply: bidReplySubject(this.#o.agent, t.cfp) },
+    );
+  }
+
+  offer(t: InitiatorTask, capability: string, to: Address, urgency: number): void {
+    this.#d.counters.add("offers");
+    this.#d.transport.publish(
+      directedSubject("offer", to, this.#o.agent),
+      msgpackBytes({ v: 1, kind: "offer", capability, urgency, call: this.#cfp(t) }),
+    );
+  }
+
+  withdraw(t: InitiatorTask, contractor: Address, epoch: number, reason: string): void {
+    this.#d.transport.publish(
+      directedSubject("msg", contractor, this.#o.agent),
+      msgpackBytes(withdrawalOf(t, epoch, reason)),
+    );
+  }
+
+  /** Told to whoever watches: a person, or code that prefers another capability meanwhile. */
+  breaker(change: BreakerChange): void {
+    const { capability, agent, state, failures, why } = change;
+    const whose = agent === undefined ? "capability" : "agent";
+    this.#d.counters.add(`breaker.${whose}.${state}`);
+    if (state === "open") this.#d.counters.add(`breaker.${whose}.failures`, failures);
+    const say = state === "open" ? "warn" : "info";
+    this.#d.log[say](
+      { capability, agent, failures, why },
+      state === "open"
+        ? `breaker open: ${failures} failures in a row; only trials now and then until one succeeds`
+        : "breaker closed",
+    );
+    this.#d.transport.publish(
+      breakerSubject(capability, this.#o.agent),
+      Buffer.from(
+        JSON.stringify({ v: 1, kind: "breaker", at: Math.round(this.#d.clock.wall()), ...change }),
+      ),
+    );
+  }
+
+  #cfp(t: InitiatorTask): Cfp {
+    const crowd =
+      t.rung === "all" ? this.#d.registry.field(t.spec.capability, undefined).offering : undefined;
+    return cfpOf(t, this.#o.windowMs ?? WINDOW_MS_MAX, crowd);
+  }
+}

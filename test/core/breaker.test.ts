@@ -1,0 +1,104 @@
+import { describe, expect, test } from "vitest";
+import {
+  BREAKER_FAILURES,
+  BREAKER_TRIAL_MS,
+  BREAKER_TRIAL_MS_MAX,
+  BREAKER_WINDOW_MS,
+} from "../../contracts/index.ts";
+import { Breakers } from "../../mesh/core/breaker.ts";
+
+const sick = (b: Breakers, times: number, at = 0, agent = "b.w") => {
+  for (let n = 0; n < times; n++) b.failed("sum", agent, "E_HANDLER", at);
+};
+
+describe("B1: a breaker", () => {
+  test(`opens at failure ${BREAKER_FAILURES} in a row, and not before`, () => {
+    const b = new Breakers();
+    sick(b, BREAKER_FAILURES - 1);
+    expect(b.blocked("sum", 0)).toBe(false);
+    sick(b, 1);
+    expect(b.blocked("sum", 0)).toBe(true);
+    expect(b.changes.map((c) => [c.agent, c.state])).toEqual([
+      [undefined, "open"],
+      ["b.w", "open"],
+    ]);
+  });
+
+  test("stays closed while some succeed", () => {
+    const b = new Breakers();
+    for (let n = 0; n < 20; n++) {
+      sick(b, BREAKER_FAILURES - 1);
+      b.succeeded("sum", "b.w");
+    }
+    expect(b.changes).toEqual([]);
+  });
+
+  test("forgets failures that lie far apart", () => {
+    const b = new Breakers();
+    for (let n = 0; n < 20; n++) sick(b, 1, n * (BREAKER_WINDOW_MS + 1));
+    expect(b.isOpen("sum")).toBe(false);
+  });
+
+  test("does not mind tasks that cannot be done, or agents that stop", () => {
+    const b = new Breakers();
+    for (const code of ["E_TERMINAL", "E_INPUT", "E_DRAINING", "E_CANCELED"] as const) {
+      for (let n = 0; n < 10; n++) b.failed("sum", "b.w", code, 0);
+    }
+    expect(b.isOpen("sum")).toBe(false);
+  });
+
+  test("is one per capability, and one per agent and capability", () => {
+    const b = new Breakers();
+    sick(b, BREAKER_FAILURES, 0, "b.w");
+    b.succeeded("sum", "c.w");
+    expect(b.isOpen("sum")).toBe(false);
+    expect([b.trusts("sum", "b.w", 0), b.trusts("sum", "c.w", 0)]).toEqual([false, true]);
+    expect(b.trusts("mul", "b.w", 0)).toBe(true);
+  });
+});
+
+describe("B2: an open breaker", () => {
+  test("admits one trial per pause, and pauses double", () => {
+    const b = new Breakers();
+    sick(b, BREAKER_FAILURES);
+    const passed: number[] = [];
+    for (let now = 0; now <= 10_000; now += 50) {
+      if (!b.admit("sum", now)) continue;
+      passed.push(now);
+      b.failed("sum", "b.w", "E_HANDLER", now);
+    }
+    const pauses = passed.map((at, i) => at - (passed[i - 1] ?? 0));
+    expect(pauses.slice(0, 4)).toEqual([250, 500, 1_000, 2_000]);
+    expect(pauses[0]).toBe(BREAKER_TRIAL_MS);
+    expect(new Set(pauses.slice(4))).toEqual(new Set([BREAKER_TRIAL_MS_MAX]));
+  });
+
+  test("is not pushed further by those that ran when it opened", () => {
+    const b = new Breakers();
+    sick(b, BREAKER_FAILURES + 100);
+    expect(b.blocked("sum", BREAKER_TRIAL_MS)).toBe(false);
+  });
+
+  test("closes with the first success", () => {
+    const b = new Breakers();
+    sick(b, BREAKER_FAILURES);
+    b.changes.length = 0;
+    b.succeeded("sum", "b.w");
+    expect(b.blocked("sum", 0)).toBe(false);
+    expect(b.changes.map((c) => c.state)).toEqual(["closed", "closed"]);
+  });
+});
+
+test("B3: a process that takes many contracts along counts once for the capability", () => {
+  const b = new Breakers();
+  for (let n = 0; n < 25; n++) b.failed("sum", `b.w${n}`, "E_LOST", n);
+  expect(b.isOpen("sum")).toBe(false);
+  for (let n = 1; n < BREAKER_FAILURES; n++) b.failed("sum", `c.w${n}`, "E_LOST", n * 2_000);
+  expect(b.isOpen("sum")).toBe(true);
+});
+
+test("remembers a bounded number of agents", () => {
+  const b = new Breakers(10);
+  for (let n = 0; n < 100; n++) b.failed("sum", `b.w${n}`, "E_HANDLER", 0);
+  expect(b.trusts("sum", "b.w0", 0)).toBe(true);
+});
