@@ -17,7 +17,9 @@ export type WriteResult =
   | { ok: false; fault: "conflict"; rev: number | undefined }
   /** The write may or may not have landed: read back before deciding. */
   | { ok: false; fault: "unknown"; detail: string }
-  | { ok: false; fault: "refused"; detail: string };
+  | { ok: false; fault: "refused"; detail: string }
+  /** Not stored: the store has no room or no leader, and said so for as long as was waited. */
+  | { ok: false; fault: "unavailable"; detail: string };
 
 export interface StoredRecord {
   key: RecordKey;

@@ -146,7 +146,7 @@ export class Submitters {
         reject(
           new ParleyError(
             result.fault === "refused" ? "E_PERMISSION" : "E_STORE",
-            result.fault === "refused"
+            result.fault !== "unknown"
               ? `the task was not accepted: ${result.detail}`
               : `task ${spec.task} may or may not be stored (${result.detail}): submit it again ` +
                   "under the same id, which makes it the same task",

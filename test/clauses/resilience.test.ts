@@ -127,7 +127,7 @@ describe("alternatives", () => {
   });
 });
 
-test("P10.9: what failed in every attempt is parked, unless a handler calls it hopeless", async () => {
+test("P10.9: a task that failed in every attempt is parked, a hopeless one is not", async () => {
   const a = await wire.peer("p109", "agent", ["parks"]);
   hosts(a, [
     service("parks", async (run) => {
