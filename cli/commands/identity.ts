@@ -8,8 +8,10 @@ import {
   initHome,
   listIdentities,
   openHome,
+  pushAccount,
   readIdentity,
   revokeIdentity,
+  writeServerAuth,
 } from "../../mesh/nats/identity/home.ts";
 import { CliError } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
@@ -74,6 +76,30 @@ export function registerIdentity(parley: Command): void {
       .action((name: string, _options: object, command: Command) => revoke(command, name)),
     "parley identity revoke alice",
   );
+  withExamples(
+    identity
+      .command("push")
+      .description("bring a server up to date: this version's roles, and every revocation")
+      .action((_options: object, command: Command) => push(command)),
+    "parley identity push --server nats://127.0.0.1:4222",
+  );
+}
+
+async function push(command: Command): Promise<void> {
+  const s = session(command);
+  const home = await openHome(homeOf(s.options));
+  await writeServerAuth(home);
+  const server = await serverOf(s, home.dir);
+  if (server === undefined) {
+    if (s.out.json) return s.out.document({ delivery: "none" });
+    return s.out.note(
+      `wrote ${homeFiles(home.dir).serverAuth}; no server is known to run here: one that starts ` +
+        "takes it up, or say: parley identity push --server URL",
+    );
+  }
+  const delivery = await pushAccount(home, server);
+  if (s.out.json) return s.out.document({ server, delivery });
+  s.out.text(`${delivery} to ${server}`);
 }
 
 async function init(command: Command): Promise<void> {

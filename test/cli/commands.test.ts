@@ -232,6 +232,12 @@ describe("doctor and identities", LONG, () => {
     }
   });
 
+  it("identity push brings the server up to date", async () => {
+    const push = await mesh.json(["identity", "push"]);
+    expect(push.delivery).toBe("pushed");
+    expect((await mesh.run(["agents"])).code).toBe(0);
+  });
+
   it("a revoked identity is cut off at once, and told so", async () => {
     expect((await mesh.run(["identity", "add", "eve", "--role", "observer"])).code).toBe(0);
     const creds = `${mesh.dir}/.parley/creds/eve.creds`;
