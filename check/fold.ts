@@ -63,7 +63,11 @@ function whyVoid(
     if (award.rev !== before) return "the award names another revision";
     return undefined;
   }
-  if (r.kind === "failure" || (r.kind === "outcome" && r.state === "completed")) {
+  if (
+    r.kind === "failure" ||
+    r.kind === "checkpoint" ||
+    (r.kind === "outcome" && r.state === "completed")
+  ) {
     if (open === undefined) return "no contract was open";
     if (open.contractor !== r.from) return `the contract was ${open.contractor}'s`;
     if (open.e !== r.e) return `epoch ${r.e} under the contract of epoch ${open.e}`;

@@ -30,6 +30,7 @@ export const FAILURES = {
   E_AUTHORITY: { retry: false, text: "the parent's contract does not cover this task" },
   E_HANDLER: { retry: true, text: "the handler failed" },
   E_TERMINAL: { retry: false, text: "the handler failed and said that a retry will not help" },
+  E_JOURNAL: { retry: true, text: "the handler is not the one that wrote the journal" },
   E_LOST: { retry: true, text: "the contractor fell silent" },
   E_FENCED: { retry: false, text: "another writer moved this task on; this epoch is over" },
   E_DRAINING: { retry: true, text: "the agent is stopping" },

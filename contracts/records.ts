@@ -79,6 +79,32 @@ export const FailureRecordSchema = z.object({
 });
 export type FailureRecord = z.infer<typeof FailureRecordSchema>;
 
+/** One thing that a durable handler did, under a name of its own. */
+export const JournalEntrySchema = z.object({
+  key: z.string().min(1).max(512),
+  op: z.enum(["begin", "step", "sleep", "now", "random", "task", "ask", "cancel"]),
+  /** Digest of what it was asked to do with, where that must not change. */
+  d: z.string().max(64).optional(),
+  value: z.unknown().optional(),
+  /** The value, where it is too large for a record. */
+  ref: ReferenceSchema.optional(),
+  /** It ended in this failure, which no retry mends. */
+  failure: FailureSchema.optional(),
+});
+export type JournalEntry = z.infer<typeof JournalEntrySchema>;
+
+/** A piece of a durable handler's journal. */
+export const CheckpointSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("checkpoint"),
+  task: TaskIdSchema,
+  epoch: z.int().min(1),
+  entries: z.array(JournalEntrySchema).max(4_096),
+  at: z.number(),
+  prev: z.string().max(64),
+});
+export type Checkpoint = z.infer<typeof CheckpointSchema>;
+
 export const CancelRecordSchema = z.object({
   v: z.literal(1),
   kind: z.literal("cancel"),

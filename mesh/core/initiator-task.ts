@@ -100,7 +100,10 @@ export type Event =
   | { on: "usurped"; rev: number; head: string }
   | { on: "cancel"; rev: number; head: string; reason: string }
   | { on: "seen"; from: Address }
-  | { on: "lost"; epoch: number; why: string }
+  /** `rev`, `head`: where the task was when its records were read; absent for live calls. */
+  | { on: "lost"; epoch: number; why: string; rev?: number; head?: string }
+  /** The contractor wrote something under its contract that changes nothing here. */
+  | { on: "moved"; rev: number; head: string }
   /** The outcome that this initiator wrote: stored, or somebody else was quicker. */
   | { on: "ended"; ok: boolean };
 

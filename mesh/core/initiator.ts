@@ -79,6 +79,11 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
       return onUsurped(t, e, c);
     case "cancel":
       return onCancel(t, e, c);
+    case "moved":
+      if (e.rev <= t.rev) return;
+      t.rev = e.rev;
+      t.head = e.head;
+      return;
     case "seen":
       if (t.phase === "running" && e.from === t.contractor) t.lastSeenAt = c.aware;
       return;
@@ -269,6 +274,10 @@ function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context)
   if (t.phase !== "running") return;
   if (e.epoch !== (t.live ? t.epoch + 1 : t.epoch)) return;
   t.epoch = e.epoch;
+  if (e.rev !== undefined && e.head !== undefined && e.rev > t.rev) {
+    t.rev = e.rev;
+    t.head = e.head;
+  }
   if (t.contractor !== undefined) {
     c.out.push({ do: "withdraw", contractor: t.contractor, epoch: t.epoch, reason: e.why });
     c.calibration.learn(t.contractor, t.spec.capability, 0, undefined, false);

@@ -125,8 +125,9 @@ export function unlawful(view: TaskView, record: ReadRecord): string | undefined
       if (tier < view.tier) return `an award for tier ${tier} after tier ${view.tier}`;
       return epoch === view.epoch + 1 ? undefined : `S3: epoch ${epoch} after ${view.epoch}`;
     }
+    case "checkpoint":
     case "failure": {
-      const { epoch } = record.body as FailureRecord;
+      const { epoch } = record.body as { epoch: number };
       const mine = view.contractOpen && view.contract?.contractor === record.from;
       return mine && epoch === view.epoch ? undefined : "not the contractor's";
     }

@@ -19,7 +19,6 @@ import {
   type Outcome,
   ParleyError,
   parseDirected,
-  RETAIN_MS_DEFAULT,
   type RefusalReason,
   taskPath,
 } from "../../contracts/index.ts";
@@ -33,8 +32,9 @@ import { encodeMsgpack } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
+import { Journal } from "./journal.ts";
 import { Participants } from "./participants.ts";
-import { asFailure, contractOf, outcomeBytes } from "./results.ts";
+import { asFailure, completedOf, contractOf, outcomeBytes } from "./results.ts";
 import type { Running } from "./running.ts";
 
 export class Contractors {
@@ -190,6 +190,7 @@ export class Contractors {
       startedWall: Math.round(this.#d.clock.wall()),
       beatTo: new Set([terms.initiator]),
       progress: 0,
+      journal: undefined,
       over: false,
       embedded: {
         terms: Buffer.from(award.termsBytes).toString("base64url"),
@@ -218,11 +219,12 @@ export class Contractors {
 
   #write(
     run: Running,
-    kind: "contract" | "outcome" | "failure",
+    kind: "contract" | "checkpoint" | "outcome" | "failure",
     to: Address,
     value: object | Uint8Array,
     fence: number,
     done: Parameters<Deps["records"]["write"]>[4],
+    n = String(run.award.terms.epoch),
   ): void {
     const { terms } = run.award;
     const [toPrincipal, toAgent] = to.split(".") as [string, string];
@@ -231,7 +233,7 @@ export class Contractors {
         owner: terms.owner,
         task: terms.task,
         kind,
-        n: String(terms.epoch),
+        n,
         toPrincipal,
         toAgent,
         fromPrincipal: this.#principal,
@@ -268,6 +270,7 @@ export class Contractors {
     const { spec, terms } = run.award;
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
+    if (!terms.live) run.journal = this.#journal(run);
     service
       .run({
         spec,
@@ -278,12 +281,29 @@ export class Contractors {
         price: terms.bids.find((b) => b.from === run.agent.address)?.cost,
         signal: run.abort.signal,
         live: terms.live,
+        journal: run.journal,
         progress: (report) => this.#progress(run, report),
       })
       .then(
-        (result) => this.#deliver(run, result),
-        (error: unknown) => this.#fail(run, asFailure(error)),
+        async (result) => {
+          await run.journal?.settled();
+          this.#deliver(run, result);
+        },
+        async (error: unknown) => {
+          await run.journal?.settled();
+          this.#fail(run, asFailure(error));
+        },
       );
+  }
+
+  #journal(run: Running): Journal {
+    const { owner, task } = run.award.terms;
+    return new Journal(run, this.#artefacts, {
+      write: (n, body, done) =>
+        this.#write(run, "checkpoint", run.agent.address, body, run.rev, done, n),
+      records: () => this.#d.records.read(owner, task),
+      now: () => Math.round(this.#d.clock.wall()),
+    });
   }
 
   #progress(run: Running, report: { done?: number; note?: string; partial?: unknown }): void {
@@ -307,7 +327,7 @@ export class Contractors {
     const worked = this.#d.clock.now() - run.startedAt;
     run.agent.learn(run.award.spec, worked);
     run.agent.release(run.award.terms.capability);
-    const outcome = this.#completed(run);
+    const outcome = completedOf(run, Math.round(this.#d.clock.wall()));
     if (result.cost !== undefined) outcome.cost = result.cost;
     if (result.output === undefined) return this.#commit(run, outcome, undefined, worked);
     let content: ReturnType<typeof encodeContent>;
@@ -325,22 +345,6 @@ export class Contractors {
       (error: unknown) =>
         this.#settle(run, failureOf("E_ARTEFACT", `the result could not be stored: ${error}`)),
     );
-  }
-
-  #completed(run: Running): Outcome {
-    const { terms, spec } = run.award;
-    return {
-      v: 1,
-      kind: "outcome",
-      task: terms.task,
-      epoch: terms.epoch,
-      state: "completed",
-      attempts: terms.attempt,
-      startedAt: run.startedWall,
-      endedAt: Math.round(this.#d.clock.wall()),
-      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,
-      prev: run.head,
-    };
   }
 
   #commit(run: Running, outcome: Outcome, output: Uint8Array | undefined, workedMs: number): void {

@@ -21,6 +21,7 @@ import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
+import type { RunJournal } from "./journal.ts";
 
 /** Bids out at a time for each free slot, and how long a bid counts as out, ms. Guess: a call's
  * usual time; more would double-book, fewer would hide free agents from busy initiators. */
@@ -57,6 +58,8 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly live: boolean;
   progress(report: { done?: number; note?: string; partial?: unknown }): void;
+  /** Absent in a live call: nothing of it is kept. */
+  readonly journal: RunJournal | undefined;
 }
 
 export interface RunResult {

@@ -403,7 +403,8 @@ export class Initiators {
     if (view.contractOpen && view.epoch === epoch) {
       this.#watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
-      return this.#feed(entry, { on: "lost", epoch, why });
+      const { rev, head } = view;
+      return this.#feed(entry, { on: "lost", epoch, why, rev, head });
     }
     this.#feed(entry, { on: "adopt", view });
   }

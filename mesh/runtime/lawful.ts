@@ -17,6 +17,10 @@ export function lawfulEvent(t: InitiatorTask, record: ProvenRecord): Event | und
       if (from !== t.contractor || epoch !== t.epoch) return undefined;
       return { on: "failure", rev, head, epoch, failure };
     }
+    case "checkpoint": {
+      const { epoch } = body as { epoch: number };
+      return from === t.contractor && epoch === t.epoch ? { on: "moved", rev, head } : undefined;
+    }
     case "outcome": {
       const { state, epoch } = body as Outcome;
       const his = record.terms !== undefined && from === t.contractor && epoch === t.epoch;

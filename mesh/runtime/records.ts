@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   AUTHORS,
   CancelRecordSchema,
+  CheckpointSchema,
   ContractSchema,
   type EmbeddedAward,
   FailureRecordSchema,
@@ -48,6 +49,7 @@ import { digest, parseSeal, preimage, SIGNATURE_BYTES, sealText } from "./signin
 const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
   spec: SpecSchema,
   contract: ContractSchema,
+  checkpoint: CheckpointSchema,
   failure: FailureRecordSchema,
   cancel: CancelRecordSchema,
   outcome: OutcomeSchema,

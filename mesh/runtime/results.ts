@@ -5,6 +5,7 @@ import {
   type Failure,
   type Outcome,
   ParleyError,
+  RETAIN_MS_DEFAULT,
 } from "../../contracts/index.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Running } from "./running.ts";
@@ -32,6 +33,23 @@ export function contractOf(run: Running): Contract {
     contract.bid = { startMs, durationMs, cost, confidence, load };
   }
   return contract;
+}
+
+/** A good end, without its output. */
+export function completedOf(run: Running, endedAt: number): Outcome {
+  const { terms, spec } = run.award;
+  return {
+    v: 1,
+    kind: "outcome",
+    task: terms.task,
+    epoch: terms.epoch,
+    state: "completed",
+    attempts: terms.attempt,
+    startedAt: run.startedWall,
+    endedAt,
+    retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,
+    prev: run.head,
+  };
 }
 
 /** The outcome's JSON around the output's own bytes, which are not encoded a second time. */

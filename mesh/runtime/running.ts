@@ -2,6 +2,7 @@
 import type { Address, EmbeddedAward } from "../../contracts/index.ts";
 import type { OpenAward } from "./awards.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
+import type { Journal } from "./journal.ts";
 
 export interface Running {
   agent: HostedAgent;
@@ -15,6 +16,8 @@ export interface Running {
   startedWall: number;
   beatTo: Set<Address>;
   progress: number;
+  /** Of a durable task, once its handler runs. */
+  journal: Journal | undefined;
   /** Over: fenced, canceled or ended; nothing more is written. */
   over: boolean;
 }

@@ -101,9 +101,9 @@ export const trust: readonly Bug[] = [
     about: "an outcome does not name the record that it follows",
     patches: [
       {
-        file: "mesh/runtime/contractors.ts",
-        find: "      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,\n      prev: run.head,",
-        replace: '      retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,\n      prev: "",',
+        file: "mesh/runtime/results.ts",
+        find: "    retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,\n    prev: run.head,",
+        replace: '    retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,\n    prev: "",',
       },
     ],
     invariants: ["S15"],

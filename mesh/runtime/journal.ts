@@ -1,0 +1,158 @@
+// The journal of a durable handler: checkpoint records under the task, written by its contractor
+// and held to the task's revision like every other record, so a contractor that was replaced can
+// add nothing. Whoever holds the next contract reads what is there and goes on.
+//
+// Invariants
+//   J1  One checkpoint is on its way at a time; what comes meanwhile goes into the next one.
+//   J2  An entry counts only once its checkpoint is stored.
+//   J3  Entries are read in the order of revisions, from the contractors of their epochs alone.
+import {
+  type Checkpoint,
+  CheckpointSchema,
+  type Contract,
+  INLINE_BYTES_MAX,
+  type JournalEntry,
+  ParleyError,
+  RECORD_BYTES_MAX,
+} from "../../contracts/index.ts";
+import type { Artefacts, WriteResult } from "../ports/index.ts";
+import { openArtefact } from "./artefact.ts";
+import type { ProvenRecord } from "./records.ts";
+import type { Running } from "./running.ts";
+
+/** What a handler's run may do with its journal. */
+export interface RunJournal {
+  /** What this task's contractors wrote so far. */
+  read(): Promise<JournalEntry[]>;
+  /** Resolved once stored. @throws ParleyError E_FENCED when another contract is in force. */
+  append(entry: JournalEntry): Promise<void>;
+}
+
+interface Hooks {
+  write(n: string, body: Checkpoint, done: (result: WriteResult, head: () => string) => void): void;
+  records(): Promise<ProvenRecord[]>;
+  now(): number;
+}
+
+interface Waiting {
+  entry: JournalEntry;
+  bytes: number;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+export class Journal implements RunJournal {
+  readonly #run: Running;
+  readonly #hooks: Hooks;
+  readonly #artefacts: Artefacts;
+  #queue: Waiting[] = [];
+  #writing = false;
+  #written = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(run: Running, artefacts: Artefacts, hooks: Hooks) {
+    this.#run = run;
+    this.#artefacts = artefacts;
+    this.#hooks = hooks;
+  }
+
+  async read(): Promise<JournalEntry[]> {
+    if (this.#run.award.terms.epoch === 1) return [];
+    const entries = entriesOf(await this.#hooks.records());
+    return Promise.all(entries.map((entry) => this.#opened(entry)));
+  }
+
+  async #opened(entry: JournalEntry): Promise<JournalEntry> {
+    if (entry.ref === undefined) return entry;
+    const { ref, ...rest } = entry;
+    return { ...rest, value: await this.#artefacts.get(ref).then(openArtefact) };
+  }
+
+  async append(entry: JournalEntry): Promise<void> {
+    const closed = await this.#closed(entry);
+    const bytes = Buffer.byteLength(JSON.stringify(closed));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ entry: closed, bytes, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  /** What is too large for a record goes by reference. */
+  async #closed(entry: JournalEntry): Promise<JournalEntry> {
+    if (entry.value === undefined) return entry;
+    const bytes = Buffer.from(JSON.stringify(entry.value));
+    if (bytes.length <= INLINE_BYTES_MAX) return entry;
+    const { value: _, ...rest } = entry;
+    return { ...rest, ref: await this.#artefacts.put(bytes) };
+  }
+
+  /** Resolved when nothing is on its way. */
+  async settled(): Promise<void> {
+    if (!this.#writing) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #pump(): void {
+    if (this.#writing) return;
+    if (this.#queue.length === 0) {
+      for (const wake of this.#idle.splice(0)) wake();
+      return;
+    }
+    const { terms } = this.#run.award;
+    const batch = this.#batch();
+    const body: Checkpoint = {
+      v: 1,
+      kind: "checkpoint",
+      task: terms.task,
+      epoch: terms.epoch,
+      entries: batch.map((w) => w.entry),
+      at: this.#hooks.now(),
+      prev: this.#run.head,
+    };
+    this.#writing = true;
+    this.#hooks.write(`${terms.epoch}-${++this.#written}`, body, (result, head) => {
+      this.#writing = false;
+      if (result.ok) {
+        this.#run.rev = result.rev;
+        this.#run.head = head();
+        for (const w of batch) w.resolve();
+      } else this.#refused(batch, result);
+      this.#pump();
+    });
+  }
+
+  #batch(): Waiting[] {
+    let bytes = 1_024;
+    let count = 0;
+    while (count < this.#queue.length) {
+      bytes += (this.#queue[count] as Waiting).bytes + 1;
+      if (count > 0 && bytes > RECORD_BYTES_MAX) break;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  #refused(batch: Waiting[], result: Exclude<WriteResult, { ok: true }>): void {
+    const fenced = result.fault === "conflict";
+    const error = fenced
+      ? new ParleyError("E_FENCED", "another record moved the task: this contract is over")
+      : new ParleyError("E_STORE", `a checkpoint was not stored (${result.fault})`);
+    for (const w of batch) w.reject(error);
+    if (fenced) this.#run.abort.abort(error);
+  }
+}
+
+/** Entries of all sound checkpoints, oldest first. */
+export function entriesOf(records: readonly ProvenRecord[]): JournalEntry[] {
+  const entries: JournalEntry[] = [];
+  let contract: Contract | undefined;
+  for (const record of records) {
+    if (record.flaw !== undefined) continue;
+    if (record.kind === "contract") contract = record.body as Contract;
+    if (record.kind !== "checkpoint" || record.from !== contract?.contractor) continue;
+    const checkpoint = CheckpointSchema.safeParse(record.body);
+    if (!checkpoint.success || checkpoint.data.epoch !== contract.epoch) continue;
+    entries.push(...checkpoint.data.entries);
+  }
+  return entries;
+}
