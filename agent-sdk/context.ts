@@ -1,5 +1,5 @@
 // What a handler gets beside its input.
-import { ParleyError, PROGRESS_BYTES_MAX } from "../contracts/index.ts";
+import { type Outcome, ParleyError, PROGRESS_BYTES_MAX } from "../contracts/index.ts";
 import type { Run, RunResult } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import type {
@@ -9,6 +9,7 @@ import type {
   InputOf,
   OutputOf,
 } from "./capability.ts";
+import { Acts, type DurableActs, DurableRun } from "./durable.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
 import { Purse } from "./purse.ts";
@@ -32,6 +33,13 @@ export interface TaskContext<Input = unknown> {
   partial(value: unknown): void;
   /** Adds to what this attempt cost. Said nothing, it costs what the bid asked for. */
   cost(amount: number): void;
+  /** See DurableActs: what is done through these is done once, whoever holds the contract. */
+  readonly step: DurableActs["step"];
+  readonly sleep: DurableActs["sleep"];
+  readonly now: DurableActs["now"];
+  readonly random: DurableActs["random"];
+  readonly all: DurableActs["all"];
+  readonly race: DurableActs["race"];
   /** What is left of the task's budget; undefined when it has none. */
   readonly budgetLeft: number | undefined;
   /** A live sub-task: at most this task's deadline and budget, canceled with it. */
@@ -40,12 +48,7 @@ export interface TaskContext<Input = unknown> {
     input: InputOf<C>,
     options?: CallOptions,
   ): Promise<OutputOf<C>>;
-  /** A durable sub-task for the same owner: at most this deadline and budget, canceled with it. */
-  submit<C extends Capability>(
-    capability: C,
-    input: InputOf<C>,
-    options?: SubmitOptions,
-  ): Promise<TaskHandle<OutputOf<C>>>;
+  readonly submit: DurableActs["submit"];
 }
 
 export type Handler<C extends Capability> = (
@@ -73,7 +76,7 @@ export interface SubTasks {
     input: InputOf<C>,
     options: SubmitOptions,
     parent: SubTask,
-  ): Promise<TaskHandle<OutputOf<C>>>;
+  ): Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
 }
 
 /** Longest timer of the platform, ms: beyond it they fire at once. */
@@ -97,19 +100,22 @@ export async function runHandler<C extends Capability>(
   );
   const purse = new Purse(run.spec.budget);
   const limit = deadlineSignal(run);
+  const { spec, epoch, live } = run;
+  const parent: SubTask = { from: { spec, epoch, contractor, live }, purse, signal: limit.signal };
+  const durable = new DurableRun(run, (c, value, o) => mesh.submit(c, value, o, parent));
   try {
     const output: unknown = await handler(
       input,
       contextOf(
         run,
         input,
-        contractor,
-        purse,
-        limit.signal,
+        parent,
+        new Acts(durable, "", limit.signal),
         mesh,
         log.child({ task: run.spec.task, epoch: run.epoch, capability: capability.name }),
       ),
     );
+    await durable.check();
     // What the handler gave is what travels; the caller's side applies the schema once more.
     await validate(
       capability.output,
@@ -140,14 +146,14 @@ function deadlineSignal(run: Run): { signal: AbortSignal; clear(): void } {
 function contextOf<Input>(
   run: Run,
   input: Input,
-  contractor: string,
-  purse: Purse,
-  signal: AbortSignal,
+  parent: SubTask,
+  acts: Acts,
   mesh: SubTasks,
   log: Log,
 ): TaskContext<Input> {
-  const { spec, epoch, attempt, live } = run;
-  const parent: SubTask = { from: { spec, epoch, contractor, live }, purse, signal };
+  const { spec, epoch, attempt } = run;
+  const { signal } = acts;
+  const { purse } = parent;
   return {
     task: spec.task,
     epoch,
@@ -183,6 +189,12 @@ function contextOf<Input>(
       return purse.left;
     },
     call: (capability, value, options = {}) => mesh.call(capability, value, options, parent),
-    submit: (capability, value, options = {}) => mesh.submit(capability, value, options, parent),
+    submit: (capability, value, options) => acts.submit(capability, value, options),
+    step: (name, fn, options) => acts.step(name, fn, options),
+    sleep: (ms) => acts.sleep(ms),
+    now: () => acts.now(),
+    random: () => acts.random(),
+    all: (branches) => acts.all(branches),
+    race: (branches) => acts.race(branches),
   };
 }

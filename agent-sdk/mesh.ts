@@ -93,7 +93,11 @@ export class Mesh implements AsyncDisposable {
     this.#o = options;
     this.#subTasks = {
       call: (capability, input, o, parent) => this.#call(capability, input, o, parent),
-      submit: (capability, input, o, parent) => this.#submit(capability, input, o, parent),
+      submit: async (capability, input, o, parent) => {
+        const { tracker, open } = await this.#begin("submit", capability, input, o, parent);
+        const handle = handleOf(capability, tracker, () => open.peer.watchOwn());
+        return { ...handle, ended: () => tracker.ended() };
+      },
     };
   }
 
@@ -184,7 +188,7 @@ export class Mesh implements AsyncDisposable {
     input: InputOf<C>,
     options: SubmitOptions = {},
   ): Promise<TaskHandle<OutputOf<C>>> {
-    return this.#submit(capability, input, options, undefined);
+    return this.#submit(capability, input, options);
   }
 
   #call<C extends Capability>(
@@ -254,9 +258,8 @@ export class Mesh implements AsyncDisposable {
     capability: C,
     input: InputOf<C>,
     options: SubmitOptions,
-    parent: SubTask | undefined,
   ): Promise<TaskHandle<OutputOf<C>>> {
-    const { tracker, open } = await this.#begin("submit", capability, input, options, parent);
+    const { tracker, open } = await this.#begin("submit", capability, input, options, undefined);
     return handleOf(capability, tracker, () => open.peer.watchOwn());
   }
 
@@ -277,7 +280,7 @@ export class Mesh implements AsyncDisposable {
     const grant = parent?.purse.promise(options.budget);
     if (grant?.budget !== undefined) told.budget = grant.budget;
     told.version = capability.version;
-    const task = parent === undefined ? told : inherit(told, parent.from);
+    const task = parent === undefined ? told : inherit(told, parent.from, Date.now());
     try {
       const tracker = await open.peer.submitters[how](capability.name, input, task);
       if (grant !== undefined) {

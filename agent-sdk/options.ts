@@ -4,6 +4,7 @@ import {
   DEADLINE_MS_MAX,
   isToken,
   ParleyError,
+  RETAIN_MS_DEFAULT,
   type Spec,
   SpecSchema,
   tokenAdvice,
@@ -107,7 +108,7 @@ export interface Inheritance {
 }
 
 /** Authority shrinks: deadline and rank at most the parent's; the budget is cut by the purse. */
-export function inherit(own: TaskOptions, from: Inheritance): TaskOptions {
+export function inherit(own: TaskOptions, from: Inheritance, now: number): TaskOptions {
   const { spec } = from;
   const options: TaskOptions = { ...own };
   options.deadline = Math.min(own.deadline ?? spec.deadline, spec.deadline);
@@ -117,6 +118,8 @@ export function inherit(own: TaskOptions, from: Inheritance): TaskOptions {
     if (value !== undefined) options[name] = value;
   }
   if (from.live) return options;
+  // Whoever takes the parent over must still find how its sub-tasks ended.
+  options.retainMs ??= Math.max(RETAIN_MS_DEFAULT, spec.deadline - now);
   options.owner = spec.owner;
   options.parent = {
     task: spec.task,

@@ -4,7 +4,11 @@ import type { RecordKey, Spec } from "../../contracts/index.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { Records } from "./records.ts";
 
-/** Undefined when the parent's contract covers the sub-task; else what is wrong, in words. */
+/**
+ * Undefined when the parent's contract covered the sub-task at the moment that it was stored; else
+ * what is wrong, in words. Revisions of all tasks are of one order, so that moment is no matter of
+ * clocks, and a sub-task stays lawful when its parent goes to another contractor.
+ */
 export async function checkParent(
   records: Records,
   key: RecordKey,
@@ -14,10 +18,11 @@ export async function checkParent(
   const parent = spec.parent;
   if (parent === undefined) return `${record.from} is not ${key.owner} and names no parent`;
   if (parent.contractor !== record.from) return "the parent's contractor is somebody else";
-  const view = foldTask(await records.read(key.owner, parent.task));
+  const before = (await records.read(key.owner, parent.task)).filter((r) => r.rev < record.rev);
+  const view = foldTask(before);
   if (view.contract === undefined || !view.contractOpen) return "the parent has no open contract";
   if (view.contract.contractor !== record.from) return "the parent's contract is another's";
-  if (view.epoch !== parent.epoch) return `the parent is in epoch ${view.epoch} by now`;
+  if (view.epoch !== parent.epoch) return `the parent is in epoch ${view.epoch}`;
   if (view.spec === undefined) return "the parent has no spec";
   if (spec.deadline > view.spec.deadline) return "the deadline is later than the parent's";
   const budget = view.spec.budget;

@@ -22,8 +22,8 @@ import type { Running } from "./running.ts";
 
 /** What a handler's run may do with its journal. */
 export interface RunJournal {
-  /** What this task's contractors wrote so far. */
-  read(): Promise<JournalEntry[]>;
+  /** What this task's contractors wrote so far, and how many of their attempts failed. */
+  read(): Promise<{ entries: JournalEntry[]; failures: number }>;
   /** Resolved once stored. @throws ParleyError E_FENCED when another contract is in force. */
   append(entry: JournalEntry): Promise<void>;
 }
@@ -56,10 +56,12 @@ export class Journal implements RunJournal {
     this.#hooks = hooks;
   }
 
-  async read(): Promise<JournalEntry[]> {
-    if (this.#run.award.terms.epoch === 1) return [];
-    const entries = entriesOf(await this.#hooks.records());
-    return Promise.all(entries.map((entry) => this.#opened(entry)));
+  async read(): Promise<{ entries: JournalEntry[]; failures: number }> {
+    if (this.#run.award.terms.epoch === 1) return { entries: [], failures: 0 };
+    const records = await this.#hooks.records();
+    const failures = records.filter((r) => r.kind === "failure" && r.flaw === undefined).length;
+    const entries = entriesOf(records).map((entry) => this.#opened(entry));
+    return { entries: await Promise.all(entries), failures };
   }
 
   async #opened(entry: JournalEntry): Promise<JournalEntry> {

@@ -233,6 +233,8 @@ export class Peer {
       if (state === "down") this.#downAt = this.#ports.clock.now();
       if (state === "up" && this.#state === "running") this.#onReconnect();
     });
+    // Peers that came together would renew together: a thousand cards in two seconds (measured).
+    this.#owed = this.#ports.random.next();
     const renew = () => {
       this.#renew();
       this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);

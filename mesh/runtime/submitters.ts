@@ -140,6 +140,8 @@ export class Submitters {
         if (result.fault === "conflict") {
           // The id is taken. With an id of the caller's own that is the same task again.
           tracker.stored(result.rev ?? 0, "");
+          // Written by somebody else, its notices do not come here.
+          if (spec.owner !== this.#o.principal || spec.parent !== undefined) tracker.follow();
           tracker.lookSoon();
           return resolve();
         }

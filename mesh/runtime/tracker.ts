@@ -34,6 +34,7 @@ export interface TrackerHooks {
 
 /** A submitter that has heard nothing for this long looks for itself, ms. */
 const LOOK_MS = 15_000;
+const FOLLOW_MS = 500;
 /** Contract notices remembered per task; more attempts than that are looked up. */
 const CLAIMS_MAX = 32;
 const EVENTS_MAX = 10_000;
@@ -59,6 +60,7 @@ export class Tracker {
   #contractors = new Map<number, Address>();
   #history: Promise<void> | undefined;
   #endRev = 0;
+  #lookMs = LOOK_MS;
   rev = 0;
   head = "";
   state: TaskState = "submitted";
@@ -76,9 +78,24 @@ export class Tracker {
     this.#arm();
   }
 
+  /** Looks often: this task's notices go to somebody else. */
+  follow(): void {
+    this.#lookMs = FOLLOW_MS;
+    this.#arm();
+  }
+
+  /** Its end, if it has come by now, as the records say. */
+  async ended(): Promise<Outcome | undefined> {
+    if (this.#outcome === undefined) {
+      const { outcome, outcomeRev } = foldTask(await this.#hooks.look());
+      if (outcome !== undefined) this.end(outcome, outcomeRev);
+    }
+    return this.#outcome;
+  }
+
   #arm(): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.after(LOOK_MS, () => {
+    this.#timer = this.#clock.after(this.#lookMs, () => {
       this.lookSoon();
       this.#arm();
     });

@@ -1,0 +1,342 @@
+// Durable handlers: what a handler did is written down as it goes, so that whoever holds the next
+// contract goes on where it stopped. The handler runs again from its first line; everything that
+// it did through this is answered from the journal (event sourcing of a program, as in Temporal
+// and Restate, without a server that owns it).
+//
+// The boundary: between two journalled acts a handler must do the same whenever it is run with the
+// same input. Time, chance, I/O and what other branches do belong into `step`, `now`, `random`, or
+// a branch of `all`.
+import { createHash } from "node:crypto";
+import {
+  type FailureCode,
+  type JournalEntry,
+  type Outcome,
+  ParleyError,
+} from "../contracts/index.ts";
+import type { Run } from "../mesh/index.ts";
+import type { Capability, InputOf, OutputOf } from "./capability.ts";
+import type { TaskHandle } from "./handle.ts";
+import type { SubmitOptions } from "./options.ts";
+
+/** Acts in one scope are told apart by their place and held to their name. */
+interface Place {
+  key: string;
+  entry: JournalEntry | undefined;
+}
+
+export interface StepOptions {
+  /** Further tries of the step itself, before its failure is the handler's. Default 0. */
+  retries?: number;
+  /** First pause between tries, ms; doubled each time. Default 200. */
+  backoffMs?: number;
+}
+
+/** A branch of `all` or `race`: it gets acts of its own, and a signal. */
+export type Branch<T> = (acts: DurableActs) => Promise<T> | T;
+
+/** What a handler can do so that it is done once. */
+export interface DurableActs {
+  readonly signal: AbortSignal;
+  /**
+   * Runs `fn` once and keeps what it gave (JSON). A TerminalError is kept too; any other error is
+   * not, so the next attempt tries the step again. Its effect on the world happens at least once:
+   * give it the key, which is the same in every attempt.
+   */
+  step<T>(
+    name: string,
+    fn: (about: { key: string; signal: AbortSignal }) => Promise<T> | T,
+    options?: StepOptions,
+  ): Promise<T>;
+  /** Waits, also over a change of contractor. @param ms from the first time it was asked */
+  sleep(ms: number): Promise<void>;
+  /** The wall clock, the same in every attempt, ms since the epoch. */
+  now(): Promise<number>;
+  /** In [0, 1), the same in every attempt. */
+  random(): Promise<number>;
+  /**
+   * A durable sub-task for the same owner: at most this deadline and budget, canceled with it.
+   * Made once at this place of the handler: the next contractor finds it under the same id.
+   */
+  submit<C extends Capability>(
+    capability: C,
+    input: InputOf<C>,
+    options?: SubmitOptions,
+  ): Promise<TaskHandle<OutputOf<C>>>;
+  /** Runs branches side by side; the first failure aborts the others. */
+  all<const T extends readonly Branch<unknown>[]>(
+    branches: T,
+  ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }>;
+  /** The first branch to succeed, in every attempt the same one; the others are aborted. */
+  race<T>(branches: readonly Branch<T>[]): Promise<T>;
+}
+
+interface Past {
+  entries: Map<string, JournalEntry>;
+  /** Attempts that failed, not those that were lost. */
+  failures: number;
+}
+
+/** How a sub-task is made; its handle can tell whether it has ended. */
+export type MakeTask = <C extends Capability>(
+  capability: C,
+  input: InputOf<C>,
+  options: SubmitOptions,
+) => Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
+
+/** The journal of one run, loaded when it is first needed. */
+export class DurableRun {
+  readonly run: Run;
+  readonly #now: () => number;
+  readonly #submit: MakeTask;
+  #loading: Promise<Past> | undefined;
+  readonly #used = new Set<string>();
+  /** Scopes whose entries may stay unused: branches that lost a race. */
+  readonly #dropped: string[] = [];
+
+  constructor(run: Run, submit: MakeTask, now: () => number = Date.now) {
+    this.run = run;
+    this.#submit = submit;
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now();
+  }
+
+  #past(): Promise<Past> {
+    this.#loading ??= this.#load();
+    return this.#loading;
+  }
+
+  async #load(): Promise<Past> {
+    const { entries, failures } = (await this.run.journal?.read()) ?? { entries: [], failures: 0 };
+    return { entries: new Map(entries.map((entry) => [entry.key, entry])), failures };
+  }
+
+  /**
+   * A sub-task, made once at its place. One that did not complete is final for this attempt; after
+   * a failed attempt the next one makes it anew.
+   */
+  async task<C extends Capability>(
+    place: string,
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions,
+  ): Promise<TaskHandle<OutputOf<C>>> {
+    const { failures } = await this.#past();
+    for (let again = 0; ; again++) {
+      const task = this.idAt(again === 0 ? place : `${place}:${again}`);
+      const handle = await this.#submit(capability, input, { task, ...options });
+      if (again >= failures || options.task !== undefined) return handle;
+      const end = await handle.ended();
+      if (end === undefined || end.state === "completed") return handle;
+    }
+  }
+
+  /** What stands at this place. @throws ParleyError E_JOURNAL when something else does */
+  async at(scope: string, place: number, op: JournalEntry["op"], name: string): Promise<Place> {
+    const key = `${scope}${place}`;
+    const entry = (await this.#past()).entries.get(key);
+    this.#used.add(key);
+    if (entry === undefined) return { key, entry };
+    const said = `${op} "${name}"`;
+    const [wasName] = (entry.d ?? "").split("\n");
+    const was = `${entry.op} "${wasName}"`;
+    if (said !== was)
+      throw changed(`at ${key} the journal has ${was}, the handler asks for ${said}`);
+    return { key, entry };
+  }
+
+  async keep(key: string, op: JournalEntry["op"], name: string, rest: Partial<JournalEntry>) {
+    await this.run.journal?.append({ key, op, d: name.slice(0, 64), ...rest });
+  }
+
+  drop(scope: string): void {
+    this.#dropped.push(scope);
+  }
+
+  /** The handler has ended: it must have asked for everything that its journal holds. */
+  async check(): Promise<void> {
+    if (this.#loading === undefined) return;
+    for (const [key, entry] of (await this.#loading).entries) {
+      if (this.#used.has(key) || this.#dropped.some((scope) => key.startsWith(scope))) continue;
+      throw changed(
+        `the journal has ${entry.op} "${entry.d}" at ${key}, the handler ended without`,
+      );
+    }
+  }
+
+  /** An id that is the same in every attempt. */
+  idAt(place: string): string {
+    const text = `${this.run.spec.owner}.${this.run.spec.task}/${place}`;
+    return createHash("sha256").update(text).digest("base64url").slice(0, 32);
+  }
+}
+
+function changed(difference: string): ParleyError {
+  return new ParleyError(
+    "E_JOURNAL",
+    `${difference}: the handler was changed while this task was under way. Serve the old version ` +
+      "beside the new one until its tasks have ended",
+  );
+}
+
+const PAUSE_MS = 200;
+
+/** Acts in one scope: the handler's own, or one branch's. */
+export class Acts implements DurableActs {
+  readonly signal: AbortSignal;
+  readonly #durable: DurableRun;
+  readonly #scope: string;
+  #place = 0;
+
+  constructor(durable: DurableRun, scope: string, signal: AbortSignal) {
+    this.#durable = durable;
+    this.#scope = scope;
+    this.signal = signal;
+  }
+
+  /** Places are given when asked, so that what is asked for together keeps its order. */
+  next(): number {
+    return this.#place++;
+  }
+
+  submit<C extends Capability>(
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions = {},
+  ): Promise<TaskHandle<OutputOf<C>>> {
+    const signal = options.signal ?? this.signal;
+    const place = `${this.#scope}${this.next()}`;
+    return this.#durable.task(place, capability, input, { ...options, signal });
+  }
+
+  async step<T>(
+    name: string,
+    fn: (about: { key: string; signal: AbortSignal }) => Promise<T> | T,
+    options: StepOptions = {},
+  ): Promise<T> {
+    const place = this.next();
+    const { key, entry } = await this.#durable.at(this.#scope, place, "step", name);
+    if (entry?.failure !== undefined) throw ParleyError.from(entry.failure);
+    if (entry !== undefined) return entry.value as T;
+    const about = { key: this.#durable.idAt(key), signal: this.signal };
+    const value = await this.#try(key, name, () => fn(about), options);
+    await this.#durable.keep(key, "step", name, value === undefined ? {} : { value });
+    return value;
+  }
+
+  async #try<T>(
+    key: string,
+    name: string,
+    fn: () => Promise<T> | T,
+    { retries = 0, backoffMs = PAUSE_MS }: StepOptions,
+  ): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      this.signal.throwIfAborted();
+      try {
+        return await fn();
+      } catch (error) {
+        if (isTerminal(error)) {
+          const message = (error as Error).message.slice(0, 4_096).toWellFormed();
+          const failure = { code: "E_TERMINAL" as FailureCode, message, retry: false };
+          await this.#durable.keep(key, "step", name, { failure });
+          throw error;
+        }
+        if (tries >= retries || this.signal.aborted) throw error;
+        await pause(backoffMs * 2 ** tries, this.signal);
+      }
+    }
+  }
+
+  async sleep(ms: number): Promise<void> {
+    const name = String(ms);
+    const { key, entry } = await this.#durable.at(this.#scope, this.next(), "sleep", name);
+    const until = (entry?.value as number | undefined) ?? this.#durable.now() + ms;
+    if (entry === undefined) await this.#durable.keep(key, "sleep", name, { value: until });
+    await pause(until - this.#durable.now(), this.signal);
+  }
+
+  now(): Promise<number> {
+    return this.#value("now", () => this.#durable.now());
+  }
+
+  random(): Promise<number> {
+    return this.#value("random", () => Math.random());
+  }
+
+  async #value(op: "now" | "random", make: () => number): Promise<number> {
+    const { key, entry } = await this.#durable.at(this.#scope, this.next(), op, op);
+    if (entry !== undefined) return entry.value as number;
+    const value = make();
+    await this.#durable.keep(key, op, op, { value });
+    return value;
+  }
+
+  #branch(place: number, index: number, signal: AbortSignal): Acts {
+    return new Acts(this.#durable, `${this.#scope}${place}.${index}/`, signal);
+  }
+
+  async all<const T extends readonly Branch<unknown>[]>(
+    branches: T,
+  ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
+    const place = this.next();
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.signal, stop.signal]);
+    try {
+      const running = branches.map(async (branch, i) => branch(this.#branch(place, i, signal)));
+      return (await Promise.all(running)) as never;
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  }
+
+  async race<T>(branches: readonly Branch<T>[]): Promise<T> {
+    const place = this.next();
+    const name = `of ${branches.length}`;
+    const { key, entry } = await this.#durable.at(this.#scope, place, "step", name);
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.signal, stop.signal]);
+    const known = entry?.value as number | undefined;
+    const chosen = known === undefined ? [...branches.keys()] : [known];
+    const running = chosen.map(async (i) => {
+      const value = await (branches[i] as Branch<T>)(this.#branch(place, i, signal));
+      return { i, value };
+    });
+    const won = await Promise.any(running).catch((error: unknown) => {
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    });
+    if (known === undefined) await this.#durable.keep(key, "step", name, { value: won.i });
+    for (const i of branches.keys()) {
+      if (i !== won.i) this.#durable.drop(`${this.#scope}${place}.${i}/`);
+    }
+    stop.abort(new ParleyError("E_CANCELED", "another branch was first"));
+    for (const each of running) each.catch(() => undefined);
+    return won.value;
+  }
+}
+
+function isTerminal(error: unknown): boolean {
+  return error instanceof Error && (error as { retry?: unknown }).retry === false;
+}
+
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + ms;
+  for (;;) {
+    signal.throwIfAborted();
+    const left = Math.min(TIMER_MS_MAX, end - performance.now());
+    if (left <= 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, left);
+      signal.addEventListener("abort", done, { once: true });
+      function done() {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      }
+    });
+  }
+}
