@@ -28,6 +28,7 @@ export interface CallOptions
     | "retry"
     | "otherwise"
     | "patienceMs"
+    | "rank"
     | "traceparent"
     | "tracestate"
   > {
@@ -62,6 +63,7 @@ const OptionsSchema = SpecSchema.pick({
   retry: true,
   otherwise: true,
   patienceMs: true,
+  rank: true,
   traceparent: true,
   tracestate: true,
   retainMs: true,

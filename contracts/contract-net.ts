@@ -162,6 +162,8 @@ export const OfferSchema = z.object({
   capability: CapabilityNameSchema,
   /** Higher is more urgent: priority with aging, then nearness of the deadline. */
   urgency: finite,
+  /** As in the spec; among equal priorities it decides before urgency does. */
+  rank: finite.min(0).optional(),
   call: CfpSchema,
 });
 export type Offer = z.infer<typeof OfferSchema>;

@@ -123,6 +123,9 @@ export const SpecSchema = z.object({
   otherwise: z.array(AlternativeSchema).max(ALTERNATIVES_MAX).optional(),
   /** How long to look for a free agent before the next alternative is tried, ms. */
   patienceMs: z.number().min(0).max(DEADLINE_MS_MAX).optional(),
+  /** Longest way from the beginning of this task to the end of the workflow that it is a step of,
+   * ms: of those that wait with one priority, the longest goes first. */
+  rank: z.number().min(0).max(1e15).optional(),
   /** The parked task that this one does again. */
   redriveOf: TaskIdSchema.optional(),
   /** How long the finished task stays readable, ms. */

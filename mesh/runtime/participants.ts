@@ -11,6 +11,7 @@ import {
   parseDirected,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
+import { FAIR } from "../core/waiting-room.ts";
 import type { Incoming } from "../ports/index.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
@@ -21,6 +22,16 @@ const ASK_AGAIN_MS = 25;
 /** Above this many agents a call to all is answered in the order of rank. Guess. */
 const CROWD = 64;
 
+/** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
+function byRank(a: Offer, b: Offer): number {
+  if (a.rank === undefined && b.rank === undefined) return 0;
+  return b.call.priority - a.call.priority || (b.rank ?? -1) - (a.rank ?? -1);
+}
+
+function byUrgency(a: { offer: Offer }, b: { offer: Offer }): number {
+  return b.offer.urgency - a.offer.urgency;
+}
+
 interface Basket {
   offers: { from: Address; offer: Offer }[];
 }
@@ -29,6 +40,7 @@ export class Participants {
   readonly #d: Deps;
   readonly #agents: ReadonlyMap<string, HostedAgent>;
   #baskets = new Map<string, Basket>();
+  #turn = 0;
 
   constructor(dependencies: Deps, agents: ReadonlyMap<string, HostedAgent>) {
     this.#d = dependencies;
@@ -89,7 +101,8 @@ export class Participants {
     const basket = this.#baskets.get(agent.name);
     this.#baskets.delete(agent.name);
     if (basket === undefined) return;
-    basket.offers.sort((a, b) => b.offer.urgency - a.offer.urgency);
+    const fair = this.#turn++ % FAIR === FAIR - 1;
+    basket.offers.sort((a, b) => (fair ? 0 : byRank(a.offer, b.offer)) || byUrgency(a, b));
     let free = agent.slots.free;
     for (const { from, offer } of basket.offers) {
       const subject = bidSubject(from, offer.call.cfp, agent.address);

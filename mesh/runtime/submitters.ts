@@ -51,6 +51,8 @@ export interface TaskOptions {
   otherwise?: Alternative[];
   /** How long to look for a free agent before the next alternative, ms. Default 5 s. */
   patienceMs?: number;
+  /** See the spec: of steps that wait, the longest way to the end goes first, ms. */
+  rank?: number;
   redriveOf?: string;
   /** The input, where it is in the object store already. */
   inputRef?: Reference;
@@ -233,6 +235,7 @@ export class Submitters {
       "budget",
       "otherwise",
       "patienceMs",
+      "rank",
       "redriveOf",
       "retainMs",
       "traceparent",

@@ -94,6 +94,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       priority: spec.priority,
       since: this.#d.clock.now(),
       deadline: spec.deadline,
+      rank: spec.rank,
     });
   }
 

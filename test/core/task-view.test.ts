@@ -81,7 +81,12 @@ describe("a sound task", () => {
   });
 
   test("kinds that only accompany a task change nothing but its revision", () => {
-    const view = fold(spec(), contract(1), record("checkpoint", { epoch: 1 }), record("question", {}));
+    const view = fold(
+      spec(),
+      contract(1),
+      record("checkpoint", { epoch: 1 }),
+      record("question", {}),
+    );
     expect(view).toMatchObject({ state: "running", epoch: 1, faults: [] });
     expect(view.rev).toBe(rev);
   });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AGING_MS } from "../../contracts/index.ts";
-import { urgency, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
+import { FAIR, urgency, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
 
 function waiter(task: string, over: Partial<Waiter> = {}): Waiter {
   return { task, priority: 5, since: 0, deadline: 1_800_000_060_000, ...over };
@@ -106,5 +106,43 @@ describe("pick", () => {
     room.enter(waiter("new", { priority: 1 }));
     expect(names(room.pick(5, anyone))).toEqual(["new", "stays"]);
     expect([...room.waiters()]).toHaveLength(2);
+  });
+});
+
+describe("steps of workflows", () => {
+  test("go by the longest way to the end, whoever came first", () => {
+    const room = roomOf(
+      waiter("short", { rank: 10 }),
+      waiter("long", { rank: 500, since: 900 }),
+      waiter("middle", { rank: 90, since: 100 }),
+    );
+    expect(names(room.pick(3, anyone))).toEqual(["long", "middle", "short"]);
+  });
+
+  test("do not pass a higher priority", () => {
+    const room = roomOf(waiter("step", { rank: 1e9 }), waiter("urgent", { priority: 6 }));
+    expect(names(room.pick(2, anyone))).toEqual(["urgent", "step"]);
+  });
+
+  test("keep nobody waiting for ever: every so many turns go by age", () => {
+    const room = roomOf(waiter("old", { since: -1_000_000 }));
+    let served = 0;
+    for (let n = 0; n < 4 * FAIR; n++) {
+      room.enter(waiter(`step${n}`, { rank: 1_000, since: n }));
+      const [first] = room.pick(1, anyone);
+      room.leave(first!.task);
+      if (first!.task === "old") break;
+      served++;
+    }
+    expect(served).toBe(FAIR - 1);
+  });
+
+  test("that left are not picked, and nobody is picked twice", () => {
+    const list = Array.from({ length: 500 }, (_, i) => waiter(`s${i}`, { rank: i % 7 }));
+    const room = roomOf(...list);
+    for (const w of list.slice(0, 400)) room.leave(w.task);
+    const picked = names(room.pick(200, anyone));
+    expect(new Set(picked).size).toBe(picked.length);
+    expect(picked.every((task) => Number(task.slice(1)) >= 400)).toBe(true);
   });
 });
