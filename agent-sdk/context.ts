@@ -35,6 +35,7 @@ export interface TaskContext<Input = unknown> {
   cost(amount: number): void;
   /** See DurableActs: what is done through these is done once, whoever holds the contract. */
   readonly step: DurableActs["step"];
+  readonly recall: DurableActs["recall"];
   readonly sleep: DurableActs["sleep"];
   readonly now: DurableActs["now"];
   readonly random: DurableActs["random"];
@@ -191,6 +192,7 @@ function contextOf<Input>(
     call: (capability, value, options = {}) => mesh.call(capability, value, options, parent),
     submit: (capability, value, options) => acts.submit(capability, value, options),
     step: (name, fn, options) => acts.step(name, fn, options),
+    recall: (key) => acts.recall(key),
     sleep: (ms) => acts.sleep(ms),
     now: () => acts.now(),
     random: () => acts.random(),

@@ -29,6 +29,8 @@ export interface StepOptions {
   retries?: number;
   /** First pause between tries, ms; doubled each time. Default 200. */
   backoffMs?: number;
+  /** Known by this name, and not by its place among the acts. */
+  key?: string;
 }
 
 /** A branch of `all` or `race`: it gets acts of its own, and a signal. */
@@ -47,6 +49,8 @@ export interface DurableActs {
     fn: (about: { key: string; signal: AbortSignal }) => Promise<T> | T,
     options?: StepOptions,
   ): Promise<T>;
+  /** What the step of this `key` gave in an earlier attempt; undefined when it was not done. */
+  recall<T>(key: string): Promise<T | undefined>;
   /** Waits, also over a change of contractor. @param ms from the first time it was asked */
   sleep(ms: number): Promise<void>;
   /** The wall clock, the same in every attempt, ms since the epoch. */
@@ -133,9 +137,12 @@ export class DurableRun {
     }
   }
 
+  async entry(key: string): Promise<JournalEntry | undefined> {
+    return (await this.#past()).entries.get(key);
+  }
+
   /** What stands at this place. @throws ParleyError E_JOURNAL when something else does */
-  async at(scope: string, place: number, op: JournalEntry["op"], name: string): Promise<Place> {
-    const key = `${scope}${place}`;
+  async at(key: string, op: JournalEntry["op"], name: string): Promise<Place> {
     const entry = (await this.#past()).entries.get(key);
     this.#used.add(key);
     if (entry === undefined) return { key, entry };
@@ -197,8 +204,12 @@ export class Acts implements DurableActs {
   }
 
   /** Places are given when asked, so that what is asked for together keeps its order. */
-  next(): number {
+  #next(): number {
     return this.#place++;
+  }
+
+  #at(key?: string): string {
+    return key === undefined ? `${this.#scope}${this.#next()}` : `${this.#scope}=${key}`;
   }
 
   submit<C extends Capability>(
@@ -207,8 +218,8 @@ export class Acts implements DurableActs {
     options: SubmitOptions = {},
   ): Promise<TaskHandle<OutputOf<C>>> {
     const signal = options.signal ?? this.signal;
-    const place = `${this.#scope}${this.next()}`;
-    return this.#durable.task(place, capability, input, { ...options, signal });
+    const { key, ...rest } = options;
+    return this.#durable.task(this.#at(key), capability, input, { ...rest, signal });
   }
 
   async step<T>(
@@ -216,14 +227,18 @@ export class Acts implements DurableActs {
     fn: (about: { key: string; signal: AbortSignal }) => Promise<T> | T,
     options: StepOptions = {},
   ): Promise<T> {
-    const place = this.next();
-    const { key, entry } = await this.#durable.at(this.#scope, place, "step", name);
+    const place = this.#at(options.key);
+    const { key, entry } = await this.#durable.at(place, "step", name);
     if (entry?.failure !== undefined) throw ParleyError.from(entry.failure);
     if (entry !== undefined) return entry.value as T;
     const about = { key: this.#durable.idAt(key), signal: this.signal };
     const value = await this.#try(key, name, () => fn(about), options);
     await this.#durable.keep(key, "step", name, value === undefined ? {} : { value });
     return value;
+  }
+
+  async recall<T>(key: string): Promise<T | undefined> {
+    return (await this.#durable.entry(this.#at(key)))?.value as T | undefined;
   }
 
   async #try<T>(
@@ -251,7 +266,7 @@ export class Acts implements DurableActs {
 
   async sleep(ms: number): Promise<void> {
     const name = String(ms);
-    const { key, entry } = await this.#durable.at(this.#scope, this.next(), "sleep", name);
+    const { key, entry } = await this.#durable.at(this.#at(), "sleep", name);
     const until = (entry?.value as number | undefined) ?? this.#durable.now() + ms;
     if (entry === undefined) await this.#durable.keep(key, "sleep", name, { value: until });
     await pause(until - this.#durable.now(), this.signal);
@@ -266,7 +281,7 @@ export class Acts implements DurableActs {
   }
 
   async #value(op: "now" | "random", make: () => number): Promise<number> {
-    const { key, entry } = await this.#durable.at(this.#scope, this.next(), op, op);
+    const { key, entry } = await this.#durable.at(this.#at(), op, op);
     if (entry !== undefined) return entry.value as number;
     const value = make();
     await this.#durable.keep(key, op, op, { value });
@@ -280,7 +295,7 @@ export class Acts implements DurableActs {
   async all<const T extends readonly Branch<unknown>[]>(
     branches: T,
   ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
-    const place = this.next();
+    const place = this.#next();
     const stop = new AbortController();
     const signal = AbortSignal.any([this.signal, stop.signal]);
     try {
@@ -293,9 +308,9 @@ export class Acts implements DurableActs {
   }
 
   async race<T>(branches: readonly Branch<T>[]): Promise<T> {
-    const place = this.next();
+    const place = this.#next();
     const name = `of ${branches.length}`;
-    const { key, entry } = await this.#durable.at(this.#scope, place, "step", name);
+    const { key, entry } = await this.#durable.at(`${this.#scope}${place}`, "step", name);
     const stop = new AbortController();
     const signal = AbortSignal.any([this.signal, stop.signal]);
     const known = entry?.value as number | undefined;

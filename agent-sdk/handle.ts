@@ -15,6 +15,8 @@ export interface TaskHandle<Output = unknown> {
    * `signal` ends the waiting only; see `cancel`.
    */
   result(signal?: AbortSignal): Promise<Output>;
+  /** The output as it was given, unchecked; undefined unless the task completed. */
+  output(): Promise<unknown>;
   /** The terminal record, whatever its state; `signal` ends the waiting only. */
   outcome(signal?: AbortSignal): Promise<Outcome>;
   /** States, failed attempts, progress and partial output, up to the end. */
@@ -35,6 +37,10 @@ export function handleOf<C extends Capability>(
     async result(signal) {
       const output = await tracker.result(signal);
       return validate(capability.output, output, "E_OUTPUT", `the result of ${capability.name}`);
+    },
+    async output() {
+      const { state } = await tracker.outcome();
+      return state === "completed" ? tracker.result() : undefined;
     },
     outcome: (signal) => tracker.outcome(signal),
     async *events() {

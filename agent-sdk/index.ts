@@ -9,6 +9,7 @@ export type {
   Outcome,
   Requirements,
   TaskState,
+  Workflow,
 } from "../contracts/index.ts";
 export { ParleyError } from "../contracts/index.ts";
 export type { BidTerms, Policy, ScoredBid, TaskEvent, TaskFacts } from "../mesh/index.ts";
@@ -30,3 +31,10 @@ export { type JoinOptions, join } from "./join.ts";
 export type { AgentQuery, Mesh, ServeOptions } from "./mesh.ts";
 export type { CallOptions, SubmitOptions } from "./options.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
+export {
+  readWorkflow,
+  runWorkflow,
+  serveWorkflows,
+  type WorkflowHost,
+  workflow,
+} from "./workflow.ts";

@@ -279,7 +279,7 @@ export class Mesh implements AsyncDisposable {
     const open = await this.#ready();
     const grant = parent?.purse.promise(options.budget);
     if (grant?.budget !== undefined) told.budget = grant.budget;
-    told.version = capability.version;
+    if (capability.version !== "") told.version = capability.version;
     const task = parent === undefined ? told : inherit(told, parent.from, Date.now());
     try {
       const tracker = await open.peer.submitters[how](capability.name, input, task);

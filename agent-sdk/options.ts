@@ -48,7 +48,10 @@ export interface CallOptions
 /** Options of a durable task. */
 export interface SubmitOptions
   extends Omit<CallOptions, "onEvent" | "hedge">,
-    Pick<TaskOptions, "task" | "retainMs" | "onBehalfOf"> {}
+    Pick<TaskOptions, "task" | "retainMs" | "onBehalfOf"> {
+  /** In a handler: the sub-task is known by this name, and not by its place among the acts. */
+  key?: string;
+}
 
 const OptionsSchema = SpecSchema.pick({
   to: true,
@@ -79,7 +82,7 @@ export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOp
   if (timeoutMs !== undefined && !(timeoutMs > 0)) {
     throw new ParleyError("E_SCHEMA", `timeoutMs must be more than 0, not ${timeoutMs}`);
   }
-  const { signal: _s, onEvent: _e, timeoutMs: _t, hedge: _h, ...rest } = o;
+  const { signal: _s, onEvent: _e, timeoutMs: _t, hedge: _h, key: _k, ...rest } = o;
   const options: TaskOptions = { ...rest };
   if (timeoutMs !== undefined) {
     options.deadline = Math.min(o.deadline ?? Number.POSITIVE_INFINITY, now + timeoutMs);

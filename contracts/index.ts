@@ -42,3 +42,4 @@ export * from "./records.ts";
 export * from "./roles.ts";
 export * from "./spec.ts";
 export * from "./subjects.ts";
+export * from "./workflow.ts";

@@ -91,7 +91,7 @@ export class WaitingRoom {
         this.#turn++;
       }
       // A long row of waiters that are all on offer already: look no further.
-      if (aside.length >= 2 * count + 64) break;
+      if (seen.size >= count + 64) break;
     }
     for (const { heap, key, w } of aside) heap.push(key, w);
     return picked;

@@ -1,0 +1,187 @@
+// Workflows: a definition is run by whoever holds the contract of its task. Every step is a
+// sub-task under an id that follows from the step, so the next contractor finds what was done.
+import { z } from "zod";
+import {
+  type Failure,
+  type Outcome,
+  ParleyError,
+  type Step,
+  type Workflow,
+  WorkflowSchema,
+} from "../contracts/index.ts";
+import { checkWorkflow, type Problem } from "../mesh/core/workflow/check.ts";
+import { type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
+import { type Capability, defineCapability } from "./capability.ts";
+import type { TaskContext } from "./context.ts";
+import type { Mesh, ServeOptions } from "./mesh.ts";
+import type { SubmitOptions } from "./options.ts";
+
+/** Runs a definition that comes with its input. */
+export const workflow = defineCapability({
+  name: "workflow",
+  description: "runs a workflow: a graph of steps, each a task for some capability",
+  input: z.object({
+    definition: WorkflowSchema,
+    params: z.record(z.string(), z.unknown()).optional(),
+  }),
+  output: z.unknown(),
+});
+
+/** Whatever a step's agents take and give: they check it themselves. */
+function anything(name: string, version = ""): Capability {
+  const any = z.unknown();
+  return Object.freeze({ name, version, input: any, output: any }) as unknown as Capability;
+}
+
+/**
+ * Reads and checks a definition.
+ * @throws ParleyError E_SCHEMA with every problem, each with its place and what to do
+ */
+export function readWorkflow(value: unknown, offered?: ReadonlySet<string>): Workflow {
+  const parsed = WorkflowSchema.safeParse(value);
+  const problems: Problem[] = parsed.success
+    ? checkWorkflow(parsed.data, offered)
+    : parsed.error.issues.map((issue) => ({
+        path: issue.path.join("."),
+        problem: issue.message,
+        fix: "see docs/workflows.md for the form of a definition",
+      }));
+  if (parsed.success && problems.length === 0) return parsed.data;
+  const lines = problems.map((p) => `${p.path}: ${p.problem}; ${p.fix}`);
+  const head = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the workflow`;
+  throw new ParleyError("E_SCHEMA", `${head}:\n  ${lines.join("\n  ")}`);
+}
+
+/** Takes workflows: this agent runs their graphs, other agents (or it itself) their steps. */
+export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
+  return mesh.serve(
+    workflow,
+    (input, task) => runWorkflow(readWorkflow(input.definition), input.params ?? {}, task),
+    { slots: 100, ...options },
+  );
+}
+
+/** Runs a definition inside a handler. @throws ParleyError E_TERMINAL when a step failed. */
+export async function runWorkflow(
+  definition: Workflow,
+  params: Readonly<Record<string, unknown>>,
+  task: WorkflowHost,
+): Promise<unknown> {
+  const run = new WorkflowRun(definition, params);
+  const driver = new Driver(run, task);
+  return driver.drive();
+}
+
+/** What a run needs of its handler's context. */
+export type WorkflowHost = Pick<TaskContext, "submit" | "step" | "recall" | "signal" | "progress">;
+
+class Driver {
+  readonly #run: WorkflowRun;
+  readonly #task: WorkflowHost;
+  readonly #stops = new Map<string, AbortController>();
+  readonly #ended = Promise.withResolvers<unknown>();
+  #done = 0;
+
+  constructor(run: WorkflowRun, task: WorkflowHost) {
+    this.#run = run;
+    this.#task = task;
+  }
+
+  async drive(): Promise<unknown> {
+    const { signal } = this.#task;
+    const abort = () => this.#ended.reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      // Kept under a name of its own: undefined as long as nothing has failed.
+      this.#run.start(await this.#verdict(undefined));
+      await this.#work();
+      return await this.#ended.promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** What a predecessor decided; or keeps what is decided now. */
+  async #verdict(now: Verdict | undefined): Promise<Verdict | undefined> {
+    if (now === undefined) return this.#task.recall<Verdict>("verdict");
+    return this.#task.step("verdict", () => now, { key: "verdict" });
+  }
+
+  async #work(): Promise<void> {
+    for (const effect of this.#run.out.splice(0)) {
+      switch (effect.do) {
+        case "task":
+          void this.#make(effect.wish);
+          break;
+        case "cancel":
+          for (const key of effect.keys) this.#stops.get(key)?.abort(new Error("a step failed"));
+          break;
+        case "verdict":
+          await this.#verdict(effect.verdict);
+          break;
+        case "end":
+          if (effect.failure === undefined) this.#ended.resolve(effect.output);
+          else this.#ended.reject(asError(effect.failure));
+      }
+    }
+  }
+
+  async #make(wish: TaskWish): Promise<void> {
+    const stop = new AbortController();
+    this.#stops.set(wish.key, stop);
+    try {
+      const options = optionsOf(wish, AbortSignal.any([this.#task.signal, stop.signal]));
+      const { step, capability, input } = wish;
+      const handle = await this.#task.submit(anything(capability, step?.version), input, options);
+      const outcome = await handle.outcome();
+      this.#tell(wish.key, outcome, outcome.state === "completed" ? await handle.output() : null);
+    } catch (error) {
+      if (this.#task.signal.aborted) return this.#ended.reject(this.#task.signal.reason);
+      const message = error instanceof Error ? error.message : String(error);
+      const code = error instanceof ParleyError ? error.code : "E_HANDLER";
+      this.#end(wish.key, { state: "failed", failure: { code, message, retry: false } });
+    } finally {
+      this.#stops.delete(wish.key);
+    }
+  }
+
+  #tell(key: string, outcome: Outcome, output: unknown): void {
+    this.#task.progress(Math.min(1, ++this.#done / this.#run.workflow.steps.length), key);
+    this.#end(key, { state: outcome.state, output, failure: outcome.failure });
+  }
+
+  #end(key: string, end: Parameters<WorkflowRun["ended"]>[1]): void {
+    this.#run.ended(key, end);
+    this.#work().catch((error: unknown) => this.#ended.reject(error));
+  }
+}
+
+function optionsOf({ key, step, rank }: TaskWish, signal: AbortSignal): SubmitOptions {
+  const options: SubmitOptions = { key, signal, rank };
+  if (step === undefined) return options;
+  for (const name of [
+    "requires",
+    "award",
+    "to",
+    "otherwise",
+    "priority",
+    "budget",
+    "timeoutMs",
+  ] as const satisfies (keyof Step & keyof SubmitOptions)[]) {
+    if (step[name] !== undefined) Object.assign(options, { [name]: step[name] });
+  }
+  if (step.retry !== undefined) {
+    const { attempts, backoffMs } = step.retry;
+    options.retry = {
+      ...(attempts === undefined ? {} : { attempts }),
+      ...(backoffMs === undefined ? {} : { backoffMs }),
+    };
+  }
+  if (step.durationMs !== undefined) options.hints = { durationMs: step.durationMs };
+  return options;
+}
+
+/** The workflow's end is final: what failed in it had attempts of its own. */
+function asError(failure: Failure): ParleyError {
+  return ParleyError.from({ ...failure, retry: false });
+}

@@ -1,0 +1,101 @@
+// Workflows as data: a graph of steps, each a task for some capability. JSON, since people write it.
+import { z } from "zod";
+import { VersionSchema } from "./card.ts";
+import { AddressSchema, CapabilityNameSchema, TokenSchema } from "./ids.ts";
+import { ATTEMPTS_MAX, BACKOFF_MS_MAX, DEADLINE_MS_MAX, PRIORITY_MAX } from "./limits.ts";
+import { AlternativeSchema, AwardSchema, RequirementsSchema } from "./spec.ts";
+
+/** Steps of one definition. Origin: guess, above the largest recorded workflow. */
+export const STEPS_MAX = 20_000;
+/** Elements of one map, and rounds of one loop. */
+export const MAP_MAX = 10_000;
+export const ROUNDS_MAX = 1_000;
+
+/** `params.…`, `steps.<id>.output.…`, `item`, `round`; resolved just before its step begins. */
+export const RefSchema = z.strictObject({ $: z.string().min(1).max(1024) });
+
+const comparison = {
+  eq: z.unknown().optional(),
+  ne: z.unknown().optional(),
+  lt: z.number().optional(),
+  le: z.number().optional(),
+  gt: z.number().optional(),
+  ge: z.number().optional(),
+  in: z.array(z.unknown()).max(1_000).optional(),
+  exists: z.boolean().optional(),
+};
+
+export type Condition =
+  | ({ $: string } & { [K in keyof typeof comparison]?: unknown })
+  | { all: Condition[] }
+  | { any: Condition[] }
+  | { not: Condition };
+
+export const ConditionSchema: z.ZodType<Condition> = z.lazy(() =>
+  z.union([
+    z.strictObject({ $: z.string().min(1).max(1024), ...comparison }),
+    z.strictObject({ all: z.array(ConditionSchema).max(64) }),
+    z.strictObject({ any: z.array(ConditionSchema).max(64) }),
+    z.strictObject({ not: ConditionSchema }),
+  ]),
+) as z.ZodType<Condition>;
+
+const ActionSchema = z.strictObject({
+  capability: CapabilityNameSchema,
+  input: z.unknown().optional(),
+});
+
+export const StepSchema = z.strictObject({
+  id: TokenSchema,
+  description: z.string().max(1024).optional(),
+  /** Steps that must have ended before; what the input refers to counts as well. */
+  after: z.array(TokenSchema).max(STEPS_MAX).optional(),
+  capability: CapabilityNameSchema,
+  version: z.string().max(32).optional(),
+  /** A template: `{"$": "steps.fetch.output.items"}` stands for that value. */
+  input: z.unknown().optional(),
+  /** Skipped when this is false; what comes after it goes on all the same. */
+  when: ConditionSchema.optional(),
+  /** One task for each element, so many at a time; the output is the list of theirs. */
+  each: z
+    .strictObject({ in: RefSchema, atOnce: z.int().min(1).max(MAP_MAX).optional() })
+    .optional(),
+  /** Again with the output of the round before (`{"$": "last"}`), until this holds. */
+  repeat: z
+    .strictObject({ until: ConditionSchema, rounds: z.int().min(1).max(ROUNDS_MAX) })
+    .optional(),
+  retry: z
+    .strictObject({
+      attempts: z.int().min(1).max(ATTEMPTS_MAX).optional(),
+      backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).optional(),
+    })
+    .optional(),
+  timeoutMs: z.number().positive().max(DEADLINE_MS_MAX).optional(),
+  priority: z.int().min(0).max(PRIORITY_MAX).optional(),
+  budget: z.number().nonnegative().optional(),
+  /** Usual duration, ms: what its place in the queue rests on. */
+  durationMs: z.number().nonnegative().optional(),
+  requires: RequirementsSchema.optional(),
+  award: AwardSchema.optional(),
+  to: AddressSchema.optional(),
+  otherwise: z.array(AlternativeSchema).max(8).optional(),
+  /** Undoes this step when a later one fails; gets `{"$": "output"}`. */
+  compensate: ActionSchema.optional(),
+});
+export type Step = z.infer<typeof StepSchema>;
+
+export const WorkflowSchema = z.strictObject({
+  v: z.literal(1),
+  kind: z.literal("workflow"),
+  name: TokenSchema,
+  version: VersionSchema.default("1.0.0"),
+  description: z.string().max(4096).optional(),
+  /** Values for parameters that the caller does not give. */
+  params: z.record(z.string().max(64), z.unknown()).optional(),
+  steps: z.array(StepSchema).min(1).max(STEPS_MAX),
+  /** A template; default: the outputs of the steps that nothing follows, by id. */
+  output: z.unknown().optional(),
+  /** Runs at the end, however it ended; gets `{"$": "state"}` and `{"$": "failure"}`. */
+  onExit: ActionSchema.optional(),
+});
+export type Workflow = z.infer<typeof WorkflowSchema>;

@@ -1,0 +1,308 @@
+// One run of a workflow, as a state machine: which steps may begin, what a failure undoes, how it
+// ends. Whoever drives it makes a task of every effect and tells how it ended.
+//
+// Phases: running -> closed
+//         running -> stopping -> undoing -> exiting -> closed     (a step failed)
+//
+// Invariants
+//   W1  A step begins only after everything that it needs has ended (S9).
+//   W2  After a failure no step begins; what completed is undone, last first, one at a time.
+//   W3  What is to be undone is settled once, before the first undoing begins: whoever carries on
+//       is given that list and adds nothing to it.
+import type { Failure, Step, Workflow } from "../../../contracts/index.ts";
+import { type Graph, graphOf, ranks } from "./graph.ts";
+import { fill, holds, type Scope } from "./template.ts";
+
+/** A task to be made. `key` is unique in the run and the same whenever the run is repeated. */
+export interface TaskWish {
+  key: string;
+  /** The step that it belongs to; undefined for undoing and for the exit. */
+  step: Step | undefined;
+  capability: string;
+  input: unknown;
+  rank: number;
+}
+
+export interface Verdict {
+  failure: Failure;
+  /** Last first. */
+  undo: { key: string; capability: string; input: unknown }[];
+}
+
+export type RunEffect =
+  | { do: "task"; wish: TaskWish }
+  /** Stop what runs. */
+  | { do: "cancel"; keys: string[] }
+  /** To be kept before anything else is done. */
+  | { do: "verdict"; verdict: Verdict }
+  | { do: "end"; output: unknown; failure: Failure | undefined };
+
+export interface TaskEnd {
+  state: string;
+  output?: unknown;
+  failure?: Failure | undefined;
+}
+
+type Phase = "running" | "stopping" | "undoing" | "exiting" | "closed";
+
+interface StepState {
+  state: "pending" | "running" | "completed" | "skipped" | "failed" | "canceled";
+  output: unknown;
+  /** Of a map: the elements, and the next one to begin. */
+  items: readonly unknown[];
+  next: number;
+  open: number;
+  round: number;
+}
+
+export class WorkflowRun {
+  readonly workflow: Workflow;
+  readonly out: RunEffect[] = [];
+  readonly #graph: Graph;
+  readonly #ranks: number[];
+  readonly #scope: Scope;
+  readonly #steps: StepState[];
+  readonly #waits: number[];
+  /** Keys of tasks under way, and the step of each. */
+  readonly #open = new Map<string, number>();
+  /** Steps in the order of their completion. */
+  readonly #done: number[] = [];
+  readonly #ready: number[] = [];
+  #left: number;
+  #phase: Phase = "running";
+  #verdict: Verdict | undefined;
+  #undone = 0;
+
+  constructor(workflow: Workflow, params: Readonly<Record<string, unknown>> = {}) {
+    this.workflow = workflow;
+    this.#graph = graphOf(workflow.steps);
+    this.#ranks = ranks(this.#graph, (i) => workflow.steps[i]?.durationMs ?? 1_000);
+    this.#scope = { params: { ...workflow.params, ...params }, steps: {} };
+    this.#steps = workflow.steps.map(() => ({
+      state: "pending",
+      output: undefined,
+      items: [],
+      next: 0,
+      open: 0,
+      round: 0,
+    }));
+    this.#waits = this.#graph.before.map((list) => list.length);
+    this.#left = workflow.steps.length;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  stateOf(id: string): string {
+    return this.#steps[this.#graph.index.get(id) ?? -1]?.state ?? "unknown";
+  }
+
+  /** @param verdict of whoever ran this before: carries on with the undoing */
+  start(verdict?: Verdict): void {
+    if (verdict !== undefined) {
+      this.#verdict = verdict;
+      return this.#undoNext();
+    }
+    this.#waits.forEach((n, i) => {
+      if (n === 0) this.#ready.push(i);
+    });
+    this.#proceed();
+  }
+
+  /** A task of this run ended. Unknown keys are ignored: it was canceled meanwhile. */
+  ended(key: string, end: TaskEnd): void {
+    const i = this.#open.get(key);
+    if (i === undefined) return;
+    this.#open.delete(key);
+    if (this.#phase === "undoing") return this.#undoEnded(key, end);
+    if (this.#phase === "exiting") return this.#close();
+    if (end.state === "completed") this.#taskDone(i, key, end.output);
+    else if (this.#phase === "running") this.#fail(i, end);
+    else this.#stepAt(i).state = "canceled";
+    if (this.#phase === "stopping" && this.#open.size === 0) return this.#judge();
+    this.#proceed();
+  }
+
+  #stepAt(i: number): StepState {
+    return this.#steps[i] as StepState;
+  }
+
+  #step(i: number): Step {
+    return this.workflow.steps[i] as Step;
+  }
+
+  #begin(i: number): void {
+    const step = this.#step(i);
+    if (step.when !== undefined && !holds(step.when, this.#scope)) {
+      return this.#complete(i, "skipped", undefined);
+    }
+    const s = this.#stepAt(i);
+    s.state = "running";
+    if (step.each === undefined) return this.#task(i, this.#key(i), {});
+    const items = fill(step.each.in, this.#scope);
+    if (!Array.isArray(items)) {
+      const message = `step "${step.id}": {"$": "${step.each.in.$}"} is no list`;
+      return this.#fail(i, {
+        state: "failed",
+        failure: { code: "E_INPUT", message, retry: false },
+      });
+    }
+    s.items = items;
+    s.output = new Array(items.length).fill(null);
+    if (items.length === 0) return this.#complete(i, "completed", []);
+    const atOnce = Math.min(items.length, step.each.atOnce ?? items.length);
+    for (let n = 0; n < atOnce; n++) this.#element(i);
+  }
+
+  #element(i: number): void {
+    const s = this.#stepAt(i);
+    const index = s.next++;
+    s.open++;
+    this.#task(i, `${this.#step(i).id}.${index}`, { item: s.items[index], index });
+  }
+
+  #key(i: number): string {
+    const { round } = this.#stepAt(i);
+    const { id } = this.#step(i);
+    return round === 0 ? id : `${id}:${round}`;
+  }
+
+  #task(i: number, key: string, more: Record<string, unknown>): void {
+    const step = this.#step(i);
+    const scope = { ...this.#scope, round: this.#stepAt(i).round, ...more };
+    const input = step.input === undefined ? (more.item ?? {}) : fill(step.input, scope);
+    const { capability } = step;
+    this.#open.set(key, i);
+    this.out.push({
+      do: "task",
+      wish: { key, step, capability, input, rank: this.#ranks[i] as number },
+    });
+  }
+
+  #taskDone(i: number, key: string, output: unknown): void {
+    const step = this.#step(i);
+    const s = this.#stepAt(i);
+    if (step.each !== undefined) {
+      const index = Number(key.slice(step.id.length + 1));
+      (s.output as unknown[])[index] = output ?? null;
+      s.open--;
+      if (this.#phase === "running" && s.next < s.items.length) return this.#element(i);
+      if (s.open > 0) return;
+      const whole = s.next >= s.items.length;
+      return this.#complete(i, whole ? "completed" : "canceled", s.output);
+    }
+    if (step.repeat !== undefined && this.#phase === "running") {
+      const scope = { ...this.#scope, last: output ?? null, round: s.round };
+      if (!holds(step.repeat.until, scope)) {
+        if (++s.round < step.repeat.rounds) return this.#task(i, this.#key(i), { last: output });
+        const message = `step "${step.id}" did not hold after ${s.round} rounds`;
+        return this.#fail(i, {
+          state: "failed",
+          failure: { code: "E_TERMINAL", message, retry: false },
+        });
+      }
+    }
+    this.#complete(i, "completed", output);
+  }
+
+  #complete(i: number, state: StepState["state"], output: unknown): void {
+    const s = this.#stepAt(i);
+    s.state = state;
+    s.output = output;
+    this.#left--;
+    (this.#scope.steps as Record<string, unknown>)[this.#step(i).id] = {
+      state,
+      output: output ?? null,
+    };
+    if (state === "completed") this.#done.push(i);
+    for (const next of this.#graph.after[i] ?? []) {
+      this.#waits[next] = (this.#waits[next] as number) - 1;
+      if (this.#waits[next] === 0) this.#ready.push(next);
+    }
+  }
+
+  /** Begins what may begin; a row of skipped steps is walked here, not on the stack. */
+  #proceed(): void {
+    for (let at = 0; at < this.#ready.length && this.#phase === "running"; at++) {
+      this.#begin(this.#ready[at] as number);
+    }
+    this.#ready.length = 0;
+    if (this.#phase === "running" && this.#left === 0) this.#exit();
+  }
+
+  #fail(i: number, end: TaskEnd): void {
+    this.#stepAt(i).state = "failed";
+    const { id } = this.#step(i);
+    const why = end.failure?.message ?? end.state;
+    this.#verdict = {
+      failure: {
+        code: end.failure?.code ?? "E_HANDLER",
+        message: `step "${id}" ${end.state}: ${why}`,
+        retry: false,
+      },
+      undo: [],
+    };
+    this.#phase = "stopping";
+    if (this.#open.size === 0) return this.#judge();
+    this.out.push({ do: "cancel", keys: [...this.#open.keys()] });
+  }
+
+  /** Everything has come to rest: what is to be undone is known now. */
+  #judge(): void {
+    const verdict = this.#verdict as Verdict;
+    for (const i of this.#done.toReversed()) {
+      const { id, compensate } = this.#step(i);
+      if (compensate === undefined) continue;
+      const output = this.#stepAt(i).output ?? null;
+      const input = fill(compensate.input ?? { $: "output" }, { ...this.#scope, output });
+      verdict.undo.push({ key: `${id}~undo`, capability: compensate.capability, input });
+    }
+    this.out.push({ do: "verdict", verdict });
+    this.#undoNext();
+  }
+
+  #undoNext(): void {
+    const verdict = this.#verdict as Verdict;
+    const next = verdict.undo[this.#undone];
+    if (next === undefined) return this.#exit();
+    this.#phase = "undoing";
+    this.#open.set(next.key, -1);
+    this.out.push({ do: "task", wish: { ...next, step: undefined, rank: 0 } });
+  }
+
+  #undoEnded(key: string, end: TaskEnd): void {
+    const { failure } = this.#verdict as Verdict;
+    if (end.state !== "completed") {
+      failure.message += `; ${key} ${end.state}: ${end.failure?.message ?? ""}`;
+    }
+    this.#undone++;
+    this.#undoNext();
+  }
+
+  #exit(): void {
+    const { onExit } = this.workflow;
+    if (onExit === undefined) return this.#close();
+    this.#phase = "exiting";
+    const failure = this.#verdict?.failure;
+    const state = failure === undefined ? "completed" : "failed";
+    const scope = { ...this.#scope, state, failure: failure ?? null };
+    const input = fill(onExit.input ?? { state: { $: "state" } }, scope);
+    const wish = { key: "~exit", step: undefined, capability: onExit.capability, input, rank: 0 };
+    this.#open.set(wish.key, -1);
+    this.out.push({ do: "task", wish });
+  }
+
+  #close(): void {
+    this.#phase = "closed";
+    const failure = this.#verdict?.failure;
+    const output = failure === undefined ? this.#output() : undefined;
+    this.out.push({ do: "end", output, failure });
+  }
+
+  #output(): unknown {
+    if (this.workflow.output !== undefined) return fill(this.workflow.output, this.#scope);
+    const last = this.workflow.steps.filter((_, i) => this.#graph.after[i]?.length === 0);
+    return Object.fromEntries(last.map(({ id }) => [id, this.#scope.steps[id]?.output ?? null]));
+  }
+}

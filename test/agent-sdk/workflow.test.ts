@@ -1,0 +1,199 @@
+// Workflows on a real mesh: saga, map, switch, loop, and a contractor that leaves in the middle.
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import {
+  defineCapability,
+  serveWorkflows,
+  type Workflow,
+  workflow,
+} from "../../agent-sdk/index.ts";
+import type { Mesh } from "../../agent-sdk/mesh.ts";
+import { codeOf, gate, useMesh } from "./fixture.ts";
+
+const mesh = useMesh();
+
+/** What a worker of these tests is asked to do; it tells what it did in order. */
+const work = defineCapability({
+  name: "do",
+  input: z.object({ what: z.string(), n: z.number().default(0), fail: z.boolean().default(false) }),
+  output: z.object({ what: z.string(), n: z.number() }),
+});
+
+const did: string[] = [];
+const holds = new Map<string, { reached(): void; until: Promise<void> }>();
+
+async function worker(name: string): Promise<Mesh> {
+  const agent = await mesh.join(name, { slots: 50 });
+  await agent.serve(work, async ({ what, n, fail }) => {
+    const hold = holds.get(what);
+    holds.delete(what);
+    hold?.reached();
+    await hold?.until;
+    did.push(what);
+    if (fail) throw new Error(`${what} cannot be done`);
+    return { what, n: n + 1 };
+  });
+  return agent;
+}
+
+const flow = (steps: Workflow["steps"], over: Partial<Workflow> = {}): Workflow => ({
+  v: 1,
+  kind: "workflow",
+  name: "test",
+  version: "1.0.0",
+  steps,
+  ...over,
+});
+const act = (what: string, more: object = {}) => ({ capability: "do", input: { what, ...more } });
+const once = { retry: { attempts: 1 } };
+
+describe("a workflow", async () => {
+  test("runs its graph, with values going from step to step", async () => {
+    await worker("hands");
+    const boss = await mesh.join("boss");
+    await serveWorkflows(boss);
+    const definition = flow([
+      { id: "a", ...act("w1-a", { n: { $: "params.start" } }) },
+      { id: "b", ...act("w1-b", { n: { $: "steps.a.output.n" } }) },
+      { id: "c", ...act("w1-c", { n: { $: "steps.a.output.n" } }) },
+      { id: "d", ...act("w1-d", { n: { $: "steps.b.output.n" } }), after: ["c"] },
+    ]);
+    const handle = await boss.submit(workflow, { definition, params: { start: 40 } });
+    expect(await handle.result()).toEqual({ d: { what: "w1-d", n: 43 } });
+    const order = did.filter((each) => each.startsWith("w1"));
+    expect([order[0], order[3], order.length]).toEqual(["w1-a", "w1-d", 4]);
+  });
+
+  test("maps, chooses and loops", async () => {
+    const user = await mesh.join("mapper");
+    const definition = flow(
+      [
+        {
+          id: "each",
+          capability: "do",
+          each: { in: { $: "params.list" }, atOnce: 2 },
+          input: { what: "w2-map", n: { $: "item" } },
+        },
+        { id: "big", ...act("w2-big"), when: { $: "params.list.2", gt: 100 } },
+        {
+          id: "loop",
+          ...act("w2-loop", { n: { $: "round" } }),
+          repeat: { until: { $: "last.n", ge: 3 }, rounds: 5 },
+        },
+      ],
+      { output: { all: { $: "steps.each.output" }, big: { $: "steps.big.state" } } },
+    );
+    const handle = await user.submit(workflow, { definition, params: { list: [1, 2, 3] } });
+    expect(await handle.result()).toEqual({
+      all: [2, 3, 4].map((n) => ({ what: "w2-map", n })),
+      big: "skipped",
+    });
+    expect(did.filter((each) => each === "w2-loop")).toHaveLength(3);
+  });
+
+  test("undoes what was done when a later step fails, last first, each once", async () => {
+    const user = await mesh.join("traveller");
+    const undo = (what: string) => ({ compensate: { capability: "do", input: { what } } });
+    const definition = flow(
+      [
+        { id: "flight", ...act("w3-flight"), ...undo("w3-no-flight") },
+        { id: "hotel", ...act("w3-hotel"), ...undo("w3-no-hotel"), after: ["flight"] },
+        { id: "car", ...act("w3-car", { fail: true }), ...once, after: ["hotel"] },
+      ],
+      { onExit: { capability: "do", input: { what: "w3-exit" } } },
+    );
+    const handle = await user.submit(workflow, { definition });
+    const { state, failure } = await handle.outcome();
+    expect([state, failure?.message]).toEqual([
+      "failed",
+      expect.stringMatching(/^step "car" failed: .*w3-car cannot be done/),
+    ]);
+    expect(did.filter((each) => each.startsWith("w3"))).toEqual([
+      "w3-flight",
+      "w3-hotel",
+      "w3-car",
+      "w3-no-hotel",
+      "w3-no-flight",
+      "w3-exit",
+    ]);
+  });
+
+  test("that is wrong is refused with all that is wrong in it", async () => {
+    const user = await mesh.join("clumsy");
+    const definition = flow([
+      { id: "a", ...act("x"), after: ["b"] },
+      { id: "b", ...act("x"), after: ["a", "nobody"] },
+    ]);
+    const failed = await (await user.submit(workflow, { definition })).outcome();
+    expect(failed.failure?.message).toMatch(/2 problems in the workflow/);
+    expect(failed.failure?.message).toMatch(/"b" comes after "nobody", which is no step/);
+    expect(failed.failure?.message).toMatch(/a → b → a wait for each other/);
+    const wrong = { definition: { ...definition, steps: [] } };
+    expect(await codeOf(user.submit(workflow, wrong))).toBe("E_INPUT");
+  });
+});
+
+describe("the contractor of a workflow that leaves", () => {
+  /** Runs a definition; the first contractor leaves while the step `hold` runs. */
+  async function leaving(name: string, hold: string, definition: Workflow) {
+    const release = gate();
+    const reached = Promise.withResolvers<void>();
+    holds.set(hold, { reached: reached.resolve, until: release.promise });
+    const user = await mesh.join(`${name}-user`);
+    const bosses = await Promise.all(
+      ["x", "y"].map(async (letter) => {
+        const boss = await mesh.join(`${name}-${letter}`);
+        await serveWorkflows(boss);
+        return boss;
+      }),
+    );
+    // Only these two may get it, so that the test knows whom to send away.
+    const requires = {};
+    const contractor = Promise.withResolvers<string>();
+    const handle = await user.submit(
+      workflow,
+      { definition },
+      { requires, exclude: ["boss.main"], retry: { attempts: 3, backoffMs: 0 } },
+    );
+    void (async () => {
+      for await (const event of handle.events()) {
+        if (event.type === "state" && event.contractor !== undefined) {
+          contractor.resolve(event.contractor);
+        }
+      }
+    })();
+    await reached.promise;
+    const first = await contractor.promise;
+    await bosses.find((boss) => boss.address === first)?.close();
+    release.open();
+    return handle;
+  }
+
+  test("leaves its steps as they are: the next one goes on", async () => {
+    const definition = flow([
+      { id: "a", ...act("w4-a") },
+      { id: "b", ...act("w4-b"), after: ["a"] },
+      { id: "c", ...act("w4-c"), after: ["b"] },
+    ]);
+    const handle = await leaving("relay", "w4-b", definition);
+    expect(await handle.result()).toEqual({ c: { what: "w4-c", n: 1 } });
+    expect(did.filter((each) => each === "w4-a" || each === "w4-c")).toEqual(["w4-a", "w4-c"]);
+  }, 40_000);
+
+  test("in the middle of undoing: the next one undoes the rest, each once", async () => {
+    const undo = (what: string) => ({ compensate: { capability: "do", input: { what } } });
+    const definition = flow([
+      { id: "a", ...act("w5-a"), ...undo("w5-no-a") },
+      { id: "b", ...act("w5-b"), ...undo("w5-no-b"), after: ["a"] },
+      { id: "c", ...act("w5-c", { fail: true }), ...once, after: ["b"] },
+      { id: "d", ...act("w5-d"), after: ["c"] },
+    ]);
+    const handle = await leaving("undo", "w5-no-b", definition);
+    expect((await handle.outcome()).failure?.message).toMatch(/step "c" failed/);
+    const undone = did.filter((each) => each.startsWith("w5"));
+    expect(undone.slice(0, 3)).toEqual(["w5-a", "w5-b", "w5-c"]);
+    expect(undone.filter((each) => each === "w5-no-a")).toHaveLength(1);
+    expect(undone).toContain("w5-no-b");
+    expect(undone).not.toContain("w5-d");
+  }, 40_000);
+});
