@@ -1,6 +1,6 @@
 // A submitted task as its submitter holds it. The task itself belongs to the mesh: losing the
 // handle, or the process, ends nothing.
-import type { Outcome } from "../contracts/index.ts";
+import { type Outcome, ParleyError } from "../contracts/index.ts";
 import type { TaskEvent, Tracker } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import type { Capability, OutputOf } from "./capability.ts";
@@ -51,11 +51,23 @@ export function handleOf<C extends Capability>(
   };
 }
 
-/** Cancels the task when the signal is aborted, until its end. */
-export function cancelOn(signal: AbortSignal | undefined, tracker: Tracker, log: Log): void {
+/** Reasons for which a contract ends and its task goes on with somebody else. */
+const HANDED_OVER = ["E_FENCED", "E_LOST", "E_DRAINING"];
+
+/**
+ * Cancels the task when the signal is aborted, until its end.
+ * @param inherited it is a durable sub-task: whoever takes its parent over goes on with it
+ */
+export function cancelOn(
+  signal: AbortSignal | undefined,
+  tracker: Tracker,
+  log: Log,
+  inherited = false,
+): void {
   if (signal === undefined) return;
   const abort = () => {
     const { reason } = signal;
+    if (inherited && reason instanceof ParleyError && HANDED_OVER.includes(reason.code)) return;
     tracker
       .cancel(reason instanceof Error ? reason.message : String(reason))
       .catch((error: unknown) =>

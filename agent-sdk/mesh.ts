@@ -289,7 +289,7 @@ export class Mesh implements AsyncDisposable {
           () => grant.settle(0),
         );
       }
-      cancelOn(signal, tracker, this.#o.log);
+      cancelOn(signal, tracker, this.#o.log, how === "submit" && parent !== undefined);
       return { tracker, signal, open };
     } catch (error) {
       grant?.settle(0);

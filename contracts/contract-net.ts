@@ -213,6 +213,8 @@ export const CancelNoticeSchema = z.object({
   task: TaskIdSchema,
   epoch: z.int(),
   reason: z.string().max(1024),
+  /** The task itself is over; absent: it goes on with somebody else. */
+  over: z.boolean().optional(),
 });
 
 /** "Are you there, and still on this task?" The answer is one byte: 1 yes, 0 no. */

@@ -288,14 +288,14 @@ export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
 }
 
 export function expire(t: InitiatorTask, c: Context): void {
-  if (t.phase === "running") withdraw(t, "the deadline has passed", c);
+  if (t.phase === "running") withdraw(t, "the deadline has passed", true, c);
   end(t, "expired", expiry(t, c), c);
 }
 
-export function withdraw(t: InitiatorTask, reason: string, c: Context): void {
+export function withdraw(t: InitiatorTask, reason: string, over: boolean, c: Context): void {
   if (t.contractor === undefined) return;
   const epoch = t.live ? t.epoch + 1 : t.epoch;
-  c.out.push({ do: "withdraw", contractor: t.contractor, epoch, reason });
+  c.out.push({ do: "withdraw", contractor: t.contractor, epoch, reason, over });
 }
 
 export function end(

@@ -112,7 +112,8 @@ export type Effect =
   | { do: "award"; to: Address; bid: ScoredBid | undefined; order: ScoredBid[] }
   | { do: "wait"; on: boolean }
   | { do: "probe"; contractor: Address }
-  | { do: "withdraw"; contractor: Address; epoch: number; reason: string }
+  /** `over`: the task has ended; else somebody else goes on with it. */
+  | { do: "withdraw"; contractor: Address; epoch: number; reason: string; over: boolean }
   | { do: "end"; state: TerminalState; failure: Failure | undefined }
   | { do: "reread" }
   /** The tier before is given up. */

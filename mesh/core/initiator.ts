@@ -279,7 +279,8 @@ function onLost(t: InitiatorTask, e: Extract<Event, { on: "lost" }>, c: Context)
     t.head = e.head;
   }
   if (t.contractor !== undefined) {
-    c.out.push({ do: "withdraw", contractor: t.contractor, epoch: t.epoch, reason: e.why });
+    const { contractor, epoch } = t;
+    c.out.push({ do: "withdraw", contractor, epoch, reason: e.why, over: false });
     c.calibration.learn(t.contractor, t.spec.capability, 0, undefined, false);
     c.breakers.failed(t.spec.capability, t.contractor, "E_LOST", c.now);
   }
@@ -291,7 +292,7 @@ function onCancel(t: InitiatorTask, e: Extract<Event, { on: "cancel" }>, c: Cont
   if (e.rev <= t.rev && !t.live) return;
   t.rev = e.rev;
   t.head = e.head;
-  withdraw(t, e.reason, c);
+  withdraw(t, e.reason, true, c);
   end(t, "canceled", failureOf("E_CANCELED", e.reason || undefined), c);
 }
 
@@ -310,11 +311,11 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
   t.awarded = t.order.find((b) => b.from === t.contractor);
   if (view.outcome !== undefined) return close(t, c);
   if (view.cancel !== undefined) {
-    withdraw(t, view.cancel.reason, c);
+    withdraw(t, view.cancel.reason, true, c);
     return end(t, "canceled", failureOf("E_CANCELED", view.cancel.reason || undefined), c);
   }
   if (view.contractOpen && view.fenced) {
-    withdraw(t, "fenced", c);
+    withdraw(t, "fenced", false, c);
     t.failure = failureOf("E_FENCED", "a record without authority moved the task");
     return nextAttempt(t, { ...t.failure, retry: true }, c);
   }

@@ -448,14 +448,14 @@ export class Contractors {
   // ---- notices --------------------------------------------------------------------------------
 
   /** The initiator withdrew the contract: canceled, expired, or given to somebody else. */
-  onCancel(path: string, epoch: number, from: Address, reason: string): void {
+  onCancel(path: string, epoch: number, from: Address, reason: string, over: boolean): void {
     const run = this.#running.get(path);
     if (run === undefined || run.award.terms.epoch !== epoch) return;
     if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
     const stop = () => {
       this.#note(run, "fenced", `by ${from}`);
       run.over = true;
-      run.abort.abort(new ParleyError("E_CANCELED", reason));
+      run.abort.abort(new ParleyError(over ? "E_CANCELED" : "E_FENCED", reason));
     };
     const { identities } = this.#d;
     if (from === run.award.terms.initiator || !identities.on) return stop();
@@ -471,7 +471,7 @@ export class Contractors {
   onFenced(path: string, epoch: number, from: Address): void {
     const run = this.#running.get(path);
     if (run === undefined || run.award.terms.epoch !== epoch) return;
-    this.onCancel(path, epoch, from, "fenced: this contract was given to somebody else");
+    this.onCancel(path, epoch, from, "fenced: this contract was given to somebody else", false);
   }
 
   onProbe(message: Incoming): void {

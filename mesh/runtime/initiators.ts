@@ -352,7 +352,7 @@ export class Initiators {
       case "probe":
         return this.#suspect(entry, effect.contractor);
       case "withdraw":
-        return this.#voice.withdraw(t, effect.contractor, effect.epoch, effect.reason);
+        return this.#voice.withdraw(t, effect);
       case "end":
         return this.#end(entry, effect.state, effect.failure);
       case "reread":

@@ -32,6 +32,10 @@ function byUrgency(a: { offer: Offer }, b: { offer: Offer }): number {
   return b.offer.urgency - a.offer.urgency;
 }
 
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
 interface Basket {
   offers: { from: Address; offer: Offer }[];
 }
@@ -41,6 +45,9 @@ export class Participants {
   readonly #agents: ReadonlyMap<string, HostedAgent>;
   #baskets = new Map<string, Basket>();
   #turn = 0;
+  /** The call heard last, and who heard it. A call to all comes once for every agent here: it is
+   * read once, or a large one would hold up the process for as many readings as it has agents. */
+  #heard: { data: Uint8Array; call: Cfp | undefined; by: Set<HostedAgent> } | undefined;
 
   constructor(dependencies: Deps, agents: ReadonlyMap<string, HostedAgent>) {
     this.#d = dependencies;
@@ -49,12 +56,27 @@ export class Participants {
 
   onCall(agent: HostedAgent, capability: string, rung: string, message: Incoming): void {
     const subject = parseCfpSubject(message.subject);
-    const call = this.#d.inbound.read("cfp", CfpSchema, message);
+    const call = this.#read(agent, message);
     if (subject === undefined || call === undefined) return;
     const initiator = `${subject.fromPrincipal}.${subject.fromAgent}`;
     const delay = rung === "all" ? this.#delay(agent, call) : 0;
     if (delay < 1) return this.#answer(agent, capability, initiator, call);
     this.#d.clock.after(delay, () => this.#answer(agent, capability, initiator, call));
+  }
+
+  #read(agent: HostedAgent, message: Incoming): Cfp | undefined {
+    const { data } = message;
+    const heard = this.#heard;
+    // Whoever hears the same again hears another message: it counts for itself.
+    const again = heard === undefined || heard.by.has(agent) || message.hasHeaders;
+    if (!again && sameBytes(heard.data, data)) {
+      heard.by.add(agent);
+      return heard.call;
+    }
+    const call = this.#d.inbound.read("cfp", CfpSchema, message);
+    // With headers it may have been refused for them.
+    if (!message.hasHeaders) this.#heard = { data, call, by: new Set([agent]) };
+    return call;
   }
 
   /** In a crowd bids come in the order of their rank, and refusals after them (storm control). */

@@ -372,7 +372,7 @@ export class Peer {
         }
         return;
       case "cancel":
-        return this.contractors.onCancel(path, m.epoch, from, m.reason);
+        return this.contractors.onCancel(path, m.epoch, from, m.reason, m.over === true);
       case "fenced":
         return this.contractors.onFenced(path, m.epoch, from);
     }

@@ -139,9 +139,13 @@ export function workOf(o: Outcome): [number | undefined, boolean] {
 }
 
 /** Tells a contractor that it no longer holds the contract. */
-export function withdrawalOf(t: InitiatorTask, epoch: number, reason: string): object {
+export function withdrawalOf(
+  t: InitiatorTask,
+  { epoch, reason, over }: { epoch: number; reason: string; over: boolean },
+): object {
   const cut = reason.slice(0, 1024).toWellFormed();
-  return { v: 1, kind: "cancel", owner: t.owner, task: t.id, epoch, reason: cut };
+  const notice = { v: 1, kind: "cancel", owner: t.owner, task: t.id, epoch, reason: cut };
+  return over ? { ...notice, over } : notice;
 }
 
 function definedOnly(weights: Record<string, number | undefined>): Record<string, number> {

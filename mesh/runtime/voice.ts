@@ -10,7 +10,7 @@ import {
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import type { BreakerChange } from "../core/breaker.ts";
-import type { InitiatorTask } from "../core/initiator-task.ts";
+import type { Effect, InitiatorTask } from "../core/initiator-task.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { InitiatorOptions } from "./desk.ts";
@@ -46,10 +46,10 @@ export class Voice {
     );
   }
 
-  withdraw(t: InitiatorTask, contractor: Address, epoch: number, reason: string): void {
+  withdraw(t: InitiatorTask, w: Extract<Effect, { do: "withdraw" }>): void {
     this.#d.transport.publish(
-      directedSubject("msg", contractor, this.#o.agent),
-      msgpackBytes(withdrawalOf(t, epoch, reason)),
+      directedSubject("msg", w.contractor, this.#o.agent),
+      msgpackBytes(withdrawalOf(t, w)),
     );
   }
 

@@ -128,7 +128,7 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: STEP,
-        find: '  withdraw(t, e.reason, c);\n  end(t, "canceled"',
+        find: '  withdraw(t, e.reason, true, c);\n  end(t, "canceled"',
         replace: '  if (t.rev > 0) return;\n  end(t, "canceled"',
       },
     ],
