@@ -10,6 +10,7 @@ import { registerSim } from "./commands/sim.ts";
 import { registerSubmit } from "./commands/submit.ts";
 import { registerTask } from "./commands/task.ts";
 import { registerUp } from "./commands/up.ts";
+import { registerWorkflow } from "./commands/workflow.ts";
 import { asCliError, EXIT, errorLines, Interrupted } from "./lib/errors.ts";
 import { withExamples } from "./lib/examples.ts";
 import { duration, token } from "./lib/parse.ts";
@@ -41,6 +42,7 @@ async function program(args: string[]): Promise<Command> {
   registerCaps(parley);
   registerSubmit(parley);
   registerTask(parley);
+  registerWorkflow(parley);
   registerDescribe(parley);
   registerDoctor(parley);
   for (const command of parley.commands) takeGlobals(command);

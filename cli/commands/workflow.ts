@@ -1,0 +1,186 @@
+// `parley workflow …`: definitions on the running mesh, recorded workflows on one of their own.
+import { readFile, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { type Command, Option } from "commander";
+import type { Profile } from "../../mesh/local.ts";
+import type { FlowReport } from "../../sim/flow/report.ts";
+import { CliError, EXIT, usage } from "../lib/errors.ts";
+import { withExamples } from "../lib/examples.ts";
+import { orInterrupted } from "../lib/interrupt.ts";
+import { numberFrom, readInput } from "../lib/parse.ts";
+import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+
+interface RunOptions {
+  params?: string;
+  wait?: boolean;
+  agents: number;
+  timeScale: number;
+  pool: "universal" | "specialised";
+  copies: number;
+  schedule?: string;
+  profile: Profile;
+  seed: number;
+}
+
+export function registerWorkflow(parley: Command): void {
+  const flow = withExamples(
+    parley
+      .command("workflow")
+      .description("workflows: check a definition, run one, run a recorded one"),
+    "parley workflow check order.json",
+    `parley workflow run order.json --params '{"id":7}' --wait`,
+    "parley workflow run montage.json.gz --agents 100 --time-scale 0.01",
+  );
+  withExamples(
+    flow
+      .command("check <file>")
+      .description("everything that is wrong with a definition, and what to do; - for a pipe")
+      .action((file: string, _o: object, command: Command) => check(command, file)),
+    "parley workflow check order.json",
+  );
+  withExamples(
+    flow
+      .command("run <files...>")
+      .description(
+        "a definition: on the running mesh. A recorded workflow (WfFormat 1.5, .json or .json.gz): " +
+          "on a mesh of its own, its steps as long as they were, times --time-scale",
+      )
+      .option("--params <json>", "definition: its parameters")
+      .option("--wait", "definition: wait for the end and print the output")
+      .option(
+        "--agents <n>",
+        "recorded: agents, one step at a time each",
+        numberFrom(1, 5_000),
+        100,
+      )
+      .option(
+        "--time-scale <x>",
+        "recorded: what a second becomes",
+        numberFrom(1e-6, 1e3, false),
+        0.01,
+      )
+      .addOption(
+        new Option("--pool <kind>", "recorded: who can do what")
+          .choices(["universal", "specialised"])
+          .default("universal"),
+      )
+      .option("--copies <k>", "recorded: of each file", numberFrom(1, 1_000), 1)
+      .option("--schedule <file>", "recorded: who did what when, as CSV: task,worker,start,end")
+      .addOption(
+        new Option("--profile <name>", "recorded: durability of the server")
+          .choices(["dev", "durable-1"])
+          .default("dev"),
+      )
+      .option("--seed <n>", "recorded: draws among near-equal bids", numberFrom(0, 2 ** 31), 1)
+      .action((files: string[], _o: RunOptions, command: Command) => run(command, files)),
+    `parley workflow run order.json --params '{"id":7}' --wait`,
+    "parley workflow run montage.json.gz --agents 100 --time-scale 0.01 --schedule out.csv",
+    "parley workflow run a.json.gz b.json.gz --copies 4 --agents 1000 --json",
+  );
+}
+
+async function check(command: Command, file: string): Promise<void> {
+  const s = session(command);
+  const value = await read(file);
+  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
+  const offered = await withInspector(s, "read", async (mesh) => {
+    await mesh.readCards();
+    return new Set(mesh.registry.capabilities().keys());
+  }).catch(() => undefined);
+  if (offered === undefined) s.out.note("no mesh to ask who offers what: that is not checked");
+  const { name, version, steps } = readWorkflow(value, offered);
+  if (s.out.json) return s.out.document({ name, version, steps: steps.length });
+  s.out.text(`${name} ${version}: ${steps.length} steps, nothing wrong`);
+}
+
+async function read(file: string): Promise<unknown> {
+  if (file === "-") return readInput("-");
+  return parse(file, await readFile(file).catch((error: Error) => Promise.reject(missing(error))));
+}
+
+function missing(error: Error): CliError {
+  return usage(error.message);
+}
+
+function parse(file: string, bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch (error) {
+    throw usage(`${file} is no JSON: ${(error as Error).message}`);
+  }
+}
+
+async function run(command: Command, files: readonly string[]): Promise<void> {
+  const s = session<RunOptions>(command);
+  const [first = ""] = files;
+  const bytes = await readFile(first).catch((error: Error) => Promise.reject(missing(error)));
+  const packed = bytes[0] === 0x1f;
+  const value = packed ? undefined : (parse(first, bytes) as { kind?: unknown } | null);
+  if (value?.kind !== "workflow") return recorded(s, files);
+  if (files.length > 1) throw usage("one definition at a time");
+  return defined(s, value);
+}
+
+async function defined(s: Session<RunOptions>, value: unknown): Promise<void> {
+  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
+  const definition = readWorkflow(value);
+  const params = s.options.params === undefined ? {} : readInput(s.options.params);
+  await withSubmitter(s, async (peer) => {
+    const { timeout } = s.options;
+    const time = timeout === undefined ? {} : { timeoutMs: timeout };
+    const tracker = await peer.submitters.submit("workflow", { definition, params }, time);
+    if (s.options.wait !== true) {
+      if (s.out.json) return s.out.document({ task: tracker.task, owner: tracker.owner });
+      s.out.text(tracker.task);
+      return s.out.note(`follow it: parley task watch ${tracker.task}`);
+    }
+    const { state, failure } = await orInterrupted(tracker.outcome());
+    const output = state === "completed" ? await tracker.result() : undefined;
+    if (s.out.json) return s.out.document({ task: tracker.task, state, output, failure });
+    if (state === "completed") return s.out.document(output ?? null);
+    throw new CliError(failure?.code ?? "E_HANDLER", `${state}: ${failure?.message ?? ""}`, {
+      next: `parley task get ${tracker.task}`,
+    });
+  });
+}
+
+async function recorded(s: Session<RunOptions>, files: readonly string[]): Promise<void> {
+  const { playFlows, scheduleCsv } = await import("../../sim/flow/report.ts");
+  const { FlowError, readFlow } = await import("../../sim/flow/wfformat.ts");
+  try {
+    const flows = await Promise.all(
+      files.map(async (file) => readFlow(await readFile(file), basename(file))),
+    );
+    const { agents, timeScale, pool, copies, profile, seed, schedule } = s.options;
+    const result = await playFlows({
+      flows,
+      copies,
+      agents,
+      timeScale,
+      pool,
+      profile,
+      seed,
+      say: (line) => s.out.note(line),
+      signal: s.signal,
+    });
+    if (schedule !== undefined) await writeFile(schedule, scheduleCsv(result));
+    if (s.out.json) s.out.document(result.report);
+    else s.out.text(text(result.report));
+    if (result.report.violations > 0 || result.report.completed < result.report.workflows) {
+      process.exitCode = EXIT.failed;
+    }
+  } catch (error) {
+    if (error instanceof FlowError) throw usage(error.message);
+    throw error;
+  }
+}
+
+function text(r: FlowReport): string {
+  return [
+    `${r.workflows} workflows, ${r.steps} steps on ${r.agents} agents (${r.pool}), time × ${r.timeScale}`,
+    `completed    ${r.completed} workflows, each step once: ${r.once}, order kept: ${r.violations === 0}`,
+    `makespan     ${r.makespanMs} ms; × bound ${r.overBound}, × list schedule ${r.overList}`,
+    `bound        ${r.boundMs} ms; list schedule with full knowledge ${r.listMs} ms`,
+    `median step  ${r.medianStepMs} ms`,
+  ].join("\n");
+}

@@ -1,0 +1,141 @@
+// Recorded workflows: WfFormat 1.5 (wfcommons.org), plain or packed with gzip, as a graph of tasks
+// with durations.
+import { gunzipSync } from "node:zlib";
+import { z } from "zod";
+import { STEPS_MAX, type Workflow } from "../../contracts/index.ts";
+import { cycles, graphOf } from "../../mesh/core/workflow/graph.ts";
+
+const FileSchema = z.object({
+  name: z.string().optional(),
+  workflow: z.object({
+    specification: z.object({
+      tasks: z
+        .array(
+          z.object({
+            id: z.string().min(1),
+            name: z.string().default(""),
+            parents: z.array(z.string()).default([]),
+          }),
+        )
+        .min(1)
+        .max(STEPS_MAX),
+    }),
+    execution: z.object({
+      tasks: z.array(
+        z.object({
+          id: z.string(),
+          runtimeInSeconds: z.number().min(0),
+          command: z.object({ program: z.string().optional() }).optional(),
+        }),
+      ),
+    }),
+  }),
+});
+
+export interface FlowTask {
+  /** Its number in the file, from 0: what a step and a schedule call it. */
+  index: number;
+  id: string;
+  category: string;
+  ms: number;
+  parents: number[];
+}
+
+export interface RecordedFlow {
+  name: string;
+  tasks: FlowTask[];
+}
+
+/** A file that is no workflow: what is wrong with it, and where. */
+export class FlowError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "FlowError";
+  }
+}
+
+const BYTES_MAX = 256 * 1024 * 1024;
+
+/** @throws FlowError */
+export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow {
+  const packed = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  let value: unknown;
+  try {
+    const plain = packed ? gunzipSync(bytes, { maxOutputLength: BYTES_MAX }) : bytes;
+    value = JSON.parse(Buffer.from(plain).toString());
+  } catch (error) {
+    throw new FlowError(`${fallbackName} is no JSON, packed or not: ${(error as Error).message}`);
+  }
+  const parsed = FileSchema.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new FlowError(
+      `${fallbackName} is no WfFormat 1.5: ${issue?.path.join(".")}: ${issue?.message}`,
+    );
+  }
+  return flowOf(parsed.data, fallbackName);
+}
+
+function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): RecordedFlow {
+  const { specification, execution } = file.workflow;
+  const ran = new Map(execution.tasks.map((t) => [t.id, t]));
+  const index = new Map(specification.tasks.map((t, i) => [t.id, i]));
+  if (index.size < specification.tasks.length) {
+    throw new FlowError(`${fallbackName}: two tasks have the same id`);
+  }
+  const tasks = specification.tasks.map((t, i): FlowTask => {
+    const run = ran.get(t.id);
+    if (run === undefined) {
+      throw new FlowError(`${fallbackName}: task ${t.id} has no entry under workflow.execution`);
+    }
+    const parents = t.parents.map((id) => {
+      const parent = index.get(id);
+      if (parent !== undefined) return parent;
+      throw new FlowError(`${fallbackName}: ${t.id} comes after ${id}, which is no task`);
+    });
+    const category = categoryOf(run.command?.program, t.name || t.id);
+    return { index: i, id: t.id, category, ms: run.runtimeInSeconds * 1_000, parents };
+  });
+  const circle = cycles(graphOf(stepsOf(tasks, 1, "step")))[0];
+  if (circle !== undefined) {
+    const names = circle.map((i) => tasks[i]?.id).join(" → ");
+    throw new FlowError(`${fallbackName}: ${names} wait for each other`);
+  }
+  return { name: file.name ?? fallbackName, tasks };
+}
+
+/** The program's base name where that is one word; else the last part of the name, its number
+ * taken off. */
+export function categoryOf(program: string | undefined, name: string): string {
+  const base = program?.split("/").at(-1) ?? "";
+  if (/^[A-Za-z][A-Za-z0-9_.+-]*$/.test(base)) return base;
+  return (name.split(".").at(-1) ?? name).replace(/_(ID)?\d+$/, "");
+}
+
+/** A category as a capability's name. */
+export function capabilityOf(category: string): string {
+  return category.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 64) || "step";
+}
+
+/** @param capability of every step; undefined: each category is one */
+export function stepsOf(
+  tasks: readonly FlowTask[],
+  timeScale: number,
+  capability: string | undefined,
+): Workflow["steps"] {
+  return tasks.map((t) => {
+    const ms = scaled(t, timeScale);
+    return {
+      id: `s${t.index}`,
+      capability: capability ?? capabilityOf(t.category),
+      after: [...new Set(t.parents)].map((i) => `s${i}`),
+      input: { ms },
+      durationMs: ms,
+    };
+  });
+}
+
+/** Rounded-off durations of 0 get a floor: a scheduler needs a positive time. */
+export function scaled(t: FlowTask, timeScale: number): number {
+  return Math.max(1, t.ms * timeScale);
+}
