@@ -113,7 +113,7 @@ const RULES: readonly Rule[] = [
   },
   {
     folder: "agent-sdk/",
-    may: ["agent-sdk/", "contracts/", "mesh/index.ts", "zod", "node:"],
+    may: ["agent-sdk/", "contracts/", "mesh/index.ts", "mesh/core/workflow/", "zod", "node:"],
     mayTypes: ["mesh/ports/"],
     except: isCompositionRoot,
   },
