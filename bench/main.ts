@@ -1,8 +1,9 @@
-// npm run bench -- durable|live|latency|scale [--json] [--tasks N] [--rounds N]
+// npm run bench -- durable|live|latency|scale|workflow [--json] [--tasks N] [--rounds N]
 //
 // Each figure comes with the floor of the same kind, measured in turn in the same run. The ratio
 // is what counts: an absolute time says more about the machine than about the product.
 import { parseArgs } from "node:util";
+import { benchFlows } from "./flow.ts";
 import { runSide, type SideName } from "./run.ts";
 import type { Outcome, Shape } from "./shape.ts";
 
@@ -28,7 +29,8 @@ interface Comparison {
   cpuRatio: number;
 }
 
-const USAGE = "npm run bench -- durable|live|latency|scale [--json] [--tasks N] [--rounds N]";
+const USAGE =
+  "npm run bench -- durable|live|latency|scale|workflow [--json] [--tasks N] [--rounds N]";
 
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -81,6 +83,11 @@ async function main(): Promise<number> {
     },
   });
   const [what = ""] = positionals;
+  if (what === "workflow" && !values.help) {
+    const results = await benchFlows((text) => console.error(text));
+    if (values.json) console.log(JSON.stringify({ bench: what, results }, undefined, 2));
+    return 0;
+  }
   const plans = plan(what);
   if (values.help || plans === undefined) {
     console.error(`Usage: ${USAGE}`);
