@@ -11,6 +11,12 @@ const mesh = useMesh();
 test.each([
   ["02-llm-agent.ts", /^You asked: What does a contract net do\? .*\nfake, cost 0\.000\d\d\n$/],
   ["03-own-policy.ts", /^fastest: us\nnear-first: eu\n$/],
+  [
+    "04-order-saga.ts",
+    /^gave back the hotel\ngave back the flight\nfailed: step "car" failed: .*no car is left\n$/,
+  ],
+  ["05-map-reduce.ts", /^4500 words in 1000 texts\n$/],
+  ["06-software-life-cycle.ts", /^tested: code of the design for "a button", draft 3\n$/],
 ])(
   "%s does what it says, and ends",
   async (file, said) => {
