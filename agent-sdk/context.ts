@@ -37,6 +37,7 @@ export interface TaskContext<Input = unknown> {
   readonly step: DurableActs["step"];
   readonly recall: DurableActs["recall"];
   readonly sleep: DurableActs["sleep"];
+  readonly ask: DurableActs["ask"];
   readonly now: DurableActs["now"];
   readonly random: DurableActs["random"];
   readonly all: DurableActs["all"];
@@ -194,6 +195,7 @@ function contextOf<Input>(
     step: (name, fn, options) => acts.step(name, fn, options),
     recall: (key) => acts.recall(key),
     sleep: (ms) => acts.sleep(ms),
+    ask: (question, options) => acts.ask(question, options),
     now: () => acts.now(),
     random: () => acts.random(),
     all: (branches) => acts.all(branches),

@@ -53,6 +53,11 @@ export interface DurableActs {
   recall<T>(key: string): Promise<T | undefined>;
   /** Waits, also over a change of contractor. @param ms from the first time it was asked */
   sleep(ms: number): Promise<void>;
+  /**
+   * Asks a person (or whoever may answer for the task's owner) and waits, also over a change of
+   * contractor. `parley task ls --needs-input` shows it, `parley task answer` answers it.
+   */
+  ask<T = unknown>(question: unknown, options?: AskOptions): Promise<T>;
   /** The wall clock, the same in every attempt, ms since the epoch. */
   now(): Promise<number>;
   /** In [0, 1), the same in every attempt. */
@@ -191,6 +196,13 @@ function changed(difference: string): ParleyError {
 const PAUSE_MS = 200;
 
 /** Acts in one scope: the handler's own, or one branch's. */
+export interface AskOptions {
+  /** How long to wait for an answer, ms; without it, until the task's deadline. */
+  timeoutMs?: number;
+  /** The answer when nobody gave one in time; without it the act fails with E_TIMEOUT. */
+  otherwise?: unknown;
+}
+
 export class Acts implements DurableActs {
   readonly signal: AbortSignal;
   readonly #durable: DurableRun;
@@ -270,6 +282,39 @@ export class Acts implements DurableActs {
     const until = (entry?.value as number | undefined) ?? this.#durable.now() + ms;
     if (entry === undefined) await this.#durable.keep(key, "sleep", name, { value: until });
     await pause(until - this.#durable.now(), this.signal);
+  }
+
+  async ask<T>(question: unknown, { timeoutMs, otherwise }: AskOptions = {}): Promise<T> {
+    const { journal } = this.#durable.run;
+    if (journal === undefined) throw new ParleyError("E_HANDLER", "a live call can ask nobody");
+    const at = this.#at();
+    const { key, entry } = await this.#durable.at(at, "ask", "question");
+    const answered = await this.#durable.at(`${at}!`, "ask", "question");
+    if (answered.entry !== undefined) return answered.entry.value as T;
+    const until =
+      (entry?.value as { until?: number } | undefined)?.until ??
+      (timeoutMs === undefined ? undefined : this.#durable.now() + timeoutMs);
+    const late = new AbortController();
+    const waiting = journal.answer(key, AbortSignal.any([this.signal, late.signal]));
+    if (entry === undefined) {
+      const value = until === undefined ? { question } : { question, until };
+      await this.#durable.keep(key, "ask", "question", { value });
+    }
+    const over = new AbortController();
+    if (until !== undefined) {
+      const left = Math.max(0, until - this.#durable.now());
+      pause(left, over.signal).then(
+        () => late.abort(new ParleyError("E_TIMEOUT", "nobody answered in time")),
+        () => undefined,
+      );
+    }
+    const value = await waiting.catch((error: unknown) => {
+      if (late.signal.aborted && otherwise !== undefined && !this.signal.aborted) return otherwise;
+      throw error;
+    });
+    over.abort();
+    await this.#durable.keep(answered.key, "ask", "question", { value });
+    return value as T;
   }
 
   now(): Promise<number> {

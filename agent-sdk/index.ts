@@ -24,7 +24,7 @@ export type {
 } from "./capability.ts";
 export { defineCapability } from "./capability.ts";
 export type { Handler, TaskContext } from "./context.ts";
-export type { Branch, DurableActs, StepOptions } from "./durable.ts";
+export type { AskOptions, Branch, DurableActs, StepOptions } from "./durable.ts";
 export { RetryableError, TerminalError } from "./errors.ts";
 export type { TaskHandle } from "./handle.ts";
 export { type JoinOptions, join } from "./join.ts";

@@ -237,6 +237,17 @@ export const FencedSchema = z.object({
   epoch: z.int(),
 });
 
+/** The answer to a question that a handler asked under this key. */
+export const AnswerNoticeSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("answer"),
+  owner: PrincipalSchema,
+  task: TaskIdSchema,
+  epoch: z.int(),
+  key: z.string().min(1).max(512),
+  value: z.unknown(),
+});
+
 /** A live contractor's answer: nothing is stored, so the outcome itself is the message. */
 export const LiveOutcomeSchema = z.object({
   v: z.literal(1),
@@ -254,6 +265,7 @@ export const MessageSchema = z.discriminatedUnion("kind", [
   DoneSchema,
   CancelNoticeSchema,
   FencedSchema,
+  AnswerNoticeSchema,
   LiveOutcomeSchema,
 ]);
 export type Message = z.infer<typeof MessageSchema>;

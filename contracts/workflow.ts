@@ -1,4 +1,4 @@
-// Workflows as data: a graph of steps, each a task for some capability. JSON, since people write it.
+// Workflows as data: a graph of steps, each a task for some capability. JSON: people write it.
 import { z } from "zod";
 import { VersionSchema } from "./card.ts";
 import { AddressSchema, CapabilityNameSchema, TokenSchema } from "./ids.ts";

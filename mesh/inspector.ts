@@ -6,6 +6,7 @@ import {
   type AgentCard,
   address,
   type Contract,
+  directedSubject,
   lookSubject,
   type Message,
   MessageSchema,
@@ -33,6 +34,7 @@ import { openArtefact } from "./runtime/artefact.ts";
 import { OwnAwards } from "./runtime/awards.ts";
 import { cancelTask } from "./runtime/cancel.ts";
 import { sealCard } from "./runtime/cards.ts";
+import { jsonBytes } from "./runtime/codec/encode-own.ts";
 import { Counters } from "./runtime/counters.ts";
 import { type Explanation, explain } from "./runtime/explain.ts";
 import { Identities } from "./runtime/identities.ts";
@@ -363,10 +365,9 @@ export class Inspector {
     return openArtefact(await this.#artefacts.get(outcome.outputRef));
   }
 
-  /** Cancels on behalf of this reader's principal; its role must allow it. */
-  async cancel(file: TaskFile, reason: string): Promise<"stored" | "ended"> {
+  /** Whoever checks what we say needs the card that tells our key. */
+  async #introduce(why: string): Promise<void> {
     const { principal, signer, jwt } = this.#o;
-    // Whoever checks the record needs the card that tells our key.
     const at = Math.round(systemClock.wall());
     const card = sealCard(
       {
@@ -377,7 +378,7 @@ export class Inspector {
         capabilities: [],
         slots: 0,
         publicKey: signer?.publicKey ?? `U${"A".repeat(55)}`,
-        instance: `cancel-${at}`,
+        instance: `${why}-${at}`,
         at,
         ...(jwt === undefined ? {} : { jwt }),
       },
@@ -385,6 +386,25 @@ export class Inspector {
     );
     this.#cards.announce(principal, AGENT, card.body, card.seal, 30);
     await this.transport.flush();
+  }
+
+  /** Tells a task's contractor the answer to a question of its handler. */
+  async answer(file: TaskFile, key: string, value: unknown): Promise<void> {
+    const { contract, epoch } = file.view;
+    if (contract === undefined) return;
+    const { principal } = this.#o;
+    await this.#introduce("answer");
+    this.transport.publish(
+      directedSubject("msg", contract.contractor, address(principal, AGENT)),
+      jsonBytes({ v: 1, kind: "answer", owner: file.owner, task: file.task, epoch, key, value }),
+    );
+    await this.transport.flush();
+  }
+
+  /** Cancels on behalf of this reader's principal; its role must allow it. */
+  async cancel(file: TaskFile, reason: string): Promise<"stored" | "ended"> {
+    const { principal, signer } = this.#o;
+    await this.#introduce("cancel");
     return cancelTask(this.#records, systemClock, {
       owner: file.owner,
       task: file.task,

@@ -411,7 +411,7 @@ describe("documents", () => {
     (m) => m[1] as string,
   );
   const cited = new Map<string, string>();
-  for (const name of files.filter((n) => /^test\/(clauses|wire)\//.test(n))) {
+  for (const name of files.filter((n) => /^test\/(clauses|wire|cli)\//.test(n))) {
     for (const [, title] of textOf(name).matchAll(/\btest(?:\.fails)?\(\s*(["'`][^"'`]*)["'`]/g)) {
       for (const [clause] of (title ?? "").matchAll(/\bP\d+\.\d+\b/g)) cited.set(clause, name);
     }

@@ -44,6 +44,7 @@ async function caps(command: Command): Promise<void> {
       }
     }
     for (const stats of rows.size === 0 ? [] : await mesh.stats()) count(rows, stats);
+    for (const row of rows.values()) row.agents.sort();
     const found = [...rows.values()].sort((a, b) => (a.capability < b.capability ? -1 : 1));
     if (s.out.json) return s.out.document(found);
     if (found.length === 0) return s.out.note("no agent offers anything here");

@@ -73,6 +73,10 @@ function show(out: Output, file: TaskFile, output: unknown): void {
     ["ended", timeText(view.endedAt)],
     ["took", tookText(file)],
     ["failure", outcome?.failure && `${outcome.failure.message} (${outcome.failure.code})`],
+    ...view.questions.map((q): [string, string] => [
+      "asks",
+      `${short(q.question)}  (key ${q.key})`,
+    ]),
     ["input", spec && (spec.inputRef?.$ref ?? short(spec.input))],
     ["output", output === undefined ? undefined : short(output)],
   ]);

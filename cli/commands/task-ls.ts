@@ -10,13 +10,20 @@ import { session, withInspector } from "../lib/session.ts";
 import { summary, tookText, warnOf } from "../lib/task-file.ts";
 
 /** States that can be told from the records; "waiting" is known to its initiator alone. */
-const STATES = ["submitted", "negotiating", "running", ...TERMINAL_STATES] as const;
+const STATES = [
+  "submitted",
+  "negotiating",
+  "running",
+  "input_required",
+  ...TERMINAL_STATES,
+] as const;
 
 interface Options {
   state?: string[];
   cap?: string;
   owner?: string;
   limit: number;
+  needsInput?: boolean;
 }
 
 export function registerTaskLs(task: Command): void {
@@ -27,23 +34,26 @@ export function registerTaskLs(task: Command): void {
       .addOption(new Option("--state <states>", `some of ${STATES.join(", ")}`).argParser(list))
       .option("--cap <capability>", "only of this capability", token("capability"))
       .option("--owner <principal>", "only of this owner", token("owner"))
+      .option("--needs-input", "only those that wait for an answer")
       .option("--limit <n>", "how many at most", numberFrom(1, 100_000), 50)
       .action((_options: Options, command: Command) => ls(command)),
     "parley task ls",
     "parley task ls --state failed,expired --limit 10",
+    "parley task ls --needs-input",
     "parley task ls --cap echo --json | jq -r '.[].task'",
   );
 }
 
 async function ls(command: Command): Promise<void> {
   const s = session<Options>(command);
-  const { state, cap, owner, limit } = s.options;
+  const { state, cap, owner, limit, needsInput } = s.options;
   const unknown = state?.find((name) => !(STATES as readonly string[]).includes(name));
   if (unknown !== undefined) {
     throw usage(`there is no state "${unknown}"`, `one of: ${STATES.join(", ")}`);
   }
   const wanted = (file: TaskFile) =>
     (state === undefined || state.includes(file.view.state)) &&
+    (needsInput !== true || file.view.questions.length > 0) &&
     (cap === undefined || file.view.spec?.capability === cap) &&
     (owner === undefined || file.owner === owner);
   await withInspector(s, "read", async (mesh) => {

@@ -1,6 +1,7 @@
 // `parley task …`: what the records say.
 import type { Command } from "commander";
 import { withExamples } from "../lib/examples.ts";
+import { registerTaskAnswer } from "./task-answer.ts";
 import { registerTaskCancel } from "./task-cancel.ts";
 import { registerTaskGet } from "./task-get.ts";
 import { registerTaskLs } from "./task-ls.ts";
@@ -21,4 +22,5 @@ export function registerTask(parley: Command): void {
   registerTaskCancel(task);
   registerTaskWhy(task);
   registerTaskParked(task);
+  registerTaskAnswer(task);
 }

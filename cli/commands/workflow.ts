@@ -42,8 +42,8 @@ export function registerWorkflow(parley: Command): void {
     flow
       .command("run <files...>")
       .description(
-        "a definition: on the running mesh. A recorded workflow (WfFormat 1.5, .json or .json.gz): " +
-          "on a mesh of its own, its steps as long as they were, times --time-scale",
+        "a definition: on the running mesh. A recorded workflow (WfFormat 1.5, .json or " +
+          ".json.gz): on a mesh of its own, its steps as long as they were, times --time-scale",
       )
       .option("--params <json>", "definition: its parameters")
       .option("--wait", "definition: wait for the end and print the output")
@@ -177,8 +177,10 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
 
 function text(r: FlowReport): string {
   return [
-    `${r.workflows} workflows, ${r.steps} steps on ${r.agents} agents (${r.pool}), time × ${r.timeScale}`,
-    `completed    ${r.completed} workflows, each step once: ${r.once}, order kept: ${r.violations === 0}`,
+    `${r.workflows} workflows, ${r.steps} steps on ${r.agents} agents (${r.pool}), ` +
+      `time × ${r.timeScale}`,
+    `completed    ${r.completed} workflows, each step once: ${r.once}, ` +
+      `order kept: ${r.violations === 0}`,
     `makespan     ${r.makespanMs} ms; × bound ${r.overBound}, × list schedule ${r.overList}`,
     `bound        ${r.boundMs} ms; list schedule with full knowledge ${r.listMs} ms`,
     `median step  ${r.medianStepMs} ms`,

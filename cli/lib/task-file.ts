@@ -42,6 +42,7 @@ export function summary(file: TaskFile): object {
     priority: view.spec?.priority,
     submittedAt: timeText(view.submittedAt),
     endedAt: timeText(view.endedAt),
+    ...(view.questions.length === 0 ? {} : { questions: view.questions }),
     ...(view.outcome?.failure === undefined ? {} : { failure: view.outcome.failure }),
   };
 }

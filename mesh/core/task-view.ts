@@ -9,6 +9,7 @@ import type {
   Address,
   AwardTerms,
   CancelRecord,
+  Checkpoint,
   Contract,
   FailureRecord,
   Outcome,
@@ -55,6 +56,8 @@ export interface TaskView {
    * the first contract of that tier. */
   tier: number;
   tierBase: number;
+  /** Questions of the handler that nobody has answered yet. */
+  questions: { key: string; question: unknown; until?: number }[];
   /** The last attempt's failure, when no contract came after it. */
   failure: FailureRecord | undefined;
   cancel: CancelRecord | undefined;
@@ -81,6 +84,7 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     fenced: false,
     tier: 0,
     tierBase: 0,
+    questions: [],
     failure: undefined,
     cancel: undefined,
     outcome: undefined,
@@ -179,6 +183,9 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contractAt = record.storedAt;
       break;
     }
+    case "checkpoint":
+      note(view, record.body as Partial<Checkpoint>);
+      break;
     case "failure":
       view.failure = record.body as FailureRecord;
       view.contractOpen = false;
@@ -198,6 +205,17 @@ function apply(view: TaskView, record: ReadRecord): void {
   }
 }
 
+/** An answer stands under its question's key with a mark. */
+function note(view: TaskView, { entries = [] }: Partial<Checkpoint>): void {
+  for (const { key, op, value } of entries) {
+    if (op !== "ask") continue;
+    view.questions = view.questions.filter((q) => q.key !== key && `${q.key}!` !== key);
+    if (key.endsWith("!")) continue;
+    const { question, until } = (value ?? {}) as { question?: unknown; until?: number };
+    view.questions.push(until === undefined ? { key, question } : { key, question, until });
+  }
+}
+
 function enterTier(view: TaskView, tier: number, epoch: number): void {
   if (tier === view.tier) return;
   view.tier = tier;
@@ -206,7 +224,7 @@ function enterTier(view: TaskView, tier: number, epoch: number): void {
 
 function stateOf(view: TaskView): TaskState {
   if (view.outcome !== undefined) return view.outcome.state;
-  if (view.contractOpen) return "running";
+  if (view.contractOpen) return view.questions.length > 0 ? "input_required" : "running";
   if (view.failure !== undefined || view.epoch > 0) return "negotiating";
   return "submitted";
 }

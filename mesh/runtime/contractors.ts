@@ -14,7 +14,6 @@ import {
   type Failure,
   type FailureRecord,
   failure as failureOf,
-  LiveProbeSchema,
   NONCES_MAX,
   type Outcome,
   ParleyError,
@@ -23,13 +22,13 @@ import {
   taskPath,
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
-import { supervises } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
 import { type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
+import { ContractNotices } from "./contract-notices.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
@@ -43,6 +42,7 @@ export class Contractors {
   readonly #artefacts: Artefacts;
   readonly agents = new Map<string, HostedAgent>();
   #running = new Map<string, Running>();
+  readonly notices: ContractNotices;
   #nonces = new ReplayWindow(2 * CLOCK_SKEW_MS, NONCES_MAX);
   readonly #participants: Participants;
   #beat: { cancel(): void } | undefined;
@@ -55,6 +55,9 @@ export class Contractors {
     this.#principal = principal;
     this.#artefacts = artefacts;
     this.#participants = new Participants(dependencies, this.agents);
+    this.notices = new ContractNotices(dependencies, this.#running, (run, op, note) =>
+      this.#note(run, op, note),
+    );
   }
 
   start(): void {
@@ -445,44 +448,7 @@ export class Contractors {
     }
   }
 
-  // ---- notices --------------------------------------------------------------------------------
-
-  /** The initiator withdrew the contract: canceled, expired, or given to somebody else. */
-  onCancel(path: string, epoch: number, from: Address, reason: string, over: boolean): void {
-    const run = this.#running.get(path);
-    if (run === undefined || run.award.terms.epoch !== epoch) return;
-    if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
-    const stop = () => {
-      this.#note(run, "fenced", `by ${from}`);
-      run.over = true;
-      run.abort.abort(new ParleyError(over ? "E_CANCELED" : "E_FENCED", reason));
-    };
-    const { identities } = this.#d;
-    if (from === run.award.terms.initiator || !identities.on) return stop();
-    // Anybody can get on the list by a probe: it takes a supervisor's role to end a contract.
-    const [principal, agent] = from.split(".") as [string, string];
-    identities.resolve(principal, agent, (key) => {
-      if (key !== undefined && supervises(key.role)) return stop();
-      this.#d.inbound.reject("cancel", "E_ROLE");
-    });
-  }
-
-  /** An initiator says that this epoch is over: the fence would refuse whatever we wrote. */
-  onFenced(path: string, epoch: number, from: Address): void {
-    const run = this.#running.get(path);
-    if (run === undefined || run.award.terms.epoch !== epoch) return;
-    this.onCancel(path, epoch, from, "fenced: this contract was given to somebody else", false);
-  }
-
   onProbe(message: Incoming): void {
-    const probe = this.#d.inbound.read("live", LiveProbeSchema, message);
-    const reply = this.#d.inbound.replyTo("live", message);
-    if (probe === undefined || reply === undefined) return;
-    // Another process of this principal may host the agent that is asked for.
-    if (!this.agents.has(message.subject.split(".")[3] ?? "")) return;
-    const run = this.#running.get(taskPath(probe.owner, probe.task));
-    const here = run !== undefined && run.award.terms.epoch === probe.epoch && !run.over;
-    if (here && run.beatTo.size < 8) run.beatTo.add(probe.from);
-    this.#d.transport.publish(reply, Uint8Array.of(here ? 1 : 0));
+    this.notices.onProbe(message, (agent) => this.agents.has(agent));
   }
 }

@@ -24,6 +24,8 @@ import type { Running } from "./running.ts";
 export interface RunJournal {
   /** What this task's contractors wrote so far, and how many of their attempts failed. */
   read(): Promise<{ entries: JournalEntry[]; failures: number }>;
+  /** Resolves with the answer to a question that is open under this key. */
+  answer(key: string, signal: AbortSignal): Promise<unknown>;
   /** Resolved once stored. @throws ParleyError E_FENCED when another contract is in force. */
   append(entry: JournalEntry): Promise<void>;
 }
@@ -46,6 +48,7 @@ export class Journal implements RunJournal {
   readonly #hooks: Hooks;
   readonly #artefacts: Artefacts;
   #queue: Waiting[] = [];
+  #asked = new Map<string, (value: unknown) => void>();
   #writing = false;
   #written = 0;
   #idle: (() => void)[] = [];
@@ -77,6 +80,27 @@ export class Journal implements RunJournal {
       this.#queue.push({ entry: closed, bytes, resolve, reject });
       this.#pump();
     });
+  }
+
+  answer(key: string, signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void) => {
+        signal.removeEventListener("abort", abort);
+        this.#asked.delete(key);
+        settle();
+      };
+      const abort = () => done(() => reject(signal.reason));
+      if (signal.aborted) return abort();
+      signal.addEventListener("abort", abort, { once: true });
+      this.#asked.set(key, (value) => done(() => resolve(value)));
+    });
+  }
+
+  /** Was this question open? */
+  answered(key: string, value: unknown): boolean {
+    const take = this.#asked.get(key);
+    take?.(value);
+    return take !== undefined;
   }
 
   /** What is too large for a record goes by reference. */

@@ -372,9 +372,11 @@ export class Peer {
         }
         return;
       case "cancel":
-        return this.contractors.onCancel(path, m.epoch, from, m.reason, m.over === true);
+        return this.contractors.notices.onCancel(path, m.epoch, from, m.reason, m.over === true);
       case "fenced":
-        return this.contractors.onFenced(path, m.epoch, from);
+        return this.contractors.notices.onFenced(path, m.epoch, from);
+      case "answer":
+        return this.contractors.notices.onAnswer(from, m);
     }
   }
 

@@ -127,7 +127,7 @@ describe("a durable handler", () => {
     expect(tries).toBe(1);
   });
 
-  test("makes a sub-task that failed anew in its next attempt, and keeps the good ones", async () => {
+  test("makes a failed sub-task anew in its next attempt, and keeps the good ones", async () => {
     const c = capability("tree");
     const leaf = defineCapability({
       name: `${c.name}-leaf`,

@@ -74,9 +74,10 @@ describe("a definition", () => {
     const text = problems.map((p) => `${p.path}: ${p.problem} -> ${p.fix}`);
     expect(text).toEqual([
       'steps.1.id: "fetch" is the id of steps.0 too -> give it another one, such as "fetch-1"',
-      'steps.2.after: "parse" comes after "fetsh", which is no step -> perhaps "fetch", or take it out',
-      'steps.3.input: {"$": "steps.parse.outptu.x"}: a step has output and state, not "outptu" -> ' +
-        'write {"$": "steps.parse.output.outptu"}',
+      'steps.2.after: "parse" comes after "fetsh", which is no step -> perhaps "fetch", or ' +
+        "take it out",
+      'steps.3.input: {"$": "steps.parse.outptu.x"}: a step has output and state, not ' +
+        '"outptu" -> write {"$": "steps.parse.output.outptu"}',
       'steps.3.input: {"$": "nothing"} begins with "nothing" -> begin with one of params, steps, ' +
         "item, index, last, round",
       'steps.7: "many" is a map and a loop at once -> make the loop a workflow of its own, and ' +
