@@ -12,8 +12,7 @@ import {
   type Reference,
 } from "../../contracts/index.ts";
 import type { Artefacts, Random } from "../ports/index.ts";
-import type { NatsTransport } from "./transport.ts";
-import { toHeaders } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 /** One part, bytes: half the server's default max_payload. */
 const PART_BYTES = 512 * 1024;
@@ -22,8 +21,7 @@ const TIMEOUT_MS = 10_000;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-function seal(content: Uint8Array, key: Uint8Array): Buffer {
-  const iv = randomBytes(IV_BYTES);
+function seal(content: Uint8Array, key: Uint8Array, iv: Uint8Array): Buffer {
   const cipher = createCipheriv("aes-256-gcm", key, iv);
   return Buffer.concat([iv, cipher.update(content), cipher.final(), cipher.getAuthTag()]);
 }
@@ -40,12 +38,19 @@ function sha256(bytes: Uint8Array): string {
 }
 
 export class NatsArtefacts implements Artefacts {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #random: Random;
+  readonly #secret: (length: number) => Buffer;
 
-  constructor(transport: NatsTransport, random: Random) {
+  /** @param secret unpredictable bytes, for keys; the simulator's come from its seed */
+  constructor(
+    transport: Link,
+    random: Random,
+    secret: (length: number) => Buffer = (length) => randomBytes(length),
+  ) {
     this.#transport = transport;
     this.#random = random;
+    this.#secret = secret;
   }
 
   async put(content: Uint8Array): Promise<Reference> {
@@ -55,8 +60,8 @@ export class NatsArtefacts implements Artefacts {
         `${content.length} bytes; an artefact holds at most ${ARTEFACT_BYTES_MAX}`,
       );
     }
-    const key = randomBytes(32);
-    const bytes = seal(content, key);
+    const key = this.#secret(32);
+    const bytes = seal(content, key, this.#secret(IV_BYTES));
     const id = this.#random.id();
     const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
     for (let i = 0; i < parts; i++) {
@@ -74,12 +79,9 @@ export class NatsArtefacts implements Artefacts {
   }
 
   async #store(subject: string, data: Uint8Array): Promise<void> {
-    const headers = toHeaders({ [FENCE_HEADER]: "0" });
-    const m = await this.#transport.connection.request(subject, data, {
-      timeout: TIMEOUT_MS,
-      headers,
-    });
-    const ack = m.json<{ error?: { description?: string } }>();
+    const headers = { [FENCE_HEADER]: "0" };
+    const m = await this.#transport.ask(subject, data, { timeoutMs: TIMEOUT_MS, headers });
+    const ack = JSON.parse(Buffer.from(m.data).toString()) as { error?: { description?: string } };
     if (ack.error !== undefined) {
       throw new ParleyError("E_ARTEFACT", `not stored: ${ack.error.description}`);
     }

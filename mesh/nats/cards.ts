@@ -10,18 +10,18 @@ import {
 } from "../../contracts/index.ts";
 import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
 import { directGet } from "./direct-get.ts";
-import type { NatsTransport } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 const EMPTY = new Uint8Array(0);
 
 export class NatsCards implements CardStore {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #clock: Clock;
   readonly #principal: string | undefined;
   /** Seals under which each key was written: unchanged cards are not written again. */
   #kept = new Map<string, string>();
 
-  constructor(transport: NatsTransport, clock: Clock, principal?: string) {
+  constructor(transport: Link, clock: Clock, principal?: string) {
     this.#transport = transport;
     this.#clock = clock;
     this.#principal = principal;

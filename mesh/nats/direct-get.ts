@@ -1,8 +1,7 @@
 // Reads of a stream past its leader (ADR-31): many messages for one request, no consumer.
-import { createInbox } from "@nats-io/nats-core";
 import { ParleyError, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
 import type { Clock, Incoming, StoredRecord } from "../ports/index.ts";
-import type { NatsTransport } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 /** The last message of every subject that matches (at most 1,024 subjects in all), or the
  * messages from `seq` on of the subjects that match. */
@@ -15,7 +14,7 @@ export type DirectGet =
  * E_TOO_LARGE (over 1,024 subjects)
  */
 export function directGet(
-  transport: NatsTransport,
+  transport: Link,
   clock: Clock,
   principal: string | undefined,
   stream: string,
@@ -23,7 +22,7 @@ export function directGet(
   timeoutMs: number,
 ): Promise<Incoming[]> {
   return new Promise((resolve, reject) => {
-    const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+    const inbox = transport.inbox(principal);
     const found: Incoming[] = [];
     if (transport.state() !== "up") {
       return reject(new ParleyError("E_CONNECTION", `no connection to read ${stream}; try again`));
@@ -108,7 +107,7 @@ export function storedRecord(m: Incoming): StoredRecord | undefined {
 }
 
 export async function getTaskRecords(
-  transport: NatsTransport,
+  transport: Link,
   clock: Clock,
   principal: string | undefined,
   guards: string[],

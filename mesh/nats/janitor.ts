@@ -1,7 +1,6 @@
 // The janitor: takes finished tasks out of the store once their retention is over. Reads outcomes
 // through a durable consumer that the server keeps, so any peer with the role may do it, and
 // several may do it together.
-import { createInbox } from "@nats-io/nats-core";
 import {
   JANITOR_CONSUMER,
   parseRecordSubject,
@@ -10,7 +9,7 @@ import {
   taskGuard,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Log } from "../ports/index.ts";
-import type { NatsTransport } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 const BATCH = 256;
 const EXPIRES_MS = 10_000;
@@ -18,7 +17,7 @@ const EXPIRES_MS = 10_000;
 const DELAY_MS_MAX = 3_600_000;
 
 export class Janitor {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #inbox: string;
@@ -36,7 +35,7 @@ export class Janitor {
    *   lead to a purge, and only its own retention says when.
    */
   constructor(
-    transport: NatsTransport,
+    transport: Link,
     clock: Clock,
     log: Log,
     principal: string,
@@ -46,7 +45,7 @@ export class Janitor {
     this.#finished = finished;
     this.#clock = clock;
     this.#log = log;
-    this.#inbox = createInbox(`_INBOX.${principal}`);
+    this.#inbox = transport.inbox(principal);
   }
 
   start(): void {

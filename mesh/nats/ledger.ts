@@ -1,6 +1,5 @@
 // The ledger port on JetStream: pipelined fenced publishes over one reply inbox, no promise and
 // no library call per write.
-import { createInbox } from "@nats-io/nats-core";
 import {
   FENCE_HEADER,
   GUARD_HEADER,
@@ -14,18 +13,26 @@ import {
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
 import { directGet } from "./direct-get.ts";
-import type { NatsTransport } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 /** A write whose fate is not known is repeated after this long, ms. The server looks at the fence
  * before it looks at the id: a repeat of a write that landed is always answered as a conflict. */
 const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
-/** No stream leader: tried again after this, ms, for so long, ms (an election takes up to 9 s). */
-const LEADERLESS_MS = 200;
+/** No stream leader, or no room: tried again after this, ms. */
+const AGAIN_MS = 250;
+/** And for so long, ms: an election takes up to 9 s; work that was done waits for room. */
 const LEADERLESS_MS_MAX = 30_000;
-/** A store that answers none of our writes for so long takes no new task, ms: its submitter is
- * told, and may send it again under the same id (faults page B14). */
+/** No election lasts so long, ms: two of three servers are gone, and new tasks are not taken. */
+const ELECTION_MS = 12_000;
+/** Answers further apart than this, ms, tell nothing of the time between. */
+const LEADERLESS_PAUSE_MS = 2_000;
+const FULL_MS_MAX = 120_000;
+/** A store that has no room, or answers none of our writes, for so long takes no new task, ms: its
+ * submitter is told, and may send it again under the same id (faults page B14). */
 const STUCK_MS = 1_500;
+/** Time for the answer to a last try, ms. */
+const ANSWER_MS = 500;
 const READ_TIMEOUT_MS = 5_000;
 /** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
 const READS_MAX = 4;
@@ -45,7 +52,7 @@ interface Pending {
 }
 
 export class NatsLedger implements Ledger {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #principal: string | undefined;
   readonly #clock: Clock;
   readonly #prefix: string;
@@ -57,17 +64,19 @@ export class NatsLedger implements Ledger {
   /** When the store last answered a write. */
   #answeredAt = Number.NEGATIVE_INFINITY;
   #upAt = Number.NEGATIVE_INFINITY;
+  /** The store was without a leader from the one to the other, as far as writes showed it. */
+  #leaderless = { since: 0, until: Number.NEGATIVE_INFINITY };
   #sweepDue = 0;
   #sweep: { cancel(): void } | undefined;
   #stopped = false;
 
   /** `mayRead`: these credentials may read the bucket; without it only what they wrote. */
-  constructor(transport: NatsTransport, clock: Clock, principal?: string, mayRead = true) {
+  constructor(transport: Link, clock: Clock, principal?: string, mayRead = true) {
     this.#transport = transport;
     this.#mayRead = mayRead;
     this.#principal = principal;
     this.#clock = clock;
-    const inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+    const inbox = transport.inbox(principal);
     this.#prefix = `${inbox}.`;
     transport.subscribe(`${inbox}.*`, (m) => this.#onAnswer(m));
     // What was under way when the link went down has no answer, or will never get it.
@@ -126,14 +135,16 @@ export class NatsLedger implements Ledger {
     // No responders: no stream leader just now. Transient; the sweep repeats it.
     if (m.status === 503) {
       this.#answeredAt = this.#clock.now();
-      p.sentAt = this.#answeredAt - REPEAT_MS + LEADERLESS_MS;
-      // It reached nobody, so it was no try.
-      if (this.#answeredAt - p.since < LEADERLESS_MS_MAX) p.tries--;
-      return;
+      return this.#later(token, p, this.#noLeader(p), "the store has no leader");
     }
     const result = parseAck(m.data);
     if (result === undefined) return;
     this.#answeredAt = this.#clock.now();
+    this.#leaderless.until = Number.NEGATIVE_INFINITY;
+    if (!result.ok && result.fault === "unavailable") {
+      const spec = p.write.key.kind === "spec";
+      return this.#later(token, p, spec ? STUCK_MS - AGAIN_MS : FULL_MS_MAX, result.detail);
+    }
     if (!result.ok && result.fault === "unknown" && p.tries < REPEATS_MAX) {
       p.sentAt = this.#clock.now() - REPEAT_MS + 100 * p.tries;
       return;
@@ -144,6 +155,27 @@ export class NatsLedger implements Ledger {
       return void this.#clearUp(p, result.rev);
     }
     p.done(result);
+  }
+
+  /** How long this write waits for a leader, ms: a new task for an election, and no longer. */
+  #noLeader(p: Pending): number {
+    const now = this.#answeredAt;
+    const known = this.#leaderless;
+    if (now - known.until > LEADERLESS_PAUSE_MS) known.since = now;
+    known.until = now;
+    if (p.write.key.kind !== "spec") return LEADERLESS_MS_MAX;
+    return now - known.since >= ELECTION_MS ? 0 : ELECTION_MS;
+  }
+
+  /** The server's word that it did not store it: no try was used up, another may go better. */
+  #later(token: string, p: Pending, limitMs: number, detail: string): void {
+    p.tries--;
+    p.sentAt = this.#answeredAt - REPEAT_MS + AGAIN_MS;
+    if (this.#answeredAt - p.since < limitMs) return;
+    this.#take(token, p);
+    // An earlier try of it may have no answer yet.
+    if (p.tries > 0) return void this.#clearUp(p, undefined);
+    p.done({ ok: false, fault: "unavailable", detail });
   }
 
   /**
@@ -193,10 +225,13 @@ export class NatsLedger implements Ledger {
     // Held up ourselves: the answers may lie unread in the socket.
     if (now - this.#sweepDue > SWEEP_MS || this.#transport.state() !== "up") return;
     const silentSince = Math.max(this.#answeredAt, this.#upAt);
-    if (now - silentSince < STUCK_MS) return;
+    if (now - silentSince < STUCK_MS - ANSWER_MS) return;
     for (const [token, p] of this.#pending) {
-      if (now - p.since < STUCK_MS) break;
+      if (now - p.since < STUCK_MS - ANSWER_MS) break;
       if (p.write.key.kind !== "spec") continue;
+      // Its answer alone may have been lost: asked once more before it is given up.
+      if (p.tries < 2) this.#send(token, p);
+      if (now - p.sentAt < ANSWER_MS) continue;
       this.#take(token, p);
       p.done(unknown(`the store answers no write for ${Math.round(now - silentSince)} ms`));
     }
@@ -357,6 +392,9 @@ export function parseAck(data: Uint8Array): WriteResult | undefined {
   if (code === 10077) return { ok: false, fault: "conflict", rev: undefined };
   // 10158: a first try with the same id is on its way through the cluster.
   if (code === 10164 || code === 10158) return unknown(description);
+  // Insufficient resources, or storage.
+  if (code === 10023 || code === 10047)
+    return { ok: false, fault: "unavailable", detail: description };
   const transient = ack.error.code === 503 || ack.error.code === 408 || ack.error.code === 429;
   return { ok: false, fault: transient ? "unknown" : "refused", detail: description };
 }

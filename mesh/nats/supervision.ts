@@ -1,6 +1,5 @@
 // The supervision port on JetStream: specs through one durable pull consumer per urgency class.
 // Whoever pulls a spec is its initiator until he acknowledges it or falls silent for `ack_wait`.
-import { createInbox } from "@nats-io/nats-core";
 import {
   parseRecordSubject,
   supervisionConsumer,
@@ -8,7 +7,7 @@ import {
   URGENCY,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, SpecDelivery, Subscription, Supervision } from "../ports/index.ts";
-import type { NatsTransport } from "./transport.ts";
+import type { Link } from "./link.ts";
 
 /** Specs asked for at a time and class. */
 const BATCH = 64;
@@ -27,7 +26,7 @@ interface Pull {
 }
 
 export class NatsSupervision implements Supervision {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #clock: Clock;
   readonly #inbox: string;
   #pulls: Pull[] = [];
@@ -36,10 +35,10 @@ export class NatsSupervision implements Supervision {
   #room: (urgency: 0 | 1 | 2) => number = () => 0;
   #tick: { cancel(): void } | undefined;
 
-  constructor(transport: NatsTransport, clock: Clock, principal?: string) {
+  constructor(transport: Link, clock: Clock, principal?: string) {
     this.#transport = transport;
     this.#clock = clock;
-    this.#inbox = createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+    this.#inbox = transport.inbox(principal);
   }
 
   async start(
@@ -126,7 +125,7 @@ export class NatsSupervision implements Supervision {
 }
 
 class Delivery implements SpecDelivery {
-  readonly #transport: NatsTransport;
+  readonly #transport: Link;
   readonly #message: Incoming;
   readonly #ackSubject: string;
   readonly key: SpecDelivery["key"];
@@ -134,12 +133,7 @@ class Delivery implements SpecDelivery {
   readonly deliveries: number;
   readonly storedAt: number;
 
-  constructor(
-    transport: NatsTransport,
-    message: Incoming,
-    ackSubject: string,
-    key: SpecDelivery["key"],
-  ) {
+  constructor(transport: Link, message: Incoming, ackSubject: string, key: SpecDelivery["key"]) {
     this.#transport = transport;
     this.#message = message;
     this.#ackSubject = ackSubject;

@@ -1,13 +1,14 @@
 // The transport port on NATS.
-import type { Msg, MsgHdrs, NatsConnection, Subscription as Sub } from "@nats-io/nats-core";
+import {
+  createInbox,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription as Sub,
+} from "@nats-io/nats-core";
 import { ParleyError } from "../../contracts/index.ts";
-import type {
-  ConnectionState,
-  Incoming,
-  PublishOptions,
-  Subscription,
-  Transport,
-} from "../ports/index.ts";
+import type { ConnectionState, Incoming, PublishOptions, Subscription } from "../ports/index.ts";
+import type { Link } from "./link.ts";
 import { LinkWatch } from "./link-watch.ts";
 
 /** The server appends these behind what the author sent: of two, its own is the last. Of all
@@ -127,7 +128,7 @@ const COMPANY = 48;
  */
 const BACKLOG_BYTES_MAX = 32 * 1024 * 1024;
 
-export class NatsTransport implements Transport {
+export class NatsTransport implements Link {
   readonly connection: NatsConnection;
   readonly #watch: LinkWatch;
   #state: ConnectionState = "up";
@@ -290,17 +291,45 @@ export class NatsTransport implements Transport {
     return { unsubscribe: () => sub.unsubscribe() };
   }
 
-  async request(
+  inbox(principal?: string): string {
+    return createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+  }
+
+  request(
     subject: string,
     data: Uint8Array,
     options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Incoming> {
+    return this.#request(subject, data, options);
+  }
+
+  ask(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; headers: Readonly<Record<string, string>> },
+  ): Promise<Incoming> {
+    return this.#request(subject, data, options);
+  }
+
+  async #request(
+    subject: string,
+    data: Uint8Array,
+    options: {
+      timeoutMs: number;
+      signal?: AbortSignal;
+      headers?: Readonly<Record<string, string>>;
+    },
   ): Promise<Incoming> {
     options.signal?.throwIfAborted();
     this.#needLink(subject);
     this.#drain();
     this.sent++;
+    const { timeoutMs: timeout, headers } = options;
     try {
-      const answer = this.connection.request(subject, data, { timeout: options.timeoutMs });
+      const answer = this.connection.request(subject, data, {
+        timeout,
+        ...(headers === undefined ? {} : { headers: toHeaders(headers) }),
+      });
       return new NatsMessage(await abortable(answer, options.signal));
     } catch (error) {
       throw asParleyError(error, subject);

@@ -18,21 +18,30 @@ export function wallMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/** What a simulated handler knows of time: the machine's, or a virtual world's. */
+export interface SimTime {
+  /** Wall clock, ms. */
+  wall(): number;
+  /** True when the time has passed, false when it was cut short. */
+  sleep(ms: number, signal: AbortSignal): Promise<boolean>;
+}
+
 /** @param ended is told of every execution when it is over */
 export function simDefinition(
   agent: SimAgent,
   principal: string,
   signer: Signer | undefined,
   ended: (execution: Execution) => void,
+  time: SimTime = { wall: wallMs, sleep },
 ): AgentDefinition {
   const work = async (run: Run): Promise<RunResult> => {
     const input = SimInputSchema.safeParse(run.spec.input);
     if (!input.success) {
       throw new ParleyError("E_INPUT", 'a simulated task takes {"serviceMs": 1000}');
     }
-    const startMs = wallMs();
-    const finished = await sleep(input.data.serviceMs / agent.speed, run.signal);
-    const endMs = wallMs();
+    const startMs = time.wall();
+    const finished = await time.sleep(input.data.serviceMs / agent.speed, run.signal);
+    const endMs = time.wall();
     const worker = `${principal}.${agent.name}`;
     ended({ task: run.spec.task, worker, epoch: run.epoch, startMs, endMs, finished });
     if (!finished) throw run.signal.reason;
@@ -58,7 +67,6 @@ export function simDefinition(
   };
 }
 
-/** True when the time has passed, false when it was cut short. */
 function sleep(ms: number, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) return Promise.resolve(false);
   return new Promise((resolve) => {

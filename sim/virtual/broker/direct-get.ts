@@ -1,0 +1,55 @@
+// Reads past the leader (ADR-31), as the server answers them: one message by its subject, the last
+// one of each subject that matches, or a page of them.
+import { statusMessage, type VirtualMessage } from "./message.ts";
+import { StoredMessage } from "./stored-message.ts";
+import type { Stored, Stream } from "./stream.ts";
+
+/** Subjects of which one request may ask for the last message. */
+const MULTI_MAX = 1_024;
+
+interface Wanted {
+  multi_last?: string[];
+  seq?: number;
+  batch?: number;
+  next_by_subj?: string;
+}
+
+/** @param subject of the single form; empty for the others */
+export function answerDirectGet(
+  stream: Stream,
+  subject: string,
+  data: Uint8Array,
+  reply: string,
+): VirtualMessage[] {
+  const { name } = stream.config;
+  if (subject !== "") {
+    const one = stream.find(subject).at(-1);
+    if (one === undefined) return [statusMessage(reply, 404)];
+    return [new StoredMessage(reply, name, one)];
+  }
+  const wanted = JSON.parse(Buffer.from(data).toString()) as Wanted;
+  const found = find(stream, wanted);
+  if (found === undefined) return [statusMessage(reply, 413)];
+  if (found.length === 0) return [statusMessage(reply, 404)];
+  let before = 0;
+  const answers = found.map((stored, at) => {
+    const last = before;
+    before = stored.seq;
+    return new StoredMessage(reply, name, stored, last, found.length - 1 - at);
+  });
+  const end = { "Nats-Num-Pending": "0", "Nats-Last-Sequence": String(before) };
+  return [...answers, statusMessage(reply, 204, end)];
+}
+
+/** Undefined: more than one request may ask for. */
+function find(stream: Stream, wanted: Wanted): Stored[] | undefined {
+  if (wanted.multi_last === undefined) {
+    return stream.from(wanted.seq ?? 1, wanted.next_by_subj ?? ">", wanted.batch ?? 1);
+  }
+  const found = new Map<number, Stored>();
+  for (const pattern of wanted.multi_last) {
+    for (const stored of stream.find(pattern)) found.set(stored.seq, stored);
+  }
+  if (found.size > MULTI_MAX) return undefined;
+  return [...found.values()].sort((a, b) => a.seq - b.seq);
+}

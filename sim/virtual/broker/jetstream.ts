@@ -1,0 +1,289 @@
+// The store of the broker: the mesh's own streams and consumers, built from the same settings that
+// a real server is given, behind the subjects by which clients reach them.
+import { TASKS_STREAM } from "../../../contracts/index.ts";
+import { consumerConfigs, streamConfigs } from "../../../mesh/nats/stream-configs.ts";
+import { EPOCH_MS } from "../clock.ts";
+import type { World } from "../world.ts";
+import { type Asker, Consumer } from "./consumer.ts";
+import { answerDirectGet } from "./direct-get.ts";
+import { type Headers, VirtualMessage } from "./message.ts";
+import { Slabs } from "./slabs.ts";
+import { StoredMessage } from "./stored-message.ts";
+import { type Ack, lifeOf, type Stored, Stream } from "./stream.ts";
+
+const NANOS_PER_MS = 1e6;
+/** How long a message takes from one stream into another, ms (nats-facts 4.5). */
+const SOURCE_MS = 1;
+/** Ends of life are noticed so often, ms (nats-facts 1.2: at most 250 ms late). */
+const WHEEL_MS = 250;
+/** Tokens of a guard: `$KV.mesh_tasks.<owner>.<task>`. */
+const TASK_TOKENS = 4;
+
+interface Settings {
+  name: string;
+  subjects?: readonly string[];
+  discard_new_per_subject?: boolean;
+  duplicate_window?: number;
+  max_msg_size?: number;
+  allow_msg_ttl?: boolean;
+  subject_delete_marker_ttl?: number;
+  republish?: { src: string; dest: string };
+  sources?: { name: string; subject_transforms: { src: string; dest: string }[] }[];
+}
+
+/** What a record's storing tells, for whoever judges or keeps house. */
+export type StoredHook = (stream: string, stored: Stored, wallMs: number) => void;
+
+export interface JetStreamOptions {
+  ackWaitMs?: number | undefined;
+}
+
+export class JetStream {
+  readonly streams = new Map<string, Stream>();
+  readonly #world: World;
+  readonly #emit: (subject: string, message: VirtualMessage) => void;
+  readonly #consumers = new Map<string, Consumer>();
+  readonly #filters: { consumer: Consumer; filter: string[] }[] = [];
+  readonly #sourced = new Map<string, { to: Stream; map: (subject: string) => string }[]>();
+  /** By the first two tokens of their patterns, which are literal in all of them. */
+  readonly #captures = new Map<string, { pattern: string[]; stream: Stream }[]>();
+  readonly #wheels = new Map<string, Map<number, number[]>>();
+  readonly #hooks: StoredHook[] = [];
+  readonly #slabs = new Slabs();
+
+  /** @param emit sends to whoever listens on the subject, without asking for permission */
+  constructor(
+    world: World,
+    emit: (subject: string, message: VirtualMessage) => void,
+    options: JetStreamOptions = {},
+  ) {
+    this.#world = world;
+    this.#emit = emit;
+    for (const settings of streamConfigs({ audit: false })) this.#addStream(settings);
+    for (const c of consumerConfigs()) this.#addConsumer(c, options.ackWaitMs);
+  }
+
+  #addStream(settings: Settings): void {
+    const { republish, sources = [], subjects = [] } = settings;
+    const config = {
+      name: settings.name,
+      subjects,
+      once: settings.discard_new_per_subject === true,
+      ttl: settings.allow_msg_ttl === true,
+      duplicateMs: (settings.duplicate_window ?? 0) / NANOS_PER_MS,
+      ...(settings.max_msg_size === undefined ? {} : { bytesMax: settings.max_msg_size }),
+      ...(settings.subject_delete_marker_ttl === undefined
+        ? {}
+        : { markerMs: settings.subject_delete_marker_ttl / NANOS_PER_MS }),
+      ...(republish === undefined ? {} : { republish: mapping(republish.src, republish.dest) }),
+      ...(settings.name === TASKS_STREAM ? { family: TASK_TOKENS } : {}),
+    };
+    const stream = new Stream(config, this.#slabs);
+    this.streams.set(settings.name, stream);
+    for (const text of subjects) {
+      const pattern = text.split(".");
+      const head = `${pattern[0]}.${pattern[1]}`;
+      this.#captures.set(head, [...(this.#captures.get(head) ?? []), { pattern, stream }]);
+    }
+    for (const { name, subject_transforms } of sources) {
+      const [{ src, dest } = { src: ">", dest: ">" }] = subject_transforms;
+      const map = mapping(src, dest);
+      const to = { to: stream, map: (subject: string) => map(subject) ?? subject };
+      this.#sourced.set(name, [...(this.#sourced.get(name) ?? []), to]);
+    }
+  }
+
+  #addConsumer(c: ReturnType<typeof consumerConfigs>[number], ackWaitMs: number | undefined): void {
+    const stream = this.stream(TASKS_STREAM);
+    const consumer = new Consumer(
+      this.#world,
+      stream,
+      {
+        name: c.durable_name,
+        filter: c.filter_subject,
+        ackWaitMs: ackWaitMs ?? c.ack_wait / NANOS_PER_MS,
+        pendingMax: c.max_ack_pending,
+      },
+      (reply, message) => this.#emit(reply, message),
+      (at) => `${Math.round(EPOCH_MS + at)}000000`,
+    );
+    this.#consumers.set(`${TASKS_STREAM}.${c.durable_name}`, consumer);
+    this.#filters.push({ consumer, filter: c.filter_subject.split(".") });
+  }
+
+  stream(name: string): Stream {
+    const found = this.streams.get(name);
+    if (found === undefined) throw new RangeError(`there is no stream ${name} in this world`);
+    return found;
+  }
+
+  consumer(name: string): Consumer | undefined {
+    return this.#consumers.get(`${TASKS_STREAM}.${name}`);
+  }
+
+  /** Called for every message that a stream takes in. */
+  onStored(hook: StoredHook): void {
+    this.#hooks.push(hook);
+  }
+
+  /** The server was killed. Messages are safe; what consumers had not written down is not. */
+  killed(): void {
+    for (const consumer of this.#consumers.values()) consumer.killed();
+  }
+
+  /** A consumer that nobody will ever pull from need not keep a list of all that it missed. */
+  unwatch(name: string): void {
+    const at = this.#filters.findIndex((f) => f.consumer.config.name === name);
+    if (at >= 0) this.#filters.splice(at, 1);
+  }
+
+  /** Takes the message in when a stream captures its subject; false when none does. */
+  capture(
+    subject: string,
+    tokens: readonly string[],
+    data: Uint8Array,
+    headers: Headers | undefined,
+    reply: string | undefined,
+  ): boolean {
+    const near = this.#captures.get(`${tokens[0]}.${tokens[1]}`);
+    const stream = near?.find((c) => within(c.pattern, tokens))?.stream;
+    if (stream === undefined) return false;
+    const ack = stream.put(subject, data, headers, this.#world.now);
+    if (ack.ok && ack.stored !== undefined) this.#stored(stream, ack.stored);
+    if (reply !== undefined) this.#emit(reply, ackMessage(reply, stream.config.name, ack));
+    return true;
+  }
+
+  #stored(stream: Stream, stored: Stored): void {
+    const { name, republish } = stream.config;
+    const life = stream.config.ttl === true ? lifeOf(stored.headers) : undefined;
+    if (life !== undefined) this.#mortal(stream, stored, life);
+    const dest = republish?.(stored.subject);
+    if (dest !== undefined) this.#emit(dest, new StoredMessage(dest, name, stored, stored.before));
+    if (name === TASKS_STREAM) {
+      const tokens = stored.subject.split(".");
+      for (const { consumer, filter } of this.#filters) {
+        if (within(filter, tokens)) consumer.offer(stored);
+      }
+    }
+    for (const { to, map } of this.#sourced.get(name) ?? []) {
+      this.#world.after(SOURCE_MS, () => {
+        const copy = to.store(map(stored.subject), stored.data, stored.headers, this.#world.now);
+        this.#stored(to, copy);
+      });
+    }
+    for (const hook of this.#hooks) hook(name, stored, EPOCH_MS + stored.at);
+  }
+
+  #mortal(stream: Stream, stored: Stored, lifeMs: number): void {
+    const slot = Math.ceil((this.#world.now + lifeMs) / WHEEL_MS);
+    let wheel = this.#wheels.get(stream.config.name);
+    if (wheel === undefined) {
+      wheel = new Map();
+      this.#wheels.set(stream.config.name, wheel);
+    }
+    const due = wheel.get(slot);
+    if (due !== undefined) return void due.push(stored.seq);
+    const list = [stored.seq];
+    wheel.set(slot, list);
+    this.#world.at(slot * WHEEL_MS, () => {
+      wheel.delete(slot);
+      for (const seq of list) this.#die(stream, seq);
+    });
+  }
+
+  /** What was replaced meanwhile is gone already. A notice of an end has none of its own. */
+  #die(stream: Stream, seq: number): void {
+    const stored = stream.remove(seq);
+    const { markerMs } = stream.config;
+    if (stored === undefined || markerMs === undefined || isMarker(stored.headers)) return;
+    const headers = { "Nats-Marker-Reason": "MaxAge", "Nats-TTL": `${markerMs / 1_000}s` };
+    const marker = stream.store(stored.subject, new Uint8Array(0), headers, this.#world.now);
+    this.#stored(stream, marker);
+  }
+
+  /** A request to `$JS.API.`; false when there is nobody to answer it. */
+  api(tokens: readonly string[], data: Uint8Array, reply: string | undefined, who: Asker): boolean {
+    if (tokens[2] === "DIRECT" && tokens[3] === "GET") {
+      const stream = this.streams.get(tokens[4] ?? "");
+      if (stream === undefined || reply === undefined) return stream !== undefined;
+      const subject = tokens.slice(5).join(".");
+      const answers = answerDirectGet(stream, subject, data, reply);
+      for (const answer of answers) this.#emit(reply, answer);
+      return true;
+    }
+    if (tokens[2] === "CONSUMER" && tokens[3] === "MSG" && tokens[4] === "NEXT") {
+      const consumer = this.#consumers.get(`${tokens[5]}.${tokens[6]}`);
+      if (consumer === undefined || reply === undefined) return false;
+      const { batch = 1, expires = 0 } = JSON.parse(Buffer.from(data).toString()) as {
+        batch?: number;
+        expires?: number;
+      };
+      consumer.pull(who, reply, batch, expires / NANOS_PER_MS);
+      return true;
+    }
+    if (tokens[2] === "STREAM" && tokens[3] === "PURGE") {
+      const { filter = ">" } = JSON.parse(Buffer.from(data).toString()) as { filter?: string };
+      const purged = this.streams.get(tokens[4] ?? "")?.purge(filter);
+      if (purged === undefined) return false;
+      const text = Buffer.from(JSON.stringify({ success: true, purged }));
+      if (reply !== undefined) this.#emit(reply, new VirtualMessage(reply, text));
+      return true;
+    }
+    return false;
+  }
+
+  /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<seq>…` */
+  answer(tokens: readonly string[], data: Uint8Array): boolean {
+    const consumer = this.#consumers.get(`${tokens[2]}.${tokens[3]}`);
+    consumer?.answer(Number(tokens[5]), data);
+    return consumer !== undefined;
+  }
+}
+
+function isMarker(headers: Headers | undefined): boolean {
+  return (
+    headers !== undefined &&
+    (headers["KV-Operation"] !== undefined || headers["Nats-Marker-Reason"] !== undefined)
+  );
+}
+
+function ackMessage(reply: string, stream: string, ack: Ack): VirtualMessage {
+  const text = ack.ok
+    ? `{"stream":"${stream}","seq":${ack.seq}${ack.duplicate ? ',"duplicate":true' : ""}}`
+    : `{"error":{"code":${ack.code},"err_code":${ack.err},"description":"${ack.text}"},` +
+      `"stream":"${stream}","seq":0}`;
+  return new VirtualMessage(reply, Buffer.from(text));
+}
+
+function within(pattern: readonly string[], tokens: readonly string[]): boolean {
+  for (let i = 0; i < pattern.length; i++) {
+    if (pattern[i] === ">") return tokens.length > i;
+    if (i >= tokens.length || (pattern[i] !== "*" && pattern[i] !== tokens[i])) return false;
+  }
+  return pattern.length === tokens.length;
+}
+
+/** The server's subject mapping: `{{wildcard(n)}}`, or a prefix when both end in `>`. */
+function mapping(src: string, dest: string): (subject: string) => string | undefined {
+  const from = src.split(".");
+  if (src.endsWith(">") && dest.endsWith(">")) {
+    const [head, other] = [src.slice(0, -1), dest.slice(0, -1)];
+    return (subject) => (subject.startsWith(head) ? other + subject.slice(head.length) : undefined);
+  }
+  const stars = from.flatMap((token, at) => (token === "*" ? [at] : []));
+  const parts = dest.split(".").map((token) => {
+    const n = /^\{\{wildcard\((\d+)\)\}\}$/.exec(token)?.[1];
+    return n === undefined ? token : (stars[Number(n) - 1] as number);
+  });
+  return (subject) => {
+    const tokens = subject.split(".");
+    if (!within(from, tokens)) return undefined;
+    let text = "";
+    for (const part of parts) {
+      if (text !== "") text += ".";
+      text += typeof part === "number" ? tokens[part] : part;
+    }
+    return text;
+  };
+}

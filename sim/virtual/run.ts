@@ -1,0 +1,348 @@
+// One virtual run: a town, a workload, faults, until every task has its outcome or time is up;
+// then the same report as that of the live simulation.
+import { createHash, type Hash } from "node:crypto";
+import type { HistoryLine } from "../../check/format.ts";
+import { parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
+import type { HistoryEvent } from "../../mesh/ports/index.ts";
+import { Judge } from "../live/judge.ts";
+import type { Execution } from "../live/messages.ts";
+import { capacityOf, drawPool, type PoolProfile, type SimPool } from "../pool.ts";
+import { buildReport, type Report } from "../report.ts";
+import { generate } from "../workload/generate.ts";
+import { stretch, UTILISATION_DEFAULT } from "../workload/stretch.ts";
+import { CAPABILITY_DEFAULT, type WorkloadTask } from "../workload/task.ts";
+import { Arrivals } from "./arrivals.ts";
+import { Broker } from "./broker/broker.ts";
+import type { Stored } from "./broker/stream.ts";
+import { type FaultMix, type FaultPlan, MIXES, Nemesis } from "./faults.ts";
+import type { LinkQuality } from "./network.ts";
+import { Town, type TownOptions } from "./town.ts";
+import { type RunEnd, World } from "./world.ts";
+
+export interface VirtualOptions {
+  /** At least 1. */
+  agents: number;
+  /** At least 1; of a given workload so many as it has when absent. */
+  tasks: number;
+  seed: string | number;
+  /** A policy of the mesh by name. Default `balanced`. */
+  policy?: string;
+  /** Default `mixed`. */
+  pool?: PoolProfile;
+  /** Default: generated. Stretched to the pool, as in the live simulation. */
+  workload?: { name: string; tasks: readonly WorkloadTask[] };
+  utilisation?: number;
+  timeScale?: number;
+  /** Default 50. */
+  agentsPerHost?: number;
+  /** Default: one for 250 agents, at least 2, at most 8. */
+  initiators?: number;
+  submitters?: number;
+  /** Real Ed25519 keys from the seed. Default false. */
+  signing?: boolean;
+  /** The server's permissions are checked. Default true. */
+  permissions?: boolean;
+  faults?: FaultMix | FaultPlan;
+  quality?: LinkQuality;
+  /** Finished tasks stay in the store so long, ms. Default 60 s, without faults 10 s. */
+  keepMs?: number;
+  /** Gets every line of the history as it is written: JSON without a line break. */
+  history?: (line: string) => void;
+  peers?: TownOptions["peers"];
+  /** Time limit of the run after the last arrival, ms of world time. Default twice the length. */
+  patienceMs?: number;
+  baselineRuns?: number;
+  drain?: "now" | "turns";
+  /** Asked now and then; true ends the run. */
+  stop?: () => boolean;
+  /** Called about once a second of real time. */
+  progress?: (p: Progress) => void;
+}
+
+export interface Progress {
+  worldMs: number;
+  submitted: number;
+  ended: number;
+  of: number;
+  events: number;
+}
+
+export interface VirtualRun {
+  report: Report;
+  end: RunEnd;
+  /** From the first event of the world to its end, and that part in which tasks were under way. */
+  worldMs: number;
+  workMs: number;
+  /** Real time of the same two, ms. */
+  realMs: number;
+  workRealMs: number;
+  /** World time over real time while tasks were under way. */
+  timesRealTime: number;
+  events: number;
+  /** Messages into and out of the broker, and those that nobody wanted. */
+  broker: { in: number; out: number; unheard: number };
+  faults: Readonly<Record<string, number>>;
+  counters: Readonly<Record<string, number>>;
+  /** SHA-256 of all lines of the history, each with its line break; undefined without one. */
+  historyHash: string | undefined;
+  historyLines: number;
+  /** Why tasks are still open, one line each; empty when none is. */
+  pending: string[];
+}
+
+interface Tally {
+  messages: number;
+  bids: number;
+  refusals: Record<string, number>;
+}
+
+const AGENTS_PER_HOST = 50;
+/** How long the agents may take to be known to all initiators, ms of world time. */
+const MEET_MS = 60_000;
+/** Least deadline of a task, ms; as in the live simulation. */
+const TIMEOUT_MS_MIN = 60_000;
+/** With faults: longer than a writer may take to find out what became of its record. */
+const KEEP_MS = 60_000;
+const KEEP_CALM_MS = 10_000;
+const PENDING_SAID = 20;
+
+/** Resolves with what came of it, also when tasks are left open; rejects on a fault in the code. */
+export async function runVirtual(options: VirtualOptions): Promise<VirtualRun> {
+  return new Run(options).play();
+}
+
+class Run {
+  readonly #o: VirtualOptions;
+  readonly #world: World;
+  readonly #broker: Broker;
+  readonly #pool: SimPool;
+  readonly #tasks: readonly WorkloadTask[];
+  readonly #timeScale: number;
+  readonly #town: Town;
+  readonly #nemesis: Nemesis;
+  readonly #judges = new Map<string, Judge>();
+  readonly #executions: Execution[] = [];
+  #arrivals: Arrivals;
+  readonly #keepMs: number;
+  #hash: Hash | undefined;
+  #lines = 0;
+  #counts = new Map<string, number>();
+
+  constructor(options: VirtualOptions) {
+    this.#o = options;
+    const { seed, agents, signing = false, quality, peers } = options;
+    const drain = options.drain === undefined ? {} : { drain: options.drain };
+    this.#world = new World({ seed, ...drain });
+    this.#broker = new Broker(this.#world, { permissions: options.permissions });
+    this.#pool = drawPool({ profile: options.pool ?? "mixed", agents, seed });
+    this.#timeScale = options.timeScale ?? 1;
+    this.#tasks = this.#plan();
+    if (options.history !== undefined) this.#hash = createHash("sha256");
+    const note = this.#hash && ((process: string, e: HistoryEvent) => this.#note(process, e));
+    this.#town = new Town(this.#world, this.#broker, {
+      pool: this.#pool,
+      seed,
+      signing,
+      agentsPerHost: options.agentsPerHost ?? AGENTS_PER_HOST,
+      initiators: options.initiators ?? Math.min(8, Math.max(2, Math.ceil(agents / 250))),
+      submitters: options.submitters ?? 1,
+      quality,
+      history: note,
+      ended: (execution) => void this.#executions.push(execution),
+      ...(peers === undefined ? {} : { peers }),
+    });
+    for (const { name } of this.#town.submitters) this.#judges.set(name, new Judge(name));
+    this.#arrivals = new Arrivals(this.#world, this.#town.submitters, this.#tasks, {
+      policy: options.policy ?? "balanced",
+      timeoutMs: this.#timeoutMs(),
+    });
+    const { faults = "none" } = options;
+    const plan = typeof faults === "string" ? MIXES[faults] : faults;
+    this.#keepMs = options.keepMs ?? (faults === "none" ? KEEP_CALM_MS : KEEP_MS);
+    this.#nemesis = new Nemesis(this.#world, this.#broker, this.#town, plan, (event) =>
+      note?.("nemesis", event),
+    );
+    this.#broker.store.unwatch("janitor");
+    this.#broker.store.onStored((stream, stored, wall) => {
+      if (stream === TASKS_STREAM) this.#stored(stored, wall);
+    });
+  }
+
+  #plan(): WorkloadTask[] {
+    const { workload, tasks, seed, utilisation = UTILISATION_DEFAULT } = this.#o;
+    const drawn = workload?.tasks.slice(0, tasks) ?? generate({ count: tasks, seed });
+    const capacity = capacityOf(this.#pool);
+    return stretch(drawn, { capacity, utilisation, timeScale: this.#timeScale }).tasks;
+  }
+
+  /** First arrival to the end of the last task if none ever waited, ms. */
+  #lengthMs(): number {
+    let end = 0;
+    for (const task of this.#tasks) end = Math.max(end, task.arriveMs + task.serviceMs);
+    return end;
+  }
+
+  #timeoutMs(): number {
+    return Math.max(TIMEOUT_MS_MIN, 2 * this.#lengthMs());
+  }
+
+  #note(process: string, event: HistoryEvent): void {
+    const n = this.#counts.get(process) ?? 0;
+    this.#counts.set(process, n + 1);
+    const t = Math.round(this.#world.now * 1e6);
+    const line: HistoryLine = { p: process, n, t, ...event };
+    const text = JSON.stringify(line);
+    this.#hash?.update(text).update("\n");
+    this.#lines++;
+    this.#o.history?.(text);
+  }
+
+  /** The judge sees every record; what is finished leaves the store after a while. */
+  #stored(stored: Stored, wall: number): void {
+    const key = parseRecordSubject(stored.subject);
+    if (key === undefined) return;
+    const { seq: rev, data: body, headers } = stored;
+    const header = (name: string): string | undefined => headers?.[name];
+    this.#judges.get(key.owner)?.see({ key, rev, storedAt: wall, body, header });
+    if (key.kind !== "outcome") return;
+    this.#arrivals.ended(key.task);
+    this.#world.after(this.#keepMs, () => {
+      this.#broker.store.stream(TASKS_STREAM).purge(taskGuard(key.owner, key.task));
+    });
+  }
+
+  async play(): Promise<VirtualRun> {
+    const begun = performance.now();
+    this.#town.start();
+    await this.#meet();
+    const before = this.#tally();
+    const workBegun = performance.now();
+    const startMs = this.#world.now;
+    this.#arrivals.start();
+    this.#nemesis.start();
+    const end = await this.#work();
+    const workMs = this.#world.now - startMs;
+    const workRealMs = performance.now() - workBegun;
+    const counters = this.#tally();
+    const { counts: faults } = this.#nemesis;
+    this.#nemesis.heal();
+    return {
+      report: this.#report(before, counters),
+      end,
+      worldMs: this.#world.now,
+      workMs,
+      realMs: performance.now() - begun,
+      workRealMs,
+      timesRealTime: workMs / workRealMs,
+      events: this.#world.events,
+      broker: this.#traffic(),
+      faults: { ...faults } as Record<string, number>,
+      counters: this.#town.tally().counters,
+      historyHash: this.#hash?.digest("hex"),
+      historyLines: this.#lines,
+      pending: this.#pending(),
+    };
+  }
+
+  #traffic(): VirtualRun["broker"] {
+    const { received, sent, unheard } = this.#broker;
+    return { in: received, out: sent, unheard };
+  }
+
+  async #meet(): Promise<void> {
+    const wanted = new Map<string, number>();
+    for (const { capabilities } of this.#pool.agents) {
+      for (const name of capabilities) wanted.set(name, (wanted.get(name) ?? 0) + 1);
+    }
+    const [capability = CAPABILITY_DEFAULT, count = 0] = [...wanted][0] ?? [];
+    const hosts = this.#town.all.length;
+    const untilMs = MEET_MS + hosts;
+    let looked = -1;
+    await this.#world.run({
+      untilMs,
+      until: () => {
+        // Nothing can be complete before the last host has started; looking costs a little.
+        if (this.#world.now < hosts || this.#world.now - looked < 1) return false;
+        looked = this.#world.now;
+        return this.#town.known(capability) >= count;
+      },
+    });
+    const { failed } = this.#town;
+    if (failed.length > 0) throw new Error(`hosts did not start: ${failed.join("; ")}`);
+    const known = this.#town.known(capability);
+    if (known < count) throw new Error(`only ${known} of ${count} agents were known in time`);
+  }
+
+  #work(): Promise<RunEnd> {
+    const { patienceMs = this.#timeoutMs() + 10_000, progress, stop } = this.#o;
+    let said = performance.now();
+    return this.#world.run({
+      untilMs: this.#world.now + this.#lengthMs() + patienceMs,
+      until: () => this.#arrivals.isDone,
+      stop: () => {
+        if (progress !== undefined && performance.now() - said > 1_000) {
+          said = performance.now();
+          progress(this.progress());
+        }
+        return stop?.() === true;
+      },
+    });
+  }
+
+  progress(): Progress {
+    return {
+      worldMs: this.#world.now,
+      submitted: this.#arrivals.made,
+      ended: this.#arrivals.made - this.#arrivals.open,
+      of: this.#tasks.length,
+      events: this.#world.events,
+    };
+  }
+
+  #tally(): Tally {
+    const { sent, counters } = this.#town.tally();
+    const refusals: Record<string, number> = {};
+    for (const [name, count] of Object.entries(counters)) {
+      if (name.startsWith("refusals.")) refusals[name.slice("refusals.".length)] = count;
+    }
+    return { messages: sent, bids: counters.bids ?? 0, refusals };
+  }
+
+  #report(before: Tally, after: Tally): Report {
+    const tasks = [];
+    const executions = [];
+    for (const [name, judge] of this.#judges) {
+      const verdict = judge.verdict(this.#arrivals.submissionsOf(name), this.#executions);
+      for (const row of verdict.tasks) tasks.push(row);
+      for (const row of verdict.executions) executions.push(row);
+    }
+    const { workload, policy = "balanced", seed, baselineRuns } = this.#o;
+    const counters = {
+      messages: after.messages - before.messages,
+      bids: after.bids - before.bids,
+      refusals: after.refusals,
+    };
+    return buildReport(executions, tasks, counters, this.#pool, {
+      seed,
+      workload: workload?.name ?? "generated",
+      planned: this.#tasks,
+      timeScale: this.#timeScale,
+      connections: "shared",
+      policy,
+      profile: "virtual",
+      ...(baselineRuns === undefined ? {} : { baselineRuns }),
+    });
+  }
+
+  #pending(): string[] {
+    const open = this.#arrivals.openTasks();
+    const lines = open.slice(0, PENDING_SAID).map((task) => {
+      const found = this.#broker.store.stream(TASKS_STREAM).find(taskGuard(task.owner, task.id));
+      const kinds = found.map((s) => parseRecordSubject(s.subject)?.kind ?? "?");
+      const stored = kinds.length === 0 ? "nothing stored" : kinds.join(", ");
+      return `${task.owner}.${task.id}: ${stored}`;
+    });
+    if (open.length > PENDING_SAID) lines.push(`and ${open.length - PENDING_SAID} more`);
+    return lines;
+  }
+}

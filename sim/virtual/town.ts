@@ -1,0 +1,125 @@
+// Who lives in a simulated world: initiators, submitters, and hosts of agents, drawn from the pool.
+import type { HistoryEvent } from "../../mesh/ports/index.ts";
+import type { Peer } from "../../mesh/runtime/peer.ts";
+import type { Execution } from "../live/messages.ts";
+import { simDefinition } from "../live/sim-agent.ts";
+import type { SimAgent, SimPool } from "../pool.ts";
+import type { Broker } from "./broker/broker.ts";
+import { type HostOptions, VirtualHost } from "./hosts.ts";
+import type { LinkQuality } from "./network.ts";
+import { keyOf, VirtualTrust } from "./trust.ts";
+import type { World } from "./world.ts";
+
+/** Time between the starts of two hosts, ms: a fleet is never started all at once. */
+const STAGGER_MS = 1;
+
+export interface TownOptions {
+  pool: SimPool;
+  seed: string | number;
+  agentsPerHost: number;
+  initiators: number;
+  submitters: number;
+  signing: boolean;
+  quality?: LinkQuality | undefined;
+  history?: ((process: string, event: HistoryEvent) => void) | undefined;
+  /** Told of every execution when it is over. */
+  ended: (execution: Execution) => void;
+  /** For all peers alike. */
+  peers?: Pick<HostOptions, "silenceMs" | "leaseMs" | "shortTaskMs" | "cardTtlS" | "policies">;
+}
+
+export class Town {
+  readonly initiators: VirtualHost[] = [];
+  readonly submitters: VirtualHost[] = [];
+  readonly contractors: VirtualHost[] = [];
+  /** Starts that failed: who, and why. */
+  readonly failed: string[] = [];
+  readonly #world: World;
+  readonly #broker: Broker;
+  readonly #o: TownOptions;
+  readonly #trust = new VirtualTrust();
+  readonly #names: readonly string[];
+
+  constructor(world: World, broker: Broker, options: TownOptions) {
+    this.#world = world;
+    this.#broker = broker;
+    this.#o = options;
+    const { pool, agentsPerHost, initiators, submitters } = options;
+    this.#names = [...new Set(pool.agents.flatMap((agent) => agent.capabilities))];
+    for (let i = 0; i < initiators; i++) this.initiators.push(this.#host(`i${i}`, "initiator"));
+    for (let i = 0; i < submitters; i++) this.submitters.push(this.#host(`s${i}`, "submitter"));
+    for (let at = 0; at < pool.agents.length; at += agentsPerHost) {
+      const share = pool.agents.slice(at, at + agentsPerHost);
+      this.contractors.push(this.#agentsHost(`h${this.contractors.length}`, share));
+    }
+  }
+
+  get all(): VirtualHost[] {
+    return [...this.initiators, ...this.submitters, ...this.contractors];
+  }
+
+  #host(name: string, role: HostOptions["role"], more: Partial<HostOptions> = {}): VirtualHost {
+    const { signing, seed, quality, history, peers } = this.#o;
+    const identity: Partial<HostOptions> = {};
+    if (signing) {
+      identity.signer = keyOf(seed, name);
+      identity.trust = this.#trust;
+      this.#trust.add(name, identity.signer.publicKey, role, more.capabilities ?? []);
+    }
+    return new VirtualHost(this.#world, this.#broker, {
+      name,
+      role,
+      ...identity,
+      ...peers,
+      ...(quality === undefined ? {} : { quality }),
+      ...(history === undefined ? {} : { history }),
+      ...more,
+    });
+  }
+
+  #agentsHost(name: string, agents: readonly SimAgent[]): VirtualHost {
+    const furnish = (peer: Peer, host: VirtualHost): void => {
+      const time = {
+        wall: () => host.clock.wall(),
+        sleep: (ms: number, signal: AbortSignal) => host.sleep(ms, signal),
+      };
+      for (const agent of agents) {
+        peer.host(simDefinition(agent, name, undefined, this.#o.ended, time));
+      }
+    };
+    return this.#host(name, "contractor", { capabilities: this.#names, furnish });
+  }
+
+  /** Starts everybody, those who read the registry first: they hear of all others. */
+  start(): void {
+    this.all.forEach((host, at) => {
+      this.#world.after(at * STAGGER_MS, () => this.begin(host));
+    });
+  }
+
+  /** Starts one host; a failed start is remembered, as an operator would see it. */
+  begin(host: VirtualHost): void {
+    host.start().catch((error: unknown) => void this.failed.push(`${host.name}: ${String(error)}`));
+  }
+
+  /** Agents that every living initiator knows. */
+  known(capability: string): number {
+    const counts = this.initiators
+      .filter((host) => host.alive)
+      .map((host) => host.peer?.registry.capabilities().get(capability) ?? 0);
+    return counts.length === 0 ? 0 : Math.min(...counts);
+  }
+
+  /** Messages sent by all, and their counters added up. */
+  tally(): { sent: number; counters: Record<string, number> } {
+    const counters: Record<string, number> = {};
+    let sent = 0;
+    for (const host of this.all) {
+      sent += host.sent;
+      for (const [name, count] of Object.entries(host.counters())) {
+        counters[name] = (counters[name] ?? 0) + count;
+      }
+    }
+    return { sent, counters };
+  }
+}

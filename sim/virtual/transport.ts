@@ -1,0 +1,404 @@
+// The transport of a simulated host: the client's side of a connection, with the manners of the
+// real one (mesh/nats/transport.ts, link-watch.ts, connect.ts): what it notices, how soon, and how
+// it comes back.
+import { ParleyError, type Role } from "../../contracts/index.ts";
+import type { Prng } from "../../mesh/core/prng.ts";
+import type { Link } from "../../mesh/nats/link.ts";
+import type {
+  Clock,
+  ConnectionState,
+  Incoming,
+  PublishOptions,
+  Subscription,
+  Timer,
+} from "../../mesh/ports/index.ts";
+import type { Broker, Client, Connection } from "./broker/broker.ts";
+import type { VirtualMessage } from "./broker/message.ts";
+import { LinkCheck } from "./link-check.ts";
+import type { LinkPair } from "./network.ts";
+import type { Place } from "./ports.ts";
+
+/** Waits between two attempts to connect, ms: least, and what is drawn on top (connect.ts). */
+const REDIAL_MS = 100;
+const REDIAL_JITTER_MS = 500;
+/** An attempt that gets no answer is given up after this, ms (connect.ts). */
+const DIAL_MS = 3_000;
+/** After a connection that lasted so long the first attempt starts at once, ms. */
+const LONG_MS = 600;
+
+export interface TransportOptions {
+  name: string;
+  role: Role;
+  capabilities: readonly string[];
+  user: string;
+}
+
+interface ClientSub {
+  pattern: string;
+  queue: string | undefined;
+  handler: (message: Incoming) => void;
+}
+
+interface Asked {
+  subject: string;
+  settle: (answer: Incoming | ParleyError) => void;
+}
+
+export class VirtualTransport implements Link {
+  readonly payloadMax: number;
+  readonly #broker: Broker;
+  readonly #link: LinkPair;
+  readonly #clock: Clock;
+  readonly #prng: Prng;
+  readonly #options: TransportOptions;
+  /** How what arrives reaches this process: at once, later, or never. */
+  readonly #run: (event: () => void) => void;
+  readonly #awake: () => boolean;
+  readonly #check: LinkCheck;
+  #connection: Connection | undefined;
+  #connectedAt = 0;
+  #state: ConnectionState = "up";
+  #subs = new Map<number, ClientSub>();
+  #sids = 0;
+  #inboxes = 0;
+  #mux: string | undefined;
+  #asked = new Map<string, Asked>();
+  #stateHandlers: ((state: ConnectionState) => void)[] = [];
+  #errorHandlers: ((error: Error) => void)[] = [];
+  #lost = new Set<() => void>();
+  #redial: Timer | undefined;
+  #pongs = new Set<(error?: Error) => void>();
+  dropped = 0;
+  sent = 0;
+  received = 0;
+
+  /** Connects at once. @throws ParleyError E_CONNECTION when the server is away */
+  constructor(place: Place, options: TransportOptions) {
+    const { broker, link, clock, prng } = place;
+    this.payloadMax = broker.payloadMax;
+    this.#broker = broker;
+    this.#link = link;
+    this.#clock = clock;
+    this.#prng = prng;
+    this.#run = place.run;
+    this.#awake = place.awake;
+    this.#options = options;
+    this.#check = new LinkCheck(link, clock, () => this.#giveUp());
+    this.#connection = this.#dial();
+    if (this.#connection === undefined) {
+      throw new ParleyError("E_CONNECTION", "the server of this world is away");
+    }
+    this.#connectedAt = clock.now();
+  }
+
+  // ---- the connection -------------------------------------------------------------------------
+
+  #dial(): Connection | undefined {
+    const client: Client = {
+      deliver: (sid, message) => {
+        if (connection === undefined || connection !== this.#connection) return;
+        this.#check.heard();
+        if (this.#awake()) this.#deliver(sid, message);
+        else this.#run(() => this.#deliver(sid, message));
+      },
+      refused: (subject, operation) =>
+        this.#arrive(connection, () => this.#refused(subject, operation)),
+      ended: () => this.#arrive(connection, () => this.#disconnected()),
+    };
+    const connection = this.#broker.connect({ ...this.#options, link: this.#link, client });
+    return connection;
+  }
+
+  /** Of an earlier connection nothing arrives any more. */
+  #arrive(connection: Connection | undefined, event: () => void): void {
+    if (connection === undefined || connection !== this.#connection) return;
+    this.#check.heard();
+    this.#run(event);
+  }
+
+  #up(event: (connection: Connection) => void): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#link.up.send(() => event(connection));
+  }
+
+  #surely(event: (connection: Connection) => void): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#link.up.sendSurely(() => event(connection));
+  }
+
+  /** The link became worse or better: from here on it is watched, as pings would. */
+  linkChanged(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    if (this.#link.up.isCut) this.#broker.suspect(connection);
+    if (!this.#link.isOpen) this.#check.start();
+  }
+
+  /** Nothing came back for too long: the socket is reset. */
+  #giveUp(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#disconnected();
+    // The reset itself has to get there.
+    this.#link.up.sendSurely(() => this.#broker.leave(connection, "Read Error"));
+  }
+
+  #disconnected(): void {
+    this.#check.stop();
+    this.#connection = undefined;
+    this.#link.up.reset();
+    this.#link.down.reset();
+    for (const pong of [...this.#pongs]) pong(new Error("the connection ended"));
+    const wait = this.#clock.now() - this.#connectedAt > LONG_MS ? 0 : this.#wait();
+    this.#become("down");
+    this.#later(wait);
+  }
+
+  #wait(): number {
+    return REDIAL_MS + this.#prng.next() * REDIAL_JITTER_MS;
+  }
+
+  #later(ms: number): void {
+    if (this.#state === "closed") return;
+    this.#redial = this.#clock.after(ms, () => this.#again());
+  }
+
+  /** One attempt: it needs both ways, and somebody at the other end. */
+  #again(): void {
+    if (!this.#link.isOpen) {
+      const began = this.#clock.now();
+      // Lost packets are repeated after 1 s: a link that heals meanwhile is found then.
+      this.#redial = this.#clock.after(DIAL_MS / 3, () => {
+        if (this.#link.isOpen) return this.#again();
+        const left = DIAL_MS - (this.#clock.now() - began);
+        this.#later(Math.max(0, left) + this.#wait());
+      });
+      return;
+    }
+    // There, back, and there again with the credentials.
+    this.#link.up.sendSurely(() =>
+      this.#link.down.sendSurely(() => this.#run(() => this.#arrived())),
+    );
+  }
+
+  #arrived(): void {
+    if (this.#state !== "down" || this.#connection !== undefined) return;
+    const connection = this.#dial();
+    if (connection === undefined) return this.#later(this.#wait());
+    this.#connection = connection;
+    this.#connectedAt = this.#clock.now();
+    for (const [sid, { pattern, queue }] of this.#subs) {
+      this.#surely((c) => this.#broker.subscribe(c, sid, pattern, queue));
+    }
+    this.#become("up");
+    if (!this.#link.isOpen) this.linkChanged();
+  }
+
+  #become(state: ConnectionState): void {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    for (const handler of this.#stateHandlers) handler(state);
+    if (state === "up") return;
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    for (const handler of lost) handler();
+  }
+
+  state(): ConnectionState {
+    return this.#state;
+  }
+
+  onState(handler: (state: ConnectionState) => void): void {
+    this.#stateHandlers.push(handler);
+  }
+
+  onceLost(handler: () => void): () => void {
+    if (this.#state !== "up") handler();
+    else this.#lost.add(handler);
+    return () => this.#lost.delete(handler);
+  }
+
+  onError(handler: (error: Error) => void): void {
+    this.#errorHandlers.push(handler);
+  }
+
+  #report(error: Error): void {
+    for (const handler of this.#errorHandlers) handler(error);
+  }
+
+  // ---- messages -------------------------------------------------------------------------------
+
+  publish(subject: string, data: Uint8Array, options?: PublishOptions): void {
+    if (this.#state !== "up") {
+      this.dropped++;
+      return;
+    }
+    this.sent++;
+    this.#up((c) => this.#broker.publish(c, subject, data, options?.reply, options?.headers));
+  }
+
+  subscribe(
+    pattern: string,
+    handler: (message: Incoming) => void,
+    options?: { queue?: string },
+  ): Subscription {
+    if (this.#state === "closed") return { unsubscribe: () => undefined };
+    const sid = ++this.#sids;
+    const queue = options?.queue;
+    this.#subs.set(sid, { pattern, queue, handler });
+    this.#surely((c) => this.#broker.subscribe(c, sid, pattern, queue));
+    return {
+      unsubscribe: () => {
+        if (this.#subs.delete(sid)) this.#surely((c) => this.#broker.unsubscribe(c, sid));
+      },
+    };
+  }
+
+  #deliver(sid: number, message: VirtualMessage): void {
+    const sub = this.#subs.get(sid);
+    if (sub === undefined) return;
+    this.received++;
+    try {
+      sub.handler(message);
+    } catch (fault) {
+      this.#report(fault as Error);
+    }
+  }
+
+  #refused(subject: string, operation: "publish" | "subscription"): void {
+    for (const [token, asked] of this.#asked) {
+      if (operation !== "publish" || asked.subject !== subject) continue;
+      this.#asked.delete(token);
+      const text = `this identity may not use ${subject}; see: parley identity ls`;
+      return asked.settle(new ParleyError("E_PERMISSION", text));
+    }
+    this.#report(new Error(`Permissions Violation for ${operation} to "${subject}"`));
+  }
+
+  // ---- requests -------------------------------------------------------------------------------
+
+  inbox(principal?: string): string {
+    const owner = principal === undefined ? "" : `${principal}.`;
+    return `_INBOX.${owner}i${(this.#inboxes++).toString(36)}`;
+  }
+
+  /** All answers to requests come through one subscription. */
+  #muxed(): string {
+    if (this.#mux !== undefined) return this.#mux;
+    const mux = this.inbox(this.#options.name);
+    this.#mux = mux;
+    this.subscribe(`${mux}.*`, (m) => {
+      const asked = this.#asked.get(m.subject.slice(mux.length + 1));
+      if (asked === undefined) return;
+      const nobody = new ParleyError("E_NO_CAPABILITY", `nobody answers on ${asked.subject}`);
+      asked.settle(m.status === 503 ? nobody : m);
+    });
+    return mux;
+  }
+
+  #needLink(subject: string): void {
+    if (this.#state === "up") return;
+    throw new ParleyError(
+      "E_CONNECTION",
+      `no connection to the server for ${subject}; it is being restored, try again`,
+    );
+  }
+
+  async request(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; signal?: AbortSignal; headers?: Record<string, string> },
+  ): Promise<Incoming> {
+    options.signal?.throwIfAborted();
+    this.#needLink(subject);
+    const reply = this.#muxed();
+    const token = (this.#inboxes++).toString(36);
+    return new Promise((resolve, reject) => {
+      const end = (answer: Incoming | Error): void => {
+        timer.cancel();
+        options.signal?.removeEventListener("abort", abort);
+        this.#asked.delete(token);
+        if (answer instanceof Error) reject(answer);
+        else resolve(answer);
+      };
+      const abort = (): void => end(options.signal?.reason as Error);
+      const late = new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`);
+      const timer = this.#clock.after(options.timeoutMs, () => end(late));
+      options.signal?.addEventListener("abort", abort, { once: true });
+      this.#asked.set(token, { subject, settle: end });
+      const { headers } = options;
+      this.publish(subject, data, { reply: `${reply}.${token}`, ...(headers && { headers }) });
+    });
+  }
+
+  ask(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; headers: Readonly<Record<string, string>> },
+  ): Promise<Incoming> {
+    return this.request(subject, data, options);
+  }
+
+  async requestMany(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; stallMs: number },
+  ): Promise<Incoming[]> {
+    this.#needLink(subject);
+    const inbox = this.inbox(this.#options.name);
+    const found: Incoming[] = [];
+    return new Promise((resolve) => {
+      const end = (): void => {
+        whole.cancel();
+        stall.cancel();
+        sub.unsubscribe();
+        resolve(found);
+      };
+      const whole = this.#clock.after(options.timeoutMs, end);
+      let stall: Timer = { cancel: () => undefined };
+      const sub = this.subscribe(inbox, (m) => {
+        if (m.status === 503) return end();
+        found.push(m);
+        stall.cancel();
+        if (m.data.length === 0) return end();
+        stall = this.#clock.after(options.stallMs, end);
+      });
+      this.publish(subject, data, { reply: inbox });
+    });
+  }
+
+  flush(): Promise<void> {
+    if (this.#state === "closed") return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const pong = (error?: Error): void => {
+        if (!this.#pongs.delete(pong)) return;
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.#pongs.add(pong);
+      const client = this.#connection;
+      this.#surely(() => this.#link.down.sendSurely(() => this.#arrive(client, () => pong())));
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "closed") return;
+    if (this.#state === "up") await this.flush().catch(() => undefined);
+    this.#become("closed");
+    this.kill();
+    for (const pong of [...this.#pongs]) pong(new Error("the connection was closed"));
+  }
+
+  /** The process is gone, and nobody in it is told; the operating system closes the socket. */
+  kill(): void {
+    const connection = this.#connection;
+    this.#state = "closed";
+    this.#redial?.cancel();
+    this.#check.stop();
+    this.#connection = undefined;
+    if (connection === undefined) return;
+    this.#link.up.sendSurely(() => this.#broker.leave(connection));
+  }
+}

@@ -1,0 +1,281 @@
+// Cases about who is handed a spec, again and when; and about cards that come and go.
+import { expect } from "vitest";
+import type { Incoming, SpecDelivery } from "../../mesh/ports/index.ts";
+import {
+  ACK_WAIT_MS,
+  bytes,
+  type Case,
+  type Member,
+  pass,
+  rev,
+  type Stage,
+  tap,
+  text,
+  write,
+} from "./stage.ts";
+
+interface Handed {
+  by: string;
+  at: number;
+  spec: SpecDelivery;
+}
+
+/** Starts pulling; what comes goes to `handed`, and no further. */
+async function supervise(
+  stage: Stage,
+  member: Member,
+  handed: Handed[],
+  room: (urgency: 0 | 1 | 2) => number = () => 100,
+): Promise<void> {
+  const { supervision, clock } = member;
+  const started = supervision.start(
+    (spec) => void handed.push({ by: member.name, at: clock.now(), spec }),
+    room,
+  );
+  await stage.settle(started);
+  await stage.flush(member);
+}
+
+/** Those of this case's own owner: other cases leave specs behind. */
+const of = (handed: readonly Handed[], owner: string): Handed[] =>
+  handed.filter(({ spec }) => spec.key.owner === owner);
+
+/** A share of the ack wait within which a timer of either side may be late. */
+const SLACK_MS = 300;
+
+export const SUPERVISION: readonly Case[] = [
+  {
+    name: "a spec is handed to one, with its place, and after its ack to nobody",
+    async play(stage) {
+      const sue = await stage.join("hand-sue", "submitter");
+      const a = await stage.join("hand-a", "initiator");
+      const b = await stage.join("hand-b", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      await supervise(stage, b, handed);
+      const writes = Array.from({ length: 20 }, () => write("hand-sue"));
+      const revs: number[] = [];
+      for (const w of writes) revs.push(await rev(stage, sue, w));
+      const mine = () => of(handed, "hand-sue");
+      await stage.until(() => mine().length === 20, "twenty specs");
+      expect(mine().map(({ spec }) => spec.rev)).toEqual(revs);
+      expect(new Set(mine().map(({ by }) => by)).size).toBe(2);
+      for (const { spec } of mine()) {
+        expect(spec.deliveries).toBe(1);
+        expect(spec.header("Nats-Msg-Id")).toMatch(/^id/);
+        expect(Math.abs(spec.storedAt - a.clock.wall())).toBeLessThan(5_000);
+        spec.ack();
+      }
+      await pass(stage, a, ACK_WAIT_MS + SLACK_MS);
+      expect(mine()).toHaveLength(20);
+      await stage.settle(Promise.all([a.supervision.stop(), b.supervision.stop()]));
+    },
+  },
+  {
+    name: "whoever falls silent loses the spec to another after the ack wait",
+    async play(stage) {
+      const sue = await stage.join("silent-sue", "submitter");
+      const a = await stage.join("silent-a", "initiator");
+      const b = await stage.join("silent-b", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      const w = write("silent-sue");
+      await rev(stage, sue, w);
+      const mine = () => of(handed, "silent-sue");
+      await stage.until(() => mine().length === 1, "the first delivery");
+      await a.kill();
+      await supervise(stage, b, handed);
+      await stage.until(() => mine().length === 2, "the second delivery");
+      const [first, second] = mine() as [Handed, Handed];
+      expect([first.by, second.by]).toEqual(["silent-a", "silent-b"]);
+      expect([first.spec.deliveries, second.spec.deliveries]).toEqual([1, 2]);
+      expect(second.at - first.at).toBeGreaterThan(ACK_WAIT_MS - 50);
+      expect(second.at - first.at).toBeLessThan(ACK_WAIT_MS + SLACK_MS);
+      second.spec.ack();
+      await stage.flush(b);
+      await stage.settle(b.supervision.stop());
+    },
+  },
+  {
+    name: "a sign of progress postpones it, for one ack wait each time",
+    async play(stage) {
+      const sue = await stage.join("work-sue", "submitter");
+      const a = await stage.join("work-a", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      await rev(stage, sue, write("work-sue"));
+      const mine = () => of(handed, "work-sue");
+      await stage.until(() => mine().length === 1, "the delivery");
+      const [{ spec, at }] = mine() as [Handed];
+      for (let i = 0; i < 3; i++) {
+        await pass(stage, a, ACK_WAIT_MS * 0.6);
+        spec.working();
+      }
+      expect(mine()).toHaveLength(1);
+      await stage.until(() => mine().length === 2, "the delivery after the silence");
+      const since = (mine()[1]?.at ?? 0) - at;
+      expect(since).toBeGreaterThan(ACK_WAIT_MS * 2.8 - 50);
+      expect(since).toBeLessThan(ACK_WAIT_MS * 2.8 + SLACK_MS);
+      for (const { spec } of mine()) spec.ack();
+      await stage.flush(a);
+      await stage.settle(a.supervision.stop());
+    },
+  },
+  {
+    name: "a spec that is handed back comes after its pause, and counts as delivered",
+    async play(stage) {
+      const sue = await stage.join("back-sue", "submitter");
+      const a = await stage.join("back-a", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      await rev(stage, sue, write("back-sue"));
+      const mine = () => of(handed, "back-sue");
+      await stage.until(() => mine().length === 1, "the delivery");
+      mine()[0]?.spec.release(400);
+      await stage.until(() => mine().length === 2, "the second delivery");
+      const [first, second] = mine() as [Handed, Handed];
+      expect(second.at - first.at).toBeGreaterThan(390);
+      expect(second.at - first.at).toBeLessThan(400 + SLACK_MS);
+      expect(second.spec.deliveries).toBe(2);
+      second.spec.release(0);
+      await stage.until(() => mine().length === 3, "the third delivery");
+      expect((mine()[2]?.at ?? 0) - second.at).toBeLessThan(SLACK_MS);
+      mine()[2]?.spec.ack();
+      await stage.flush(a);
+      await stage.settle(a.supervision.stop());
+    },
+  },
+  {
+    name: "an ack of an earlier delivery ends the matter too",
+    async play(stage) {
+      const sue = await stage.join("late-sue", "submitter");
+      const a = await stage.join("late-a", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      await rev(stage, sue, write("late-sue"));
+      const mine = () => of(handed, "late-sue");
+      await stage.until(() => mine().length === 2, "two deliveries");
+      mine()[0]?.spec.ack();
+      await stage.flush(a);
+      await pass(stage, a, ACK_WAIT_MS + SLACK_MS);
+      expect(mine()).toHaveLength(2);
+      await stage.settle(a.supervision.stop());
+    },
+  },
+  {
+    name: "each urgency class has a line of its own, and only who has room is handed anything",
+    async play(stage) {
+      const sue = await stage.join("room-sue", "submitter");
+      const a = await stage.join("room-a", "initiator");
+      const handed: Handed[] = [];
+      const open = new Set<number>([0]);
+      await supervise(stage, a, handed, (urgency) => (open.has(urgency) ? 5 : 0));
+      for (const urgency of [2, 1, 0]) {
+        const w = write("room-sue");
+        w.key.n = `0-${urgency}`;
+        await rev(stage, sue, w);
+      }
+      const mine = () => of(handed, "room-sue");
+      await stage.until(() => mine().length === 1, "the urgent one");
+      await pass(stage, a, 200);
+      expect(mine().map(({ spec }) => spec.key.n)).toEqual(["0-0"]);
+      open.add(1).add(2);
+      await stage.until(() => mine().length === 3, "the others");
+      expect(
+        mine()
+          .slice(1)
+          .map(({ spec }) => spec.key.n)
+          .sort(),
+      ).toEqual(["0-1", "0-2"]);
+      for (const { spec } of mine()) spec.ack();
+      await stage.flush(a);
+      await stage.settle(a.supervision.stop());
+    },
+  },
+  {
+    name: "what arrives after a stop is handed on at once",
+    async play(stage) {
+      const sue = await stage.join("stop-sue", "submitter");
+      const a = await stage.join("stop-a", "initiator");
+      const b = await stage.join("stop-b", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed);
+      const stopped = a.supervision.stop();
+      const begun = b.clock.now();
+      await rev(stage, sue, write("stop-sue"));
+      await stage.settle(stopped);
+      await supervise(stage, b, handed);
+      const mine = () => of(handed, "stop-sue");
+      await stage.until(() => mine().length === 1, "the delivery");
+      expect(mine()[0]?.by).toBe("stop-b");
+      expect((mine()[0]?.at ?? 0) - begun).toBeLessThan(ACK_WAIT_MS);
+      mine()[0]?.spec.ack();
+      await stage.flush(b);
+      await stage.settle(b.supervision.stop());
+    },
+  },
+];
+
+const cardOf = (notices: readonly Incoming[], name: string): Incoming[] =>
+  notices.filter((m) => m.subject === `mesh.card.${name}.main`);
+
+export const CARDS: readonly Case[] = [
+  {
+    name: "a card is announced, read, kept for proof, and taken back",
+    async play(stage) {
+      const eye = await stage.join("card-eye", "initiator");
+      const a = await stage.join("card-a", "contractor", ["dig"]);
+      const notices = tap(eye, "mesh.card.>");
+      await stage.flush(eye);
+      a.cards.announce("card-a", "main", bytes('{"card":1}'), "1.seal", 30);
+      const mine = () => cardOf(notices, "card-a");
+      await stage.until(() => mine().length === 1, "the notice");
+      const key = "$KV.mesh_agents.card-a.main";
+      expect(mine()[0]?.header("Nats-Subject")).toBe(key);
+      expect(mine()[0]?.header("Nats-Stream")).toBe("KV_mesh_agents");
+      expect(mine()[0]?.header("Mesh-Sig")).toBe("1.seal");
+      const found = (await stage.settle(eye.cards.snapshot())).find((c) => c.agent === "main");
+      expect(found).toMatchObject({ principal: "card-a", agent: "main", seal: "1.seal" });
+      expect(found?.rev).toBe(Number(mine()[0]?.header("Nats-Sequence")));
+      a.cards.leave("card-a", "main");
+      await stage.until(() => mine().length === 2, "the notice of the leave");
+      expect(mine()[1]?.header("KV-Operation")).toBe("DEL");
+      expect(mine()[1]?.data).toHaveLength(0);
+      const left = await stage.settle(eye.cards.snapshot());
+      expect(left.filter((c) => c.principal === "card-a")).toEqual([]);
+      const kept = await stage.settle(eye.cards.get("card-a", "main"));
+      expect([text({ data: kept?.body ?? bytes("") }), kept?.seal]).toEqual([
+        '{"card":1}',
+        "1.seal",
+      ]);
+      expect(await stage.settle(eye.cards.get("card-z", "main"))).toBeUndefined();
+    },
+  },
+  {
+    name: "a card that nobody renews expires, and everybody is told; a renewed one stays",
+    async play(stage) {
+      const eye = await stage.join("ttl-eye", "initiator");
+      const a = await stage.join("ttl-a", "contractor", ["dig"]);
+      const b = await stage.join("ttl-b", "contractor", ["dig"]);
+      const notices = tap(eye, "mesh.card.>");
+      await stage.flush(eye);
+      const begun = eye.clock.now();
+      a.cards.announce("ttl-a", "main", bytes("a"), "1.seal", 1);
+      b.cards.announce("ttl-b", "main", bytes("b"), "1.seal", 1);
+      await stage.flush(a, b);
+      await pass(stage, eye, 600);
+      b.cards.announce("ttl-b", "main", bytes("b"), "1.seal", 30);
+      const expired = () =>
+        notices.filter((m) => m.header("Nats-Marker-Reason") === "MaxAge").map((m) => m.subject);
+      await stage.until(() => expired().length > 0, "the expiry");
+      expect(expired()).toEqual(["mesh.card.ttl-a.main"]);
+      expect(eye.clock.now() - begun).toBeGreaterThan(900);
+      expect(eye.clock.now() - begun).toBeLessThan(2_500);
+      const marker = cardOf(notices, "ttl-a").at(-1);
+      expect(marker?.data).toHaveLength(0);
+      const here = await stage.settle(eye.cards.snapshot());
+      const names = here.map((c) => c.principal).filter((name) => name.startsWith("ttl-"));
+      expect(names).toEqual(["ttl-b"]);
+    },
+  },
+];

@@ -1,0 +1,220 @@
+// The parts of the simulated world, each alone.
+import { expect, test } from "vitest";
+import { createPrng } from "../../../mesh/core/prng.ts";
+import { Interest, type Interested } from "../../../sim/virtual/broker/interest.ts";
+import { Rights } from "../../../sim/virtual/broker/permissions.ts";
+import { VirtualClock } from "../../../sim/virtual/clock.ts";
+import { Lane } from "../../../sim/virtual/network.ts";
+import { onGrid } from "../../../sim/virtual/queue.ts";
+import { secretBytes, VirtualRandom } from "../../../sim/virtual/random.ts";
+import { World } from "../../../sim/virtual/world.ts";
+
+test("events happen in the order of their moments, then in the order they came", async () => {
+  const world = new World({ seed: 1 });
+  const seen: string[] = [];
+  world.at(5, () => void seen.push(`b ${world.now}`));
+  world.at(5, () => void seen.push(`c ${world.now}`));
+  world.at(2, () => {
+    seen.push(`a ${world.now}`);
+    world.at(1, () => void seen.push(`late ${world.now}`));
+  });
+  expect(await world.run()).toBe("idle");
+  expect(seen).toEqual(["a 2", "late 2", "b 5", "c 5"]);
+});
+
+for (const drain of ["now", "turns"] as const) {
+  test(`promises of one event have their say before the next event (${drain})`, async () => {
+    const world = new World({ seed: 1, drain });
+    const seen: string[] = [];
+    world.at(1, () => {
+      (async () => {
+        for (let i = 0; i < 5; i++) await null;
+        seen.push("first");
+        world.at(1, () => void seen.push("its own"));
+      })();
+    });
+    world.at(1, () => void seen.push("second"));
+    await world.run();
+    expect(seen).toEqual(["first", "second", "its own"]);
+  });
+}
+
+test("a run ends at its time, at its condition, or with what an event throws", async () => {
+  const world = new World({ seed: 1 });
+  let n = 0;
+  const tick = (): void => {
+    n++;
+    world.after(10, tick);
+  };
+  tick();
+  expect(await world.run({ untilMs: 55 })).toBe("time");
+  expect([n, world.now]).toEqual([6, 55]);
+  expect(await world.run({ until: () => n === 8 })).toBe("met");
+  world.after(1, () => {
+    throw new Error("broken");
+  });
+  await expect(world.run()).rejects.toThrow("broken");
+});
+
+test("a host's clock runs at its own speed, and its timers with it", async () => {
+  const world = new World({ seed: 1 });
+  const clock = new VirtualClock(world, (event) => event(), { startMs: 100, rate: 2 });
+  const seen: [number, number][] = [];
+  clock.after(10, () => void seen.push([world.now, clock.now()]));
+  clock.after(0, () => void seen.push([world.now, clock.now()]));
+  const gone = clock.after(3, () => void seen.push([-1, -1]));
+  gone.cancel();
+  await world.run();
+  expect(seen).toEqual([
+    [0.5, 101],
+    [5, 110],
+  ]);
+  clock.drift(0.5);
+  clock.after(10, () => void seen.push([world.now, clock.now()]));
+  await world.run();
+  expect(seen.at(-1)).toEqual([25, 120]);
+});
+
+test("ids are 128 bits of base32, and the same ones for the same seed", () => {
+  const ids = (seed: number) => {
+    const random = new VirtualRandom(createPrng(seed));
+    return Array.from({ length: 1_000 }, () => random.id());
+  };
+  expect(ids(7)).toEqual(ids(7));
+  expect(new Set([...ids(7), ...ids(8)]).size).toBe(2_000);
+  for (const id of ids(7)) expect(id).toMatch(/^[a-z2-7]{26}$/);
+  const secret = secretBytes(createPrng(1));
+  expect(secret(40)).toHaveLength(40);
+  expect(secret(32).equals(secret(32))).toBe(false);
+});
+
+async function arrivals(quality: object, messages: number): Promise<number[]> {
+  const world = new World({ seed: 3 });
+  const lane = new Lane(world, world.random.fork("lane"), {
+    latencyMs: 1,
+    jitterMs: 1,
+    loss: 0,
+    duplicate: 0,
+    reorder: 0,
+    ...quality,
+  });
+  const seen: number[] = [];
+  for (let i = 0; i < messages; i++) {
+    world.at(i / 10, () => lane.send(() => void seen.push(i)));
+  }
+  await world.run();
+  return seen;
+}
+
+test("a lane keeps its order; loss, repeats and overtaking come as often as told", async () => {
+  const all = Array.from({ length: 2_000 }, (_, i) => i);
+  expect(await arrivals({}, 2_000)).toEqual(all);
+  const lossy = await arrivals({ loss: 0.1 }, 2_000);
+  expect(lossy.length).toBeGreaterThan(1_740);
+  expect(lossy.length).toBeLessThan(1_860);
+  expect(lossy).toEqual([...lossy].sort((a, b) => a - b));
+  const twice = await arrivals({ duplicate: 0.1 }, 2_000);
+  expect(twice.length).toBeGreaterThan(2_140);
+  expect([...new Set(twice)]).toEqual(all);
+  const mixed = await arrivals({ reorder: 0.1 }, 2_000);
+  expect([...mixed].sort((a, b) => a - b)).toEqual(all);
+  const overtaken = mixed.filter((n, i) => i > 0 && n < (mixed[i - 1] as number)).length;
+  expect(overtaken).toBeGreaterThan(50);
+});
+
+test("a cut lane holds what it gets, in order, until it is mended or reset", async () => {
+  const world = new World({ seed: 3 });
+  const quality = { latencyMs: 1, jitterMs: 0, loss: 0, duplicate: 0, reorder: 0 };
+  const lane = new Lane(world, world.random.fork("lane"), quality);
+  const seen: [string, number][] = [];
+  const send = (name: string): void => lane.send(() => void seen.push([name, world.now]));
+  send("before");
+  lane.cut();
+  world.at(10, () => send("a"));
+  world.at(20, () => send("b"));
+  world.at(100, () => lane.mend());
+  await world.run();
+  expect(seen.map(([name]) => name)).toEqual(["before", "a", "b"]);
+  expect(seen[0]?.[1]).toBe(1);
+  expect(seen[1]?.[1]).toBeGreaterThan(100);
+  expect(seen[2]?.[1]).toBeLessThan(100 + 201);
+  lane.cut();
+  send("lost");
+  lane.reset();
+  lane.mend();
+  await world.run();
+  expect(seen).toHaveLength(3);
+});
+
+test("moments lie on a grid that adding up never leaves", () => {
+  let sum = 0;
+  for (let i = 0; i < 10_000; i++) sum = onGrid(sum + 0.1);
+  expect(Number.isInteger(sum * 1_024)).toBe(true);
+  expect(onGrid(sum)).toBe(sum);
+});
+
+interface Sub extends Interested {
+  name: string;
+}
+
+test("the tree of interest agrees with a plain comparison, also after removals", () => {
+  const prng = createPrng("interest");
+  const tokens = ["a", "b", "c"];
+  const pick = (): string => tokens[prng.int(3)] as string;
+  const tree = new Interest<Sub>();
+  const subs: Sub[] = [];
+  for (let i = 0; i < 300; i++) {
+    const pattern = Array.from({ length: 1 + prng.int(4) }, () =>
+      prng.next() < 0.3 ? "*" : pick(),
+    );
+    if (prng.next() < 0.3) pattern.push(">");
+    const queue = prng.next() < 0.5 ? `q${prng.int(2)}` : undefined;
+    const sub = { pattern: pattern.join("."), queue, place: 0, name: String(i) };
+    subs.push(sub);
+    tree.add(sub);
+  }
+  for (const sub of subs.splice(0, 100)) tree.remove(sub);
+  for (let i = 0; i < 300; i++) {
+    const subject = Array.from({ length: 1 + prng.int(5) }, pick);
+    const found = { plain: [] as Sub[], groups: [] as Sub[][] };
+    tree.match(subject, found);
+    const wanted = subs.filter((s) => fits(s.pattern, subject));
+    const names = (list: Sub[]) => list.map((s) => s.name).sort();
+    expect(names(found.plain)).toEqual(names(wanted.filter((s) => s.queue === undefined)));
+    expect(names(found.groups.flat())).toEqual(names(wanted.filter((s) => s.queue !== undefined)));
+  }
+  for (const sub of subs) tree.remove(sub);
+  const left = { plain: [] as Sub[], groups: [] as Sub[][] };
+  tree.match(["a"], left);
+  expect(left).toEqual({ plain: [], groups: [] });
+});
+
+function fits(pattern: string, subject: string[]): boolean {
+  const text = pattern
+    .split(".")
+    .map((t) => (t === "*" ? "[^.]+" : t === ">" ? ".+" : t))
+    .join("\\.");
+  return new RegExp(`^${text}$`).test(subject.join("."));
+}
+
+test("a role's rights hold for its own name and capabilities, and for nobody else's", () => {
+  const rights = new Rights("contractor", "ann", ["dig"]);
+  const may = (subject: string) => rights.mayPublish(subject, subject.split("."), 0);
+  const hear = (pattern: string) => rights.maySubscribe(pattern.split("."));
+  expect(may("mesh.bid.ini.main.c1.ann.w")).toBe(true);
+  expect(may("mesh.bid.ini.main.c1.bob.w")).toBe(false);
+  expect(may("mesh.idle.dig.ann.w")).toBe(true);
+  expect(may("mesh.idle.sing.ann.w")).toBe(false);
+  expect(may("$KV.mesh_tasks.o.t.contract.1.i.main.ann.w")).toBe(true);
+  expect(may("$KV.mesh_tasks.o.t.contract.1.i.main.bob.w")).toBe(false);
+  expect(may("$JS.API.STREAM.PURGE.KV_mesh_tasks")).toBe(false);
+  expect([hear("mesh.cfp.dig.all.*.*"), hear("mesh.cfp.*.all.*.*")]).toEqual([true, false]);
+  expect([hear("mesh.rec.*.ann.>"), hear("mesh.rec.>")]).toEqual([true, false]);
+  expect(may("_INBOX.bob.1")).toBe(false);
+  rights.owes("_INBOX.bob.1", 0);
+  expect([may("_INBOX.bob.1"), may("_INBOX.bob.2")]).toEqual([true, false]);
+  const guard = new Rights("observer", "eye", []);
+  const next = "$JS.API.CONSUMER.MSG.NEXT.KV_mesh_tasks";
+  const pull = (name: string) => guard.mayPublish("x", `${next}.${name}`.split("."), 0);
+  expect([pull("mine"), pull("initiators-1"), pull("janitor")]).toEqual([true, false, false]);
+});
