@@ -1,14 +1,26 @@
-// A process for the nemesis to kill: agents or an initiator on one connection, with a history.
+// A process for the nemesis to kill: agents (on one connection, or each on its own) or an
+// initiator, with a history.
 // Started by harness/workers.ts; ends when its parent does, by whatever death.
 import { basename } from "node:path";
 import { openHistory } from "../check/history-file.ts";
 import { defaultLog, type OpenPeer, openPeer, type Run } from "../mesh/index.ts";
 import { credsAuth } from "../mesh/nats/identity/authenticator.ts";
+import type { Creds } from "../mesh/nats/identity/creds.ts";
 import { keyFromSeed } from "../mesh/nats/identity/keys.ts";
 import { jwtTrust } from "../mesh/nats/trust.ts";
+import type { Log, Trust } from "../mesh/ports/index.ts";
 import type { ChaosInput, WorkerOrder, WorkerPlan, WorkerReport } from "./harness/orders.ts";
 
-let open: OpenPeer | undefined;
+const open: OpenPeer[] = [];
+/** By principal, while its connection is up. */
+const upSince = new Map<string, number>();
+const TURN_MS = 10;
+/** Longest since the last tally, ms: see WorkerReport. */
+const longest = { lagMs: 0, heldMs: 0 };
+/** Connections opened at a time. */
+const OPENING = 16;
+let trust: Trust;
+let log: Log;
 let history: ReturnType<typeof openHistory> | undefined;
 let stalls: NodeJS.Timeout | undefined;
 
@@ -34,33 +46,81 @@ function onAbort(signal: AbortSignal, then: (reason: unknown) => void): void {
   signal.addEventListener("abort", () => then(signal.reason), { once: true });
 }
 
-async function join(plan: WorkerPlan): Promise<void> {
-  history = openHistory(plan.history, basename(plan.history, ".ndjson"));
-  open = await openPeer({
+/** A connection under this principal, with its agents. */
+async function enter(plan: WorkerPlan, name: string, creds: Creds, agents: string[]) {
+  const peer = await openPeer({
     servers: plan.servers,
-    name: `parley chaos ${plan.name}`,
-    principal: plan.name,
+    name: `parley chaos ${name}`,
+    principal: name,
     agent: "main",
     role: plan.role,
-    authenticator: credsAuth(plan.creds),
-    signer: keyFromSeed(plan.creds.seed),
-    jwt: plan.creds.jwt,
-    trust: jwtTrust(plan.trust, () => Date.now()),
-    log: defaultLog(process.env.PARLEY_LOG ?? "error"),
-    seed: plan.seed,
-    history,
+    authenticator: credsAuth(creds),
+    signer: keyFromSeed(creds.seed),
+    jwt: creds.jwt,
+    trust,
+    log,
+    seed: `${plan.seed}/${name}`,
+    ...(history === undefined ? {} : { history }),
   });
-  for (let i = 0; i < plan.agents; i++) {
-    open.peer.host({
-      name: `a${i}`,
+  for (const agent of agents) {
+    peer.peer.host({
+      name: agent,
       slots: plan.slots,
-      services: plan.capabilities.map((name) => ({
-        capability: { name, version: "1.0.0", slots: plan.slots },
+      services: plan.capabilities.map((capability) => ({
+        capability: { name: capability, version: "1.0.0", slots: plan.slots },
         run: work,
       })),
     });
   }
-  await open.transport.flush();
+  await peer.transport.flush();
+  open.push(peer);
+  follow(name, peer);
+}
+
+/** Notes when the connection is of use again: the server answers behind its subscriptions. */
+function follow(name: string, { transport }: OpenPeer): void {
+  const note = () => void upSince.set(name, Number(process.hrtime.bigint()));
+  note();
+  transport.onState((state) => {
+    upSince.delete(name);
+    if (state === "up") transport.flush().then(note, () => undefined);
+  });
+}
+
+/** Notes how late a timer is, and how much this thread has worked since it fired last. */
+function watchLoop(): void {
+  let at = performance.now();
+  let worked = workedMs();
+  setInterval(() => {
+    const [now, work] = [performance.now(), workedMs()];
+    longest.lagMs = Math.max(longest.lagMs, now - at - TURN_MS);
+    longest.heldMs = Math.max(longest.heldMs, work - worked);
+    [at, worked] = [now, work];
+  }, TURN_MS).unref();
+}
+
+function workedMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
+async function join(plan: WorkerPlan): Promise<void> {
+  history = openHistory(plan.history, basename(plan.history, ".ndjson"));
+  trust = jwtTrust(plan.trust, () => Date.now());
+  log = defaultLog(process.env.PARLEY_LOG ?? "error");
+  if (plan.own === undefined) {
+    const agents = Array.from({ length: plan.agents }, (_, i) => `a${i}`);
+    await enter(plan, plan.name, plan.creds, agents);
+  } else {
+    const left = [...plan.own];
+    const lane = async () => {
+      for (let next = left.pop(); next !== undefined; next = left.pop()) {
+        await enter(plan, next.name, next.creds, ["main"]);
+      }
+    };
+    await Promise.all(Array.from({ length: OPENING }, lane));
+  }
+  watchLoop();
 }
 
 /** Blocks this process, as a careless handler does. */
@@ -70,13 +130,26 @@ function stall(ms: number): void {
 }
 
 function tally(): WorkerReport {
-  const peer = open?.peer;
+  const peers = open.map((o) => o.peer);
+  const counters: Record<string, number> = {};
+  for (const peer of peers) {
+    for (const [name, n] of Object.entries(peer.counters.snapshot())) {
+      counters[name] = (counters[name] ?? 0) + n;
+    }
+  }
+  const { lagMs, heldMs } = longest;
+  Object.assign(longest, { lagMs: 0, heldMs: 0 });
+  const sum = (of: (peer: (typeof peers)[number]) => number) =>
+    peers.reduce((n, p) => n + of(p), 0);
   return {
     is: "tally",
-    running: peer?.contractors.running ?? 0,
-    open: peer?.initiators.open ?? 0,
-    known: [...(peer?.registry.capabilities().values() ?? [])].reduce((a, b) => a + b, 0),
-    counters: peer?.counters.snapshot() ?? {},
+    running: sum((p) => p.contractors.running),
+    open: sum((p) => p.initiators.open),
+    known: [...(peers[0]?.registry.capabilities().values() ?? [])].reduce((a, b) => a + b, 0),
+    counters,
+    upSince: [...upSince.values()],
+    lagMs,
+    heldMs,
   };
 }
 
@@ -92,7 +165,7 @@ async function obey(order: WorkerOrder): Promise<void> {
     case "tally":
       return send(tally());
     case "close":
-      await open?.close(2_000);
+      await Promise.all(open.map((o) => o.close(2_000)));
       // Without this word the file's end may be missing.
       history?.note({ k: "obs", op: "closed" });
       history?.close();

@@ -14,6 +14,7 @@ import {
   NONCE_HEADER,
   recordSubject,
   SIGNATURE_HEADER,
+  SpecSchema,
   taskGuard,
   taskPath,
 } from "../contracts/index.ts";
@@ -212,6 +213,10 @@ function describe(
     line.flaw ??= "the body is not JSON";
     return;
   }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    line.flaw ??= "the body is no JSON object";
+    return;
+  }
   if (typeof body.epoch === "number") line.e = body.epoch;
   if (typeof body.state === "string") line.state = body.state;
   if (typeof body.attempts === "number") line.attempts = body.attempts;
@@ -220,6 +225,11 @@ function describe(
   if (typeof body.capability === "string") line.capability = body.capability;
   if (typeof body.prev === "string") line.prev = body.prev;
   if (line.kind === "spec") {
+    // Anybody may store one about tasks of his own; what is none was never accepted.
+    const spec = SpecSchema.safeParse(body).data;
+    if (spec === undefined || taskPath(spec.owner, spec.task) !== line.task) {
+      line.flaw ??= "it is no spec of this task";
+    }
     const retry = body.retry as { attempts?: number; backoffMs?: number } | undefined;
     const tiers = 1 + (Array.isArray(body.otherwise) ? body.otherwise.length : 0);
     line.attemptsMax = tiers * Number(retry?.attempts ?? ATTEMPTS_DEFAULT);

@@ -17,20 +17,37 @@ import {
   writeServerConfig,
 } from "./nats/identity/home.ts";
 import { keyFromSeed } from "./nats/identity/keys.ts";
-import { provision } from "./nats/provision.ts";
-import { type RunningServer, startServer } from "./nats/server/index.ts";
+import type { SyncProfile } from "./nats/identity/server-config.ts";
+import { type ProvisionOptions, provision } from "./nats/provision.ts";
+import {
+  CLUSTER_SIZE,
+  type Cluster,
+  type RunningServer,
+  startCluster,
+  startServer,
+} from "./nats/server/index.ts";
 import { jwtTrust } from "./nats/trust.ts";
 
-export type Profile = "dev" | "durable-1";
+/**
+ * `dev`: default fsync; `durable-1`: every acknowledged write is on the disk; `durable-3`: on the
+ * disks of two of three servers.
+ */
+export type Profile = "dev" | "durable-1" | "durable-3";
 
 export interface LocalOptions {
   /** Identity folder; made when absent. Default: a temporary one that goes with the mesh. */
   home?: string;
   /** Where the server keeps its data; default: temporary. */
   storeDir?: string;
+  /** The same for each of three servers, when each has a disk of its own. */
+  storeDirs?: readonly string[];
+  /** Of three servers the first's; the others take the next two. */
   port?: number;
-  /** `dev`: default fsync; `durable-1`: every acknowledged write is on the disk. */
   profile?: Profile;
+  /** Another way to sync than the profile's, to show what it is good for. */
+  sync?: SyncProfile;
+  /** Start a server of three again that ends by itself; default false. */
+  supervise?: boolean;
   audit?: boolean;
   monitor?: boolean;
   binary?: string;
@@ -38,7 +55,12 @@ export interface LocalOptions {
 }
 
 export interface LocalMesh {
+  /** The one server, or the first of three. */
   server: RunningServer;
+  /** Where to connect: all of them. */
+  urls: string[];
+  /** The three of `durable-3`. */
+  cluster?: Cluster;
   home: Home;
   profile: Profile;
   /** New credentials, in memory. */
@@ -60,20 +82,10 @@ export async function startLocalMesh(o: LocalOptions = {}): Promise<LocalMesh> {
     o.home === undefined ? await mkdtemp(join(tmpdir(), "parley-home-")) : undefined;
   const dir = o.home ?? join(temporary as string, "home");
   const home = await openOrInit(dir, say);
-  const configFile = await writeServerConfig(home, {
-    port: -1,
-    sync: profile === "dev" ? "dev" : "durable",
-  });
-  const server = await startServer({
-    configFile,
-    say,
-    ...(o.storeDir === undefined ? {} : { storeDir: o.storeDir }),
-    ...(o.port === undefined ? {} : { port: o.port }),
-    ...(o.monitor === undefined ? {} : { monitor: o.monitor }),
-    ...(o.binary === undefined ? {} : { binary: o.binary }),
-  });
+  const servers = await startServers(home, o, say);
+  const { urls } = servers;
   const mesh: LocalMesh = {
-    server,
+    ...servers,
     home,
     profile,
     mint: (name, role, capabilities = []) => mintUser(home, { name, role, capabilities }),
@@ -81,7 +93,7 @@ export async function startLocalMesh(o: LocalOptions = {}): Promise<LocalMesh> {
       const creds = await mintUser(home, { name, role, capabilities });
       return openPeer({
         ...credentialsOf(creds, home),
-        servers: server.url,
+        servers: urls,
         name,
         principal: name,
         agent: "main",
@@ -90,17 +102,49 @@ export async function startLocalMesh(o: LocalOptions = {}): Promise<LocalMesh> {
       });
     },
     async stop() {
-      await server.stop();
+      await (servers.cluster ?? servers.server).stop();
       if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
     },
   };
   try {
-    await provisionWith(home, server.url, o.audit ?? true, say);
+    await provisionWith(home, urls, {
+      audit: o.audit ?? true,
+      replicas: servers.cluster === undefined ? 1 : CLUSTER_SIZE,
+      say,
+    });
   } catch (error) {
     await mesh.stop();
     throw error;
   }
   return mesh;
+}
+
+async function startServers(
+  home: Home,
+  o: LocalOptions,
+  say: (line: string) => void,
+): Promise<Pick<LocalMesh, "server" | "urls" | "cluster">> {
+  const options = {
+    say,
+    ...(o.storeDir === undefined ? {} : { storeDir: o.storeDir }),
+    ...(o.port === undefined ? {} : { port: o.port }),
+    ...(o.monitor === undefined ? {} : { monitor: o.monitor }),
+    ...(o.binary === undefined ? {} : { binary: o.binary }),
+  };
+  if (o.profile === "durable-3") {
+    const cluster = await startCluster({
+      ...options,
+      home,
+      supervise: o.supervise === true,
+      ...(o.sync === undefined ? {} : { sync: o.sync }),
+      ...(o.storeDirs === undefined ? {} : { storeDirs: o.storeDirs }),
+    });
+    return { cluster, urls: cluster.urls, server: cluster.servers[0] as RunningServer };
+  }
+  const sync = o.sync ?? (o.profile === "durable-1" ? "durable" : "dev");
+  const configFile = await writeServerConfig(home, { port: -1, sync });
+  const server = await startServer({ ...options, configFile });
+  return { server, urls: [server.url] };
 }
 
 /** What a peer needs of its credentials: authenticator, signing key, JWT, and whom to trust. */
@@ -124,21 +168,16 @@ async function openOrInit(dir: string, say: (line: string) => void): Promise<Hom
   }
 }
 
-async function provisionWith(
-  home: Home,
-  url: string,
-  audit: boolean,
-  say: (line: string) => void,
-): Promise<void> {
+async function provisionWith(home: Home, urls: string[], options: ProvisionOptions): Promise<void> {
   const creds = await mintUser(home, { name: "provision", role: "admin" });
   const nc = await connectNats({
-    servers: url,
+    servers: urls,
     name: "parley provision",
     authenticator: credsAuth(creds),
     principal: "provision",
   });
   try {
-    await provision(nc, { audit, say });
+    await provision(nc, options);
   } finally {
     await nc.close();
   }

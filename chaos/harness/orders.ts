@@ -12,6 +12,8 @@ export interface WorkerPlan {
   trust: Home["trust"];
   /** Agents hosted; 0 for a mere initiator. */
   agents: number;
+  /** Given: each agent has a connection of its own under one of these, and `creds` is not used. */
+  own?: { name: string; creds: Creds }[];
   slots: number;
   capabilities: string[];
   /** File of its history. */
@@ -29,7 +31,19 @@ export type WorkerOrder =
 export type WorkerReport =
   | { is: "open" }
   | { is: "failed"; reason: string }
-  | { is: "tally"; running: number; open: number; known: number; counters: Record<string, number> }
+  | {
+      is: "tally";
+      running: number;
+      open: number;
+      known: number;
+      counters: Record<string, number>;
+      /** When each connection that is up was opened or restored, ns of the histories' clock. */
+      upSince: number[];
+      /** Since the last tally, ms: the longest that a timer was late, whoever had the processor;
+       * and the longest that this process itself worked without coming back to its timers. */
+      lagMs: number;
+      heldMs: number;
+    }
   | { is: "closed" };
 
 /** What a task of the chaos runs asks of its handler. */

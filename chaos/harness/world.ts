@@ -14,16 +14,22 @@ export const CAPABILITY = "work";
 
 export interface WorldOptions {
   profile?: Profile;
+  /** Against the profile, to show what it is good for. */
+  sync?: "dev";
   /** Contractor processes, and agents in all of them together. */
   contractors?: number;
   agents?: number;
   initiators?: number;
   slots?: number;
   capabilities?: string[];
+  /** A connection, with credentials of its own, per contractor process (default) or per agent. */
+  connections?: "process" | "agent";
   /** Where a worker connects: a proxy may stand between; default: the server itself. */
   route?: (worker: string, url: string) => string | Promise<string>;
   storeDir?: string;
-  /** Start a killed server again at once; default true. */
+  /** Of `durable-3`: a disk for each server. */
+  storeDirs?: readonly string[];
+  /** Start a killed server again at once; default true. Of `durable-3` never: the scenario does. */
   superviseServer?: boolean;
 }
 
@@ -71,7 +77,7 @@ export class World {
     this.#seed = s.seed;
     this.keys.set("load", load.peer.options.signer?.publicKey ?? "");
     this.nemesis = openHistory(join(s.dir, "nemesis.ndjson"), "nemesis");
-    if (o.superviseServer !== false) this.#supervise();
+    if (o.superviseServer !== false && mesh.cluster === undefined) this.#supervise();
   }
 
   /** Resolves when every process is in and every agent is known to the initiators. */
@@ -82,6 +88,8 @@ export class World {
       audit: false,
       monitor: true,
       ...(o.storeDir === undefined ? {} : { storeDir: o.storeDir }),
+      ...(o.sync === undefined ? {} : { sync: o.sync }),
+      ...(o.storeDirs === undefined ? {} : { storeDirs: o.storeDirs }),
     });
     const history = openHistory(join(s.dir, "load.ndjson"), "load");
     const load = await mesh.open("load", "submitter", [], { history });
@@ -135,20 +143,33 @@ export class World {
   ): Promise<Worker> {
     const creds = await this.mesh.mint(name, role, role === "contractor" ? capabilities : []);
     this.keys.set(name, keyFromSeed(creds.seed).publicKey);
-    const { url } = this.mesh.server;
+    const { urls, server } = this.mesh;
+    const each = role === "contractor" && this.#o.connections === "agent";
     const plan: WorkerPlan = {
       name,
       role,
-      servers: (await this.#o.route?.(name, url)) ?? url,
+      servers: (await this.#o.route?.(name, server.url)) ?? urls,
       creds,
       trust: this.mesh.home.trust,
       agents,
+      ...(each ? { own: await this.#mintEach(name, agents, capabilities) } : {}),
       slots: this.#o.slots ?? 1,
       capabilities,
       history: "",
       seed: `${this.#seed}/${name}`,
     };
     return this.#spawn(plan);
+  }
+
+  async #mintEach(name: string, agents: number, capabilities: string[]) {
+    const own: NonNullable<WorkerPlan["own"]> = [];
+    for (let i = 0; i < agents; i++) {
+      const each = `${name}x${i}`;
+      const creds = await this.mesh.mint(each, "contractor", capabilities);
+      this.keys.set(each, keyFromSeed(creds.seed).publicKey);
+      own.push({ name: each, creds });
+    }
+    return own;
   }
 
   async #spawn(plan: WorkerPlan): Promise<Worker> {

@@ -1,4 +1,5 @@
 // `parley up`: a mesh on this machine, in the foreground, until Ctrl-C.
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
@@ -29,17 +30,27 @@ export function registerUp(parley: Command): void {
       .addOption(
         new Option(
           "--profile <name>",
-          "dev: default fsync; durable-1: every acknowledged write is on the disk",
+          "dev: default fsync; durable-1: every acknowledged write is on the disk; " +
+            "durable-3: on those of two of three servers",
         )
-          .choices(["dev", "durable-1"])
+          .choices(["dev", "durable-1", "durable-3"])
           .default("dev"),
       )
-      .option("--port <n>", "port for clients, 0 for a free one", numberFrom(0, 65_535), 4222)
-      .option("--store <dir>", "where the server keeps its data (default: <home>/store)")
+      .option(
+        "--port <n>",
+        "port for clients, 0 for a free one; three servers take the next two as well",
+        numberFrom(0, 65_535),
+        4222,
+      )
+      .option(
+        "--store <dir>",
+        "where the server keeps its data (default: <home>/store; of durable-3: <home>/cluster)",
+      )
       .option("--monitor", "open the server's monitoring port too")
       .action((_options: Options, command: Command) => up(command)),
     "parley up",
     "parley up --profile durable-1 --store ./data",
+    "parley up --profile durable-3      # three servers, for trying out: kill one",
     "parley up --port 0 --json        # any free port, told on standard output",
   );
 }
@@ -57,29 +68,21 @@ async function up(command: Command): Promise<void> {
       { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` },
     );
   }
-  if (port !== 0) await checkPort(port);
+  const three = profile === "durable-3";
+  for (let i = 0; port !== 0 && i < (three ? 3 : 1); i++) await checkPort(port + i);
   const { startLocalMesh } = await import("../../mesh/local.ts");
-  const store = s.options.store ?? join(home, "store");
+  const store = s.options.store ?? join(home, three ? "cluster" : "store");
+  if (s.options.store === undefined) tellOfOtherStore(s.out, home, three);
   const mesh = await startLocalMesh({
     home,
     profile,
     storeDir: store,
+    supervise: true,
     say: (line) => s.out.note(line),
     ...(port === 0 ? {} : { port }),
     ...(s.options.monitor === true ? { monitor: true } : {}),
   });
-  const { server } = mesh;
-  const told: UpFile = {
-    url: server.url,
-    home,
-    pid: process.pid,
-    serverPid: server.pid,
-    profile,
-    store,
-    version: server.version,
-    startedAt: new Date().toISOString(),
-    ...(server.monitorUrl === undefined ? {} : { monitorUrl: server.monitorUrl }),
-  };
+  const told = toldOf(mesh, home, store);
   let stopSteward: (() => Promise<void>) | undefined;
   try {
     for (const who of [STANDING.admin, STANDING.submit, STANDING.read]) {
@@ -88,12 +91,7 @@ async function up(command: Command): Promise<void> {
     stopSteward = await startSteward(s.out, home, mesh);
     await writeUp(told);
     tell(s.out, told);
-    const exit = await orInterrupted(server.exited);
-    throw new CliError(
-      "E_CONNECTION",
-      `nats-server ended by itself (${exit.code ?? exit.signal}); its log: ${server.logFile}`,
-      { exit: EXIT.failed, next: "parley up" },
-    );
+    await orInterrupted(ended(mesh));
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     s.out.note("stopping");
@@ -105,6 +103,50 @@ async function up(command: Command): Promise<void> {
     await stopSteward?.();
     await mesh.stop();
   }
+}
+
+function toldOf(mesh: LocalMesh, home: string, store: string): UpFile {
+  const { server, cluster } = mesh;
+  return {
+    url: mesh.urls.join(","),
+    home,
+    pid: process.pid,
+    serverPid: server.pid,
+    profile: mesh.profile,
+    store,
+    version: server.version,
+    startedAt: new Date().toISOString(),
+    ...(cluster === undefined
+      ? {}
+      : { servers: cluster.servers.map(({ url, pid }) => ({ url, pid })) }),
+    ...(server.monitorUrl === undefined ? {} : { monitorUrl: server.monitorUrl }),
+  };
+}
+
+/** Rejects when there is no server left. Of three one may end: it is started again. */
+async function ended({ server, cluster }: LocalMesh): Promise<never> {
+  const next = "parley up";
+  if (cluster !== undefined) {
+    return cluster.broken.catch((error: Error) => {
+      throw new CliError("E_CONNECTION", error.message, { exit: EXIT.failed, next });
+    });
+  }
+  const exit = await server.exited;
+  throw new CliError(
+    "E_CONNECTION",
+    `nats-server ended by itself (${exit.code ?? exit.signal}); its log: ${server.logFile}`,
+    { exit: EXIT.failed, next },
+  );
+}
+
+/** One server and three cannot read each other's stores. */
+function tellOfOtherStore(out: Output, home: string, three: boolean): void {
+  const other = join(home, three ? "store" : "cluster");
+  if (!existsSync(other) || existsSync(join(home, three ? "cluster" : "store"))) return;
+  out.note(
+    `this profile has a store of its own: tasks in ${other} stay there ` +
+      "(to move them: nats account backup, nats account restore)",
+  );
 }
 
 /** Fails before anything is started, with a hint; the server itself would only say "in use". */
@@ -146,7 +188,7 @@ async function startSteward(
       import("../../mesh/nats/system.ts"),
     ]);
   const { steward, janitor } = STANDING;
-  const servers = mesh.server.url;
+  const servers = mesh.urls;
   const log = logTo(out);
   const peer = await openPeer({
     ...credentialsOf(await standingCreds(home, steward), mesh.home),

@@ -19,6 +19,7 @@ import { parseCreds } from "../../mesh/nats/identity/creds.ts";
 import { readIfThere } from "../../mesh/nats/identity/files.ts";
 import { homeFiles } from "../../mesh/nats/identity/home.ts";
 import { compareVersions, serverVersionFloor } from "../../mesh/nats/server/version.ts";
+import { durability } from "./durability.ts";
 import { lengthText } from "./output.ts";
 import type { Target } from "./target.ts";
 
@@ -138,33 +139,6 @@ function streamCheck({ name, state, differing, messages }: StreamFinding): Check
   return name === AUDIT_STREAM
     ? { check, verdict: "ok", text: "not kept: no history for audits" }
     : { check, verdict: "fail", text: "missing", fix: "parley up makes it" };
-}
-
-function durability(facts: ServerFacts | undefined, target: Target): Check {
-  const check = "durability";
-  if (facts === undefined) {
-    const told = target.up?.profile;
-    return {
-      check,
-      verdict: told === undefined ? "warn" : "ok",
-      text:
-        told === undefined
-          ? "not known: the server is asked through system.creds, which is not here"
-          : `profile ${told}, as parley up says`,
-      ...(told === undefined ? { fix: "run doctor with --home at the mesh's folder" } : {}),
-    };
-  }
-  if (facts.syncIntervalMs === 0) {
-    return { check, verdict: "ok", text: "profile durable-1: every acknowledged write is on disk" };
-  }
-  return {
-    check,
-    verdict: "warn",
-    text:
-      `profile dev: a power cut may lose the last ${lengthText(facts.syncIntervalMs)} of ` +
-      "acknowledged writes; a crash of the server loses none",
-    fix: "parley up --profile durable-1, or sync_interval: always in nats-server.conf",
-  };
 }
 
 function limits(mesh: Inspector, facts: ServerFacts | undefined): Check[] {

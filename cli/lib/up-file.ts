@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { z } from "zod";
 
 const UpSchema = z.object({
+  /** Of three servers all addresses, with commas between. */
   url: z.string(),
   home: z.string(),
   /** Of `parley up` itself. */
   pid: z.int(),
   serverPid: z.int(),
-  profile: z.enum(["dev", "durable-1"]),
+  /** The servers of a cluster; those that were started again have another process by now. */
+  servers: z.array(z.object({ url: z.string(), pid: z.int() })).optional(),
+  profile: z.enum(["dev", "durable-1", "durable-3"]),
   version: z.string(),
   store: z.string(),
   monitorUrl: z.string().optional(),

@@ -4,12 +4,16 @@ import { connect } from "@nats-io/transport-node";
 import { credsAuth } from "./identity/authenticator.ts";
 import type { Creds } from "./identity/creds.ts";
 import { differences, type ProvisionOptions, streamConfigs } from "./provision.ts";
+import { type Standing, standing } from "./server/standing.ts";
+import { consumerConfigs } from "./stream-configs.ts";
 
 export interface ServerFacts {
   name: string;
   version: string;
-  /** How long an acknowledged write may stay unsynced, ms; 0 when each is synced. */
+  /** How long an acknowledged write may stay unsynced, ms; 0 when each is synced. Of several
+   * servers the longest. */
   syncIntervalMs: number;
+  copies: CopyFacts;
   maxPayload: number;
   maxControlLine: number;
   /** Consumers that a stream may have when it does not say so itself; absent: no limit. */
@@ -18,12 +22,26 @@ export interface ServerFacts {
   clock: { at: number; readAt: number; within: number };
 }
 
+/** How many servers there are, and how many of them hold what the mesh keeps. */
+export interface CopyFacts {
+  /** Servers that answered, and that should have; 1 of 1 without a cluster. */
+  servers: number;
+  serversMax: number;
+  /** Copies of what has fewest, and what that is. */
+  fewest: number;
+  fewestOf: string;
+  /** Copies that are missing or behind, in words. */
+  behind: string[];
+}
+
 interface Varz {
   server_name?: string;
   version?: string;
   now?: string;
   max_payload?: number;
   max_control_line?: number;
+  /** `urls`: the other servers that it was told of, itself among them or not. */
+  cluster?: { urls?: string[] };
   jetstream?: {
     config?: { sync_interval?: number; sync_always?: boolean };
     limits?: { default_max_consumers?: number };
@@ -50,18 +68,63 @@ export async function serverFacts(
     });
     const readAt = Date.now();
     const varz = answer.json<{ data?: Varz }>().data;
-    return varz === undefined ? undefined : factsOf(varz, sentAt, readAt);
+    if (varz === undefined) return undefined;
+    const now = await standing(nc, (varz.cluster?.urls?.length ?? 0) + 1, timeoutMs);
+    const facts = factsOf(varz, sentAt, readAt);
+    const others = await Promise.all(
+      now.servers.map((name) => syncOf(nc, name, timeoutMs).catch(() => undefined)),
+    );
+    const syncIntervalMs = Math.max(facts.syncIntervalMs, ...others.map((ms) => ms ?? 0));
+    return { ...facts, syncIntervalMs, copies: copiesOf(now) };
   } finally {
     await nc.close();
   }
 }
 
-function factsOf(varz: Varz, sentAt: number, readAt: number): ServerFacts {
-  const { config, limits } = varz.jetstream ?? {};
+/** By its name: identifiers are not in what the servers say of each other. */
+async function syncOf(nc: NatsConnection, name: string, timeout: number): Promise<number> {
+  const body = JSON.stringify({ server_name: name, exact_match: true });
+  const answer = await nc.request("$SYS.REQ.SERVER.PING.VARZ", body, { timeout });
+  return syncMs(answer.json<{ data?: Varz }>().data);
+}
+
+function syncMs(varz: Varz | undefined): number {
+  const { config } = varz?.jetstream ?? {};
+  return config?.sync_always === true ? 0 : (config?.sync_interval ?? 0) / 1e6;
+}
+
+/** Of the streams and consumers that the mesh makes; others are nobody's promise. */
+function copiesOf(now: Standing): CopyFacts {
+  const streams = new Set(streamConfigs({}).map((s) => s.name));
+  const consumers = new Set(consumerConfigs().map((c) => c.durable_name));
+  const facts: CopyFacts = {
+    servers: now.servers.length,
+    serversMax: Math.max(now.size, 1),
+    fewest: Number.POSITIVE_INFINITY,
+    fewestOf: "",
+    behind: [],
+  };
+  for (const { stream, consumer, leader, others } of now.groups) {
+    if (!streams.has(stream) || (consumer !== undefined && !consumers.has(consumer))) continue;
+    const what = consumer === undefined ? stream : `${stream} > ${consumer}`;
+    if (others.length + 1 < facts.fewest) {
+      facts.fewest = others.length + 1;
+      facts.fewestOf = what;
+    }
+    if (now.size > 0 && leader === undefined) facts.behind.push(`${what} has no leader`);
+    for (const { name, current } of others) {
+      if (!current) facts.behind.push(`${what} on ${name}`);
+    }
+  }
+  return facts;
+}
+
+function factsOf(varz: Varz, sentAt: number, readAt: number): Omit<ServerFacts, "copies"> {
+  const { limits } = varz.jetstream ?? {};
   return {
     name: varz.server_name ?? "",
     version: varz.version ?? "",
-    syncIntervalMs: config?.sync_always === true ? 0 : (config?.sync_interval ?? 0) / 1e6,
+    syncIntervalMs: syncMs(varz),
     maxPayload: varz.max_payload ?? 0,
     maxControlLine: varz.max_control_line ?? 0,
     consumersDefaultMax: limits?.default_max_consumers,

@@ -40,6 +40,11 @@ export function homeFiles(dir: string) {
     serverAuth: join(dir, "nats-auth.conf"),
     serverConfig: join(dir, "server.conf"),
     accounts: join(dir, "accounts"),
+    /** Of one server of several, counted from 1. */
+    member: (n: number) => ({
+      config: join(dir, `server-${n}.conf`),
+      accounts: join(dir, `accounts-${n}`),
+    }),
     systemCreds: join(dir, "system.creds"),
     creds: join(dir, "creds"),
     credsOf: (name: string) => join(dir, "creds", `${name}.creds`),
@@ -192,6 +197,25 @@ export async function writeServerConfig(
     }),
   );
   return files.serverConfig;
+}
+
+/** As writeServerConfig, for server `n` (from 1) of a cluster: a file and accounts of its own. */
+export async function writeMemberConfig(
+  home: Home,
+  n: number,
+  config: Partial<Omit<ServerConfig, "include">>,
+): Promise<string> {
+  const files = homeFiles(home.dir);
+  const member = files.member(n);
+  const include = includePath(member.config, files.serverAuth);
+  const text = serverConfig({
+    resolver: "full",
+    accountsDir: member.accounts,
+    ...config,
+    include,
+  });
+  await writeSecret(member.config, text);
+  return member.config;
 }
 
 /** What a verifier must know. @throws ParleyError E_IDENTITY, saying what to do. */

@@ -18,6 +18,7 @@ export {
   openHome,
   readTrust,
   systemCreds,
+  writeMemberConfig,
   writeServerAuth,
   writeServerConfig,
 } from "./folder.ts";

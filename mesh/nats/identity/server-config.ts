@@ -10,8 +10,10 @@ export interface ClusterConfig {
   name: string;
   /** Port for the other servers. */
   port: number;
-  /** `nats://host:port` of each of them. */
+  /** `nats://host:port` of each of them, its own among them or not. */
   routes: string[];
+  /** What the servers show each other; without it whoever reaches the port is taken for one. */
+  credentials?: { user: string; password: string };
 }
 
 export interface ServerConfig {
@@ -109,10 +111,23 @@ function clusterLines(cluster: ClusterConfig | undefined, host: string): string[
     "cluster {",
     `  name: ${quote(cluster.name)}`,
     `  listen: ${quote(`${host}:${cluster.port}`)}`,
-    `  routes: [${cluster.routes.map(quote).join(", ")}]`,
+    ...(cluster.credentials === undefined ? [] : [authorizationLine(cluster.credentials)]),
+    `  routes: [${cluster.routes.map((url) => quote(route(url, cluster))).join(", ")}]`,
     "}",
     "",
   ];
+}
+
+function authorizationLine({ user, password }: { user: string; password: string }): string {
+  return `  authorization { user: ${quote(user)}, password: ${quote(password)}, timeout: 10 }`;
+}
+
+/** The address of another server with the credentials inside, as nats-server wants it. */
+function route(url: string, { credentials }: ClusterConfig): string {
+  if (credentials === undefined) return url;
+  const { user, password } = credentials;
+  const inside = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`;
+  return url.replace("://", `://${inside}`);
 }
 
 /** The whole file. Paths are relative to the server's working folder, except `include`. */

@@ -2,6 +2,7 @@
 
 export { cacheFolder, natsCliPath, natsCliVersionPinned } from "./cache.ts";
 export type { Env, Say } from "./child.ts";
+export { CLUSTER_SIZE, Cluster, type ClusterOptions, startCluster } from "./cluster.ts";
 export {
   type FindOptions,
   type FoundServer,

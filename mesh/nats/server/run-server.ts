@@ -20,6 +20,9 @@ export interface ServerOptions {
   readonly config?: string;
   /** The same as a file; its own includes are looked up beside it. Both may be given. */
   readonly configFile?: string;
+  /** Its server name, which no other server may have: what answers under it is taken for ours.
+   * Default: a new nonce. A server of a cluster keeps its name, by which the others know it. */
+  readonly name?: string;
   /** Client port; default: a free one that the server chooses. */
   readonly port?: number;
   /** Open the monitoring port too (a free one); default false. */
@@ -96,8 +99,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   return server;
 }
 
+/** A server name that nobody else has or can guess. */
+export function nonce(): string {
+  return `parley-${randomBytes(12).toString("hex")}`;
+}
+
 class OwnServer implements RunningServer {
-  readonly name = `parley-${randomBytes(12).toString("hex")}`;
+  readonly name: string;
   readonly binary: string;
   readonly storeDir: string;
   readonly logFile: string;
@@ -117,6 +125,7 @@ class OwnServer implements RunningServer {
 
   constructor(binary: string, options: ServerOptions) {
     this.binary = binary;
+    this.name = options.name ?? nonce();
     this.#options = options;
     // The real path, because the server resolves our include from there.
     this.#folder = realpathSync(mkdtempSync(join(tmpdir(), "parley-server-")));
