@@ -133,8 +133,10 @@ const initiator: Permissions = {
         `$JS.ACK.*.*.${c}.>`,
       ];
     }),
-    // Adoption reads all records of one task; cards tell who could bid.
+    // Adoption reads all records of one task, and asks the leader for the newest before a contract
+    // is taken back; cards tell who could bid.
     `$JS.API.DIRECT.GET.${TASKS_STREAM}`,
+    `$JS.API.STREAM.MSG.GET.${TASKS_STREAM}`,
     `$JS.API.DIRECT.GET.${AGENTS_STREAM}`,
     `$JS.API.DIRECT.GET.${KEYS_STREAM}.>`,
   ],

@@ -21,6 +21,8 @@ export class Pulse {
   readonly #plan: PulsePlan;
   /** When the store acknowledged a write, ms of performance.now(), in order. */
   readonly acks: number[] = [];
+  /** When the acknowledged writes were asked for, ms of performance.now(). */
+  readonly asked: number[] = [];
   readonly refusals: Refusal[] = [];
   /** Accepted tasks by how they ended. */
   readonly ends = new Map<string, number>();
@@ -87,6 +89,7 @@ export class Pulse {
         { timeoutMs: serviceMs + slackMs, retry: { attempts: 20, backoffMs: 50 } },
       );
       this.acks.push(performance.now());
+      this.asked.push(begun);
       const { state } = await tracker.outcome();
       this.ends.set(state, (this.ends.get(state) ?? 0) + 1);
     } catch (error) {

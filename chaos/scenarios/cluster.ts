@@ -86,7 +86,6 @@ async function loseTwo(world: World, pulse: Pulse): Promise<TwoLost> {
   const victims = [victim, (victim + 1) % 3];
   note(world, "inv", "kill-server", "two servers");
   await Promise.all(victims.map((i) => cluster.signal(i, "SIGKILL")));
-  // What was on its way then may have been stored just before.
   const lost = performance.now();
   const dead = lost + 500;
   await pause(TWO_LOST_MS);
@@ -103,7 +102,8 @@ async function loseTwo(world: World, pulse: Pulse): Promise<TwoLost> {
     firstMs: Math.round((refusals[0]?.at ?? Number.POSITIVE_INFINITY) - lost),
     slowestMs: Math.round(Math.max(0, ...later.map((r) => r.tookMs))),
     codes: [...new Set(refusals.map((r) => r.code))],
-    acked: pulse.acks.filter((at) => at > dead && at < until).length,
+    // Asked for since: what was on its way may have been stored just before, and be found later.
+    acked: pulse.acks.filter((at, i) => at < until && (pulse.asked[i] as number) > lost).length,
     resumedMs: Math.round(resumed - quorum),
   };
 }

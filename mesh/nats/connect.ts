@@ -1,7 +1,7 @@
 // One connection to NATS, tuned so that it always comes back (nats-facts 3.7): endless attempts,
 // short jittered waits, native signatures. Dead links are noticed by LinkWatch (NatsTransport).
 
-import type { Authenticator, NatsConnection } from "@nats-io/nats-core";
+import type { Authenticator, NatsConnection, Server } from "@nats-io/nats-core";
 import { connect, type NodeConnectionOptions } from "@nats-io/transport-node";
 import { ParleyError } from "../../contracts/index.ts";
 import { limitRedial } from "./link-watch.ts";
@@ -31,11 +31,21 @@ export interface ConnectOptions {
   timeoutMs?: number;
 }
 
+/** The one that was tried longest ago: the client would begin with the one that it just lost, and
+ * where that is frozen, not gone, spend all of REDIAL_MS on it. */
+export function leastRecent(pool: readonly Server[]): Server | null {
+  return pool.reduce<Server | null>(
+    (best, s) => (best === null || s.lastConnect < best.lastConnect ? s : best),
+    null,
+  );
+}
+
 export async function connectNats(o: ConnectOptions): Promise<NatsConnection> {
   const options: NodeConnectionOptions = {
     servers: o.servers,
     name: o.name,
     maxReconnectAttempts: -1,
+    reconnectToServer: leastRecent,
     reconnectTimeWait: 100,
     reconnectJitter: 500,
     reconnectJitterTLS: 500,

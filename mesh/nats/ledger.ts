@@ -21,6 +21,9 @@ const REPEAT_MS = 2_000;
 const REPEATS_MAX = 12;
 /** No stream leader, or no room: tried again after this, ms. */
 const AGAIN_MS = 250;
+/** A leader that steps down has an heir within this, ms: until then it is tried more often. */
+const HEIR_MS = 1_000;
+const HEIR_AGAIN_MS = 50;
 /** And for so long, ms: an election takes up to 9 s; work that was done waits for room. */
 const LEADERLESS_MS_MAX = 30_000;
 /** No election lasts so long, ms: two of three servers are gone, and new tasks are not taken. */
@@ -34,6 +37,8 @@ const STUCK_MS = 1_500;
 /** Time for the answer to a last try, ms. */
 const ANSWER_MS = 500;
 const READ_TIMEOUT_MS = 5_000;
+/** A leader answers within ms; for as long as it is thought of as one, ms. */
+const LEADER_TIMEOUT_MS = 1_000;
 /** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
 const READS_MAX = 4;
 const READ_PAUSE_MS = 250;
@@ -66,6 +71,9 @@ export class NatsLedger implements Ledger {
   #upAt = Number.NEGATIVE_INFINITY;
   /** The store was without a leader from the one to the other, as far as writes showed it. */
   #leaderless = { since: 0, until: Number.NEGATIVE_INFINITY };
+  /** Writes to be tried again before the next sweep. */
+  readonly #hasty = new Set<string>();
+  #haste: { cancel(): void } | undefined;
   #sweepDue = 0;
   #sweep: { cancel(): void } | undefined;
   #stopped = false;
@@ -135,7 +143,9 @@ export class NatsLedger implements Ledger {
     // No responders: no stream leader just now. Transient; the sweep repeats it.
     if (m.status === 503) {
       this.#answeredAt = this.#clock.now();
-      return this.#later(token, p, this.#noLeader(p), "the store has no leader");
+      const limitMs = this.#noLeader(p);
+      if (this.#answeredAt - this.#leaderless.since < HEIR_MS) this.#soon(token);
+      return this.#later(token, p, limitMs, "the store has no leader");
     }
     const result = parseAck(m.data);
     if (result === undefined) return;
@@ -165,6 +175,20 @@ export class NatsLedger implements Ledger {
     known.until = now;
     if (p.write.key.kind !== "spec") return LEADERLESS_MS_MAX;
     return now - known.since >= ELECTION_MS ? 0 : ELECTION_MS;
+  }
+
+  #soon(token: string): void {
+    this.#hasty.add(token);
+    this.#haste ??= this.#clock.after(HEIR_AGAIN_MS, () => {
+      this.#haste = undefined;
+      const tokens = [...this.#hasty];
+      this.#hasty.clear();
+      if (this.#transport.state() !== "up") return;
+      for (const each of tokens) {
+        const p = this.#pending.get(each);
+        if (p !== undefined) this.#send(each, p);
+      }
+    });
   }
 
   /** The server's word that it did not store it: no try was used up, another may go better. */
@@ -285,6 +309,20 @@ export class NatsLedger implements Ledger {
     return records.sort((a, b) => a.rev - b.rev);
   }
 
+  async last(owner: string, task: string): Promise<number | undefined> {
+    const wanted = JSON.stringify({ last_by_subj: taskGuard(owner, task) });
+    try {
+      const answer = await this.#transport.request(
+        `$JS.API.STREAM.MSG.GET.${TASKS_STREAM}`,
+        Buffer.from(wanted),
+        { timeoutMs: LEADER_TIMEOUT_MS },
+      );
+      return parseLast(answer.data);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The record under this very key, which its author may always read. */
   async #own(key: RecordKey): Promise<Incoming | undefined> {
     const subject = `$JS.API.DIRECT.GET.${TASKS_STREAM}.${recordSubject(key)}`;
@@ -308,6 +346,21 @@ export class NatsLedger implements Ledger {
   stop(): void {
     this.#stopped = true;
     this.#sweep?.cancel();
+    this.#haste?.cancel();
+  }
+}
+
+/** The answer to a leader's read: where the message lies, 0 when there is none. */
+export function parseLast(data: Uint8Array): number | undefined {
+  try {
+    const { message, error } = JSON.parse(Buffer.from(data).toString()) as {
+      message?: { seq?: unknown };
+      error?: { code?: unknown };
+    };
+    if (error !== undefined) return error.code === 404 ? 0 : undefined;
+    return Number.isSafeInteger(message?.seq) ? (message?.seq as number) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -37,6 +37,9 @@ export interface Ledger {
   stored(keys: readonly RecordKey[]): Promise<Set<string>>;
   /** All records of one task in the order of their revisions. */
   read(owner: string, task: string): Promise<StoredRecord[]>;
+  /** A task's newest revision, 0 for none, by the word of the store's leader: reads may come from
+   * a copy that lags. Undefined: nobody leads it just now, so nothing can be stored either. */
+  last(owner: string, task: string): Promise<number | undefined>;
   /** Writes under way. */
   readonly pending: number;
 }

@@ -43,7 +43,7 @@ import type { Deps } from "./dependencies.ts";
 import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
-import { endOf, outcomeKey, workOf } from "./tender.ts";
+import { outcomeKey, storeEnd, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
@@ -79,7 +79,7 @@ export class Initiators {
     this.#watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
       entry: (path) => this.#entries.get(path),
       seen: (entry, from) => this.#feed(entry, { on: "seen", from }),
-      gone: (entry, epoch, why) => void this.#lost(entry, epoch, why),
+      gone: (entry, epoch, why, rev) => void this.#lost(entry, epoch, why, rev),
     });
     this.#context = {
       now: 0,
@@ -173,7 +173,7 @@ export class Initiators {
       const t = newTask(spec, record.from, false, last.rev, last.digest);
       this.#d.counters.add("ended.rejected");
       // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
-      this.#store(t, "rejected", failure, (ok) => (ok ? delivery.ack() : again()));
+      storeEnd(this.#d, this.#o, t, "rejected", failure, (ok) => (ok ? delivery.ack() : again()));
     }, again);
   }
 
@@ -395,11 +395,13 @@ export class Initiators {
   }
 
   /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
-  async #lost(entry: Entry, epoch: number, why: string): Promise<void> {
+  async #lost(entry: Entry, epoch: number, why: string, last = 0): Promise<void> {
     const { contractor = "" } = entry.t;
     if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
     const view = await this.#readView(entry);
     if (view === undefined) return;
+    // Read from a copy that lags.
+    if (view.rev < last) return this.#watch.again(entry, contractor, epoch);
     if (view.contractOpen && view.epoch === epoch) {
       this.#watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
@@ -447,24 +449,9 @@ export class Initiators {
       entry.observer?.ended(state, failure);
       return this.#feed(entry, { on: "ended", ok: true });
     }
-    this.#store(t, state, failure, (ok) => {
+    storeEnd(this.#d, this.#o, t, state, failure, (ok) => {
       if (this.#entries.get(pathOf(t)) === entry) this.#feed(entry, { on: "ended", ok });
     });
-  }
-
-  #store(
-    t: InitiatorTask,
-    state: TerminalState,
-    failure: Failure | undefined,
-    done: (ok: boolean) => void,
-  ): void {
-    this.#d.records.write(
-      outcomeKey(t, this.#o.agent),
-      endOf(t, state, failure, Math.round(this.#d.clock.wall())),
-      t.rev,
-      this.#o.signer,
-      (result) => done(result.ok),
-    );
   }
 
   #close(entry: Entry): void {

@@ -14,6 +14,8 @@ import {
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
+import type { Signer } from "../ports/index.ts";
+import type { Deps } from "./dependencies.ts";
 
 /** The abstraction of a task: all that a participant needs for a bid. */
 export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefined): Cfp {
@@ -152,4 +154,22 @@ function definedOnly(weights: Record<string, number | undefined>): Record<string
   const out: Record<string, number> = {};
   for (const [name, value] of Object.entries(weights)) if (value !== undefined) out[name] = value;
   return out;
+}
+
+/** Writes a task's end that its initiator declares; `done(false)`: something newer is stored. */
+export function storeEnd(
+  d: Deps,
+  o: { agent: Address; signer?: Signer | undefined },
+  t: InitiatorTask,
+  state: TerminalState,
+  failure: Failure | undefined,
+  done: (ok: boolean) => void,
+): void {
+  d.records.write(
+    outcomeKey(t, o.agent),
+    endOf(t, state, failure, Math.round(d.clock.wall())),
+    t.rev,
+    o.signer,
+    (result) => done(result.ok),
+  );
 }

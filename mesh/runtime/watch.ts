@@ -11,14 +11,16 @@ import { probe } from "./probe.ts";
 /** After our own return others are still on their way: a herd of 1,000 needs 2 s, and more on
  * starved cores. */
 const HERD_MS = 5_000;
+/** Between a question that led to nothing and the next, ms. */
+const AGAIN_MS = 250;
 /** Revoked contracts remembered, so that a late sign of life can be answered. */
 const REVOKED_MAX = 20_000;
 
 export interface WatchHooks {
   entry(path: string): Entry | undefined;
   seen(entry: Entry, from: Address): void;
-  /** Nobody works on it as far as can be seen from here. */
-  gone(entry: Entry, epoch: number, why: string): void;
+  /** Nobody works on it as far as can be seen from here; `rev`: its newest record, if durable. */
+  gone(entry: Entry, epoch: number, why: string, rev: number | undefined): void;
 }
 
 export class Watch {
@@ -102,12 +104,38 @@ export class Watch {
       if (found.is === "alive") return this.#hooks.seen(entry, contractor);
       const aware = this.aware();
       if (this.#awareness.isBlind(this.#d.clock.now())) return;
-      if (found.is === "gone") return this.#hooks.gone(entry, epoch, found.why);
+      if (found.is === "gone") return this.#gone(entry, contractor, epoch, found.why);
       if (t.phase !== "running") return;
       if (aware - t.lastSeenAt >= this.#silenceMs) {
-        return this.#hooks.gone(entry, epoch, found.why);
+        return this.#gone(entry, contractor, epoch, found.why);
       }
       this.probe(entry, contractor);
+    });
+  }
+
+  /** While nothing can be stored nobody is replaced: it would gain nothing, and whoever lost the
+   * same server as the store's leader is back before there is another. */
+  #gone(entry: Entry, contractor: Address, epoch: number, why: string): void {
+    const { owner, id: task, live } = entry.t;
+    if (live) return this.#hooks.gone(entry, epoch, why, undefined);
+    entry.probing = true;
+    void this.#d.ledger.last(owner, task).then((rev) => {
+      entry.probing = false;
+      if (this.#hooks.entry(taskPath(owner, task)) !== entry) return;
+      if (entry.t.contractor !== contractor || epochOf(entry) !== epoch) return;
+      if (rev !== undefined) return this.#hooks.gone(entry, epoch, why, rev);
+      this.#d.counters.add("revocations.held");
+      this.again(entry, contractor, epoch);
+    });
+  }
+
+  /** Asks once more, after a pause. */
+  again(entry: Entry, contractor: Address, epoch: number): void {
+    this.#d.clock.after(AGAIN_MS, () => {
+      if (this.#hooks.entry(taskPath(entry.t.owner, entry.t.id)) !== entry) return;
+      if (entry.t.contractor === contractor && epochOf(entry) === epoch) {
+        this.probe(entry, contractor);
+      }
     });
   }
 }

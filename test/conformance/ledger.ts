@@ -62,6 +62,20 @@ export const LEDGER: readonly Case[] = [
     },
   },
   {
+    name: "the leader tells a task's newest revision, and 0 where there is none",
+    async play(stage) {
+      const a = await stage.join("last-a", "initiator");
+      const by = await stage.join("last-b", "admin");
+      const last = () => stage.settle(a.ledger.last("last-b", "one"));
+      expect(await last()).toBe(0);
+      const first = write("last-b", { task: "one" });
+      const r1 = await rev(stage, by, first);
+      expect(await last()).toBe(r1);
+      const r2 = await rev(stage, by, next(first, r1, "cancel"));
+      expect(await last()).toBe(r2);
+    },
+  },
+  {
     name: "a stale fence is refused with the newest revision, the right one lands",
     async play(stage) {
       const a = await stage.join("fence-a", "admin");

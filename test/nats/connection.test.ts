@@ -1,10 +1,11 @@
 // What a connection and the ledger on it do while the link is dead, on a real server, through a
 // proxy that cuts it.
+import type { Server } from "@nats-io/nats-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type FrameProxy, startProxy } from "../../chaos/proxy/index.ts";
 import { type RecordKey, recordSubject, taskGuard } from "../../contracts/index.ts";
 import { type LocalMesh, startLocalMesh } from "../../mesh/local.ts";
-import { connectNats } from "../../mesh/nats/connect.ts";
+import { connectNats, leastRecent } from "../../mesh/nats/connect.ts";
 import { directGet } from "../../mesh/nats/direct-get.ts";
 import { credsAuth } from "../../mesh/nats/identity/authenticator.ts";
 import { fateOf, NatsLedger, parseAck } from "../../mesh/nats/ledger.ts";
@@ -279,4 +280,12 @@ test("no more writes are taken on than the memory allows", async () => {
   expect(refused).toBe(200 - 64);
   expect(ledger.pending).toBe(64);
   expect((process.memoryUsage().arrayBuffers - before) / 2 ** 20).toBeLessThan(260);
+});
+
+test("a connection that ends is opened again to the server tried longest ago", () => {
+  const server = (listen: string, lastConnect: number) => ({ listen, lastConnect }) as Server;
+  const pool = [server("lost", 3_000), server("older", 1_000), server("old", 2_000)];
+  expect(leastRecent(pool)?.listen).toBe("older");
+  expect(leastRecent([server("only", 1)])?.listen).toBe("only");
+  expect(leastRecent([server("lost", 5), server("a", 0), server("b", 0)])?.listen).toBe("a");
 });

@@ -53,3 +53,16 @@ function find(stream: Stream, wanted: Wanted): Stored[] | undefined {
   if (found.size > MULTI_MAX) return undefined;
   return [...found.values()].sort((a, b) => a.seq - b.seq);
 }
+
+/** A leader's read, as far as the mesh asks for one: where the last message of a task lies. */
+export function answerMessageGet(stream: Stream, data: Uint8Array): Uint8Array {
+  const { last_by_subj: subject = ">" } = JSON.parse(Buffer.from(data).toString()) as {
+    last_by_subj?: string;
+  };
+  const last = stream.find(subject).reduce((seq, m) => Math.max(seq, m.seq), 0);
+  const type = "io.nats.jetstream.api.v1.stream_msg_get_response";
+  const error = { code: 404, err_code: 10037, description: "no message found" };
+  return Buffer.from(
+    JSON.stringify(last === 0 ? { type, error } : { type, message: { seq: last } }),
+  );
+}

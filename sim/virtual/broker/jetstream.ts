@@ -5,7 +5,7 @@ import { consumerConfigs, streamConfigs } from "../../../mesh/nats/stream-config
 import { EPOCH_MS } from "../clock.ts";
 import type { World } from "../world.ts";
 import { type Asker, Consumer } from "./consumer.ts";
-import { answerDirectGet } from "./direct-get.ts";
+import { answerDirectGet, answerMessageGet } from "./direct-get.ts";
 import { type Headers, VirtualMessage } from "./message.ts";
 import { Slabs } from "./slabs.ts";
 import { StoredMessage } from "./stored-message.ts";
@@ -220,6 +220,12 @@ export class JetStream {
         expires?: number;
       };
       consumer.pull(who, reply, batch, expires / NANOS_PER_MS);
+      return true;
+    }
+    if (tokens[2] === "STREAM" && tokens[3] === "MSG" && tokens[4] === "GET") {
+      const stream = this.streams.get(tokens[5] ?? "");
+      if (stream === undefined || reply === undefined) return stream !== undefined;
+      this.#emit(reply, new VirtualMessage(reply, answerMessageGet(stream, data)));
       return true;
     }
     if (tokens[2] === "STREAM" && tokens[3] === "PURGE") {
