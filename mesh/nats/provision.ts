@@ -1,5 +1,6 @@
 // Streams and buckets as code: made when absent, verified when present, never silently different.
 // The settings themselves: stream-configs.ts.
+import { setTimeout as pause } from "node:timers/promises";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
@@ -13,10 +14,15 @@ import {
 
 export { type ProvisionOptions, streamConfigs } from "./stream-configs.ts";
 
+/** JetStream is temporarily unavailable, or not enabled for this account. */
+const NOT_YET: ReadonlySet<number> = new Set([10_008, 10_039]);
+const AWAKE_MS = 5_000;
+
 /** Makes what is absent and checks what is there. Throws when something differs in substance. */
 export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): Promise<void> {
   const say = o.say ?? (() => undefined);
   const jsm = await jetstreamManager(nc, { checkAPI: false });
+  await awake(jsm);
   for (const wanted of streamConfigs(o)) await ensureStream(jsm, wanted, say);
   for (const wanted of consumerConfigs(o)) await ensureConsumer(jsm, wanted);
   // Made as streams, to have settings that the bucket call lacks; they must still be buckets to
@@ -26,6 +32,21 @@ export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): P
     await (await kvm.open(name, { allow_direct: true })).status();
   }
   say("streams, buckets and consumers are in place");
+}
+
+/** A member of a cluster that has just started may know the account and not yet its store. */
+async function awake(jsm: JetStreamManager): Promise<void> {
+  const end = performance.now() + AWAKE_MS;
+  for (;;) {
+    const error = await jsm.getAccountInfo().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    if (error === undefined) return;
+    const soon = NOT_YET.has((error as { code?: unknown }).code as number);
+    if (!soon || performance.now() > end) throw error;
+    await pause(100);
+  }
 }
 
 async function ensureStream(

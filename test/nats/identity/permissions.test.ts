@@ -401,6 +401,7 @@ describe("an initiator", () => {
       `$JS.API.CONSUMER.INFO.${TASKS_STREAM}.initiators-0`,
       `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.initiators-0`,
       `$JS.API.DIRECT.GET.${TASKS_STREAM}`,
+      `$JS.API.STREAM.MSG.GET.${TASKS_STREAM}`,
     ]);
     for (const subject of apiCalls(TASKS_STREAM, "initiators-0").filter((s) => !allowed.has(s))) {
       expect([subject, await publishVerdict(initiator, subject)]).toEqual([subject, "refused"]);
