@@ -102,7 +102,8 @@ export async function writeDump(
   return lines;
 }
 
-class Notary {
+/** Makes lines of records; with `keys`, proves them first. */
+export class Notary {
   readonly #keys: Keys | undefined;
   #objects = new Map<string, KeyObject>();
 

@@ -192,7 +192,7 @@ export function judgeSlots(
     for (const s of trace.seen) {
       if (s.op !== "start" || s.who === undefined || slots[s.who] === undefined) continue;
       const mine = spans.get(s.who) ?? [];
-      mine.push([s.t, endOf(trace, s), trace.task]);
+      mine.push([s.t, Math.min(endOf(trace, s), deathOf(run, s)), trace.task]);
       spans.set(s.who, mine);
     }
   }
@@ -206,6 +206,15 @@ export function judgeSlots(
       if (busy > most) found({ rule: "S7", task, what });
     }
   }
+}
+
+/** A kill ends whatever the process was at. */
+function deathOf(run: Run, start: HistoryLine): number {
+  const principal = start.who?.split(".")[0];
+  const kill = run.faults.find(
+    (f) => f.op === "inv kill" && f.target === principal && f.t >= start.t,
+  );
+  return kill?.t ?? Number.POSITIVE_INFINITY;
 }
 
 /** The slot is free when the handler is through: when its end is written, not when it is stored. */

@@ -160,10 +160,8 @@ export class NatsLedger implements Ledger {
       return;
     }
     this.#take(token, p);
-    // A repeated write may conflict with its own first try.
-    if (!result.ok && result.fault === "conflict" && p.tries > 1) {
-      return void this.#clearUp(p, result.rev);
-    }
+    // A write may conflict with itself: with its own first try, or with a copy of the message.
+    if (!result.ok && result.fault === "conflict") return void this.#clearUp(p, result.rev);
     p.done(result);
   }
 
@@ -217,7 +215,7 @@ export class NatsLedger implements Ledger {
         try {
           const fate = this.#mayRead
             ? fateOf(p.write, await this.read(key.owner, key.task), rev)
-            : fateOfOwn(p.write, await this.#own(key), i + 1 < READS_MAX ? undefined : rev);
+            : fateOfOwn(p.write, await this.#own(key), sure(p, i) ? rev : undefined);
           if (fate !== undefined) return p.done(fate);
         } catch (error) {
           detail = `${tried}; reading back: ${(error as Error).message}`;
@@ -362,6 +360,12 @@ export function parseLast(data: Uint8Array): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Does nothing found under a write's own key mean that it is not there? After a repeat the copy
+ * that was asked may lag, so it is asked again. */
+function sure(p: Pending, reads: number): boolean {
+  return p.tries === 1 || reads + 1 === READS_MAX;
 }
 
 function unknown(detail: string): WriteResult {

@@ -5,6 +5,9 @@ import type { Deps } from "./dependencies.ts";
 
 /** How long an answer may take, ms. That nobody is there is known at once. */
 const PROBE_TIMEOUT_MS = 500;
+/** The last question before the silence is long enough may wait for as long as that takes. */
+const LAST_MS_MIN = 100;
+const LAST_MS_MAX = 750;
 
 export interface ProbeOrder {
   owner: string;
@@ -22,7 +25,8 @@ export type Found =
   /** No answer in time: hung, cut off, or slow. */
   | { is: "silent"; why: string };
 
-export async function probe(d: Deps, o: ProbeOrder): Promise<Found> {
+/** @param leftMs until the silence has lasted long enough */
+export async function probe(d: Deps, o: ProbeOrder, leftMs: number): Promise<Found> {
   const [principal, agent] = o.contractor.split(".") as [string, string];
   d.counters.add("probes");
   const question = msgpackBytes({
@@ -35,7 +39,7 @@ export async function probe(d: Deps, o: ProbeOrder): Promise<Found> {
   });
   try {
     const answer = await d.transport.request(liveSubject(principal, agent), question, {
-      timeoutMs: PROBE_TIMEOUT_MS,
+      timeoutMs: leftMs > LAST_MS_MAX ? PROBE_TIMEOUT_MS : Math.max(LAST_MS_MIN, leftMs),
     });
     if (answer.data.length === 1 && answer.data[0] === 1) return { is: "alive" };
     return { is: "gone", why: `${o.contractor} no longer works on this task` };

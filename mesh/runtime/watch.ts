@@ -96,7 +96,8 @@ export class Watch {
     const epoch = epochOf(entry);
     const { owner, id: task } = entry.t;
     const order = { owner, task, epoch, contractor, from: this.#agent };
-    void probe(this.#d, order).then((found) => {
+    const leftMs = this.#silenceMs - (this.aware() - entry.t.lastSeenAt);
+    void probe(this.#d, order, leftMs).then((found) => {
       entry.probing = false;
       const { t } = entry;
       if (this.#hooks.entry(taskPath(owner, task)) !== entry) return;

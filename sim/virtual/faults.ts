@@ -67,6 +67,16 @@ const LASTING: Record<Deed, [number, number]> = {
   brokerRestart: [100, 600],
 };
 
+/** As the live nemesis calls them, for the judge. */
+const OPS: Record<Deed, string> = {
+  crash: "kill",
+  initiatorCrash: "kill",
+  pause: "stop",
+  cut: "cut",
+  oneWay: "cut",
+  brokerRestart: "server-kill",
+};
+
 const MINUTE_MS = 60_000;
 
 export class Nemesis {
@@ -124,7 +134,7 @@ export class Nemesis {
     if (victim === undefined || this.#under.has(victim)) return;
     const undo = this.#hit(deed, victim, prng);
     this.counts[deed] = (this.counts[deed] ?? 0) + 1;
-    const about = { op: deed, target: victim === this.#broker ? "broker" : nameOf(victim) };
+    const about = { op: OPS[deed], target: nameOf(victim) };
     this.#note({ k: "inv", ...about });
     const end = (): void => {
       if (this.#under.get(victim) !== end) return;

@@ -1,13 +1,14 @@
 // One virtual run: a town, a workload, faults, until every task has its outcome or time is up;
 // then the same report as that of the live simulation.
 import { createHash, type Hash } from "node:crypto";
+import type { Report as JudgeReport } from "../../check/checker.ts";
 import type { HistoryLine } from "../../check/format.ts";
 import { parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
 import type { HistoryEvent } from "../../mesh/ports/index.ts";
 import { Judge } from "../live/judge.ts";
 import type { Execution } from "../live/messages.ts";
 import { capacityOf, drawPool, type PoolProfile, type SimPool } from "../pool.ts";
-import { buildReport, type Report } from "../report.ts";
+import { buildReport, type ExecutionRow, type Report, type TaskRow } from "../report.ts";
 import { generate } from "../workload/generate.ts";
 import { stretch, UTILISATION_DEFAULT } from "../workload/stretch.ts";
 import { CAPABILITY_DEFAULT, type WorkloadTask } from "../workload/task.ts";
@@ -15,6 +16,7 @@ import { Arrivals } from "./arrivals.ts";
 import { Broker } from "./broker/broker.ts";
 import type { Stored } from "./broker/stream.ts";
 import { type FaultMix, type FaultPlan, MIXES, Nemesis } from "./faults.ts";
+import { type FirstViolation, Invariants } from "./invariants.ts";
 import type { LinkQuality } from "./network.ts";
 import { Town, type TownOptions } from "./town.ts";
 import { type RunEnd, World } from "./world.ts";
@@ -49,9 +51,12 @@ export interface VirtualOptions {
   /** Gets every line of the history as it is written: JSON without a line break. */
   history?: (line: string) => void;
   peers?: TownOptions["peers"];
-  /** Time limit of the run after the last arrival, ms of world time. Default twice the length. */
+  /** How long open tasks may take once all faults are over, ms of world time. Default: 30 s more
+   * than the work that is left takes. */
   patienceMs?: number;
   baselineRuns?: number;
+  /** Judges every record as it is made, by the rules of the checker. Default false. */
+  check?: boolean;
   drain?: "now" | "turns";
   /** Asked now and then; true ends the run. */
   stop?: () => boolean;
@@ -69,6 +74,7 @@ export interface Progress {
 
 export interface VirtualRun {
   report: Report;
+  executions: readonly ExecutionRow[];
   end: RunEnd;
   /** From the first event of the world to its end, and that part in which tasks were under way. */
   worldMs: number;
@@ -88,6 +94,17 @@ export interface VirtualRun {
   historyLines: number;
   /** Why tasks are still open, one line each; empty when none is. */
   pending: string[];
+  /** From the end of all faults to the end of the last task, and how long it might take, ms of
+   * world time; Infinity: tasks are still open. */
+  liveness: { ms: number; limitMs: number };
+  /** What the judge says, when it was asked to look. */
+  verdict?: Verdict;
+}
+
+export interface Verdict {
+  report: JudgeReport;
+  /** The first event that broke a rule; the run ended there. */
+  first: FirstViolation | undefined;
 }
 
 interface Tally {
@@ -105,6 +122,12 @@ const TIMEOUT_MS_MIN = 60_000;
 const KEEP_MS = 60_000;
 const KEEP_CALM_MS = 10_000;
 const PENDING_SAID = 20;
+/** Faults go on after the last arrival, ms. */
+const AFTER_MS = 2_000;
+/** Once all faults are over: detection, a pause between attempts, a negotiation, ms. */
+const CONVERGE_MS = 30_000;
+/** And so many times the longest task, for one that must begin again on a slow agent. */
+const CONVERGE_TASKS = 4;
 
 /** Resolves with what came of it, also when tasks are left open; rejects on a fault in the code. */
 export async function runVirtual(options: VirtualOptions): Promise<VirtualRun> {
@@ -124,9 +147,11 @@ class Run {
   readonly #executions: Execution[] = [];
   #arrivals: Arrivals;
   readonly #keepMs: number;
+  readonly #invariants: Invariants | undefined;
   #hash: Hash | undefined;
   #lines = 0;
   #counts = new Map<string, number>();
+  #saidAt = performance.now();
 
   constructor(options: VirtualOptions) {
     this.#o = options;
@@ -138,7 +163,11 @@ class Run {
     this.#timeScale = options.timeScale ?? 1;
     this.#tasks = this.#plan();
     if (options.history !== undefined) this.#hash = createHash("sha256");
-    const note = this.#hash && ((process: string, e: HistoryEvent) => this.#note(process, e));
+    const { faults = "none" } = options;
+    const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
+    if (options.check === true) this.#invariants = this.#watched(plan);
+    const noted = this.#hash !== undefined || this.#invariants !== undefined;
+    const note = noted ? (process: string, e: HistoryEvent) => this.#note(process, e) : undefined;
     this.#town = new Town(this.#world, this.#broker, {
       pool: this.#pool,
       seed,
@@ -156,8 +185,6 @@ class Run {
       policy: options.policy ?? "balanced",
       timeoutMs: this.#timeoutMs(),
     });
-    const { faults = "none" } = options;
-    const plan = typeof faults === "string" ? MIXES[faults] : faults;
     this.#keepMs = options.keepMs ?? (faults === "none" ? KEEP_CALM_MS : KEEP_MS);
     this.#nemesis = new Nemesis(this.#world, this.#broker, this.#town, plan, (event) =>
       note?.("nemesis", event),
@@ -173,6 +200,15 @@ class Run {
     const drawn = workload?.tasks.slice(0, tasks) ?? generate({ count: tasks, seed });
     const capacity = capacityOf(this.#pool);
     return stretch(drawn, { capacity, utilisation, timeScale: this.#timeScale }).tasks;
+  }
+
+  #watched({ loss = 0 }: FaultPlan): Invariants {
+    const perHost = this.#o.agentsPerHost ?? AGENTS_PER_HOST;
+    const slots: Record<string, number> = {};
+    this.#pool.agents.forEach((agent, at) => {
+      slots[`h${Math.floor(at / perHost)}.${agent.name}`] = agent.slots;
+    });
+    return new Invariants({ slots, lossy: loss > 0 });
   }
 
   /** First arrival to the end of the last task if none ever waited, ms. */
@@ -191,9 +227,11 @@ class Run {
     this.#counts.set(process, n + 1);
     const t = Math.round(this.#world.now * 1e6);
     const line: HistoryLine = { p: process, n, t, ...event };
-    const text = JSON.stringify(line);
-    this.#hash?.update(text).update("\n");
     this.#lines++;
+    this.#invariants?.line(line);
+    if (this.#hash === undefined) return;
+    const text = JSON.stringify(line);
+    this.#hash.update(text).update("\n");
     this.#o.history?.(text);
   }
 
@@ -203,7 +241,9 @@ class Run {
     if (key === undefined) return;
     const { seq: rev, data: body, headers } = stored;
     const header = (name: string): string | undefined => headers?.[name];
-    this.#judges.get(key.owner)?.see({ key, rev, storedAt: wall, body, header });
+    const record = { key, rev, storedAt: wall, body, header };
+    this.#judges.get(key.owner)?.see(record);
+    this.#invariants?.stored(record, this.#world.now);
     if (key.kind !== "outcome") return;
     this.#arrivals.ended(key.task);
     this.#world.after(this.#keepMs, () => {
@@ -220,14 +260,15 @@ class Run {
     const startMs = this.#world.now;
     this.#arrivals.start();
     this.#nemesis.start();
-    const end = await this.#work();
+    await this.#work();
+    this.#nemesis.heal();
+    const { end, liveness } = await this.#converge();
     const workMs = this.#world.now - startMs;
     const workRealMs = performance.now() - workBegun;
     const counters = this.#tally();
     const { counts: faults } = this.#nemesis;
-    this.#nemesis.heal();
     return {
-      report: this.#report(before, counters),
+      ...this.#report(before, counters),
       end,
       worldMs: this.#world.now,
       workMs,
@@ -241,7 +282,15 @@ class Run {
       historyHash: this.#hash?.digest("hex"),
       historyLines: this.#lines,
       pending: this.#pending(),
+      liveness,
+      ...this.#verdict(end),
     };
+  }
+
+  #verdict(end: RunEnd): Pick<VirtualRun, "verdict"> {
+    const judge = this.#invariants;
+    if (judge === undefined) return {};
+    return { verdict: { report: judge.conclude(end !== "idle"), first: judge.first } };
   }
 
   #traffic(): VirtualRun["broker"] {
@@ -273,20 +322,56 @@ class Run {
     if (known < count) throw new Error(`only ${known} of ${count} agents were known in time`);
   }
 
+  /** Safety: faults all the time, until everything has arrived. */
   #work(): Promise<RunEnd> {
-    const { patienceMs = this.#timeoutMs() + 10_000, progress, stop } = this.#o;
-    let said = performance.now();
+    let lastMs = Number.POSITIVE_INFINITY;
     return this.#world.run({
-      untilMs: this.#world.now + this.#lengthMs() + patienceMs,
-      until: () => this.#arrivals.isDone,
-      stop: () => {
-        if (progress !== undefined && performance.now() - said > 1_000) {
-          said = performance.now();
-          progress(this.progress());
-        }
-        return stop?.() === true;
+      untilMs: this.#world.now + this.#lengthMs() + this.#timeoutMs(),
+      until: () => {
+        if (this.#broken || this.#arrivals.isDone) return true;
+        if (this.#arrivals.made < this.#tasks.length) return false;
+        lastMs = Math.min(lastMs, this.#world.now);
+        return this.#world.now > lastMs + AFTER_MS;
       },
+      stop: () => this.#look(),
     });
+  }
+
+  /** Liveness: no faults any more; every task must come to its end. */
+  async #converge(): Promise<{ end: RunEnd; liveness: VirtualRun["liveness"] }> {
+    const healed = this.#world.now;
+    const limitMs = this.#o.patienceMs ?? this.#workLeftMs();
+    const end = await this.#world.run({
+      untilMs: healed + limitMs,
+      until: () => this.#broken || this.#arrivals.isDone,
+      stop: () => this.#look(),
+    });
+    const ms = this.#arrivals.isDone ? this.#world.now - healed : Number.POSITIVE_INFINITY;
+    return { end, liveness: { ms, limitMs } };
+  }
+
+  get #broken(): boolean {
+    return this.#invariants?.first !== undefined;
+  }
+
+  #workLeftMs(): number {
+    const open = new Set(this.#arrivals.openTasks().map((task) => task.id));
+    let [left, longest] = [0, 0];
+    for (const { id, serviceMs } of this.#tasks) {
+      longest = Math.max(longest, serviceMs);
+      if (open.has(id)) left += serviceMs;
+    }
+    return CONVERGE_MS + CONVERGE_TASKS * longest + (2 * left) / capacityOf(this.#pool);
+  }
+
+  /** Tells how far it is, about once a second; true: somebody asked for the end. */
+  #look(): boolean {
+    const { progress, stop } = this.#o;
+    if (progress !== undefined && performance.now() - this.#saidAt > 1_000) {
+      this.#saidAt = performance.now();
+      progress(this.progress());
+    }
+    return stop?.() === true;
   }
 
   progress(): Progress {
@@ -308,9 +393,9 @@ class Run {
     return { messages: sent, bids: counters.bids ?? 0, refusals };
   }
 
-  #report(before: Tally, after: Tally): Report {
-    const tasks = [];
-    const executions = [];
+  #report(before: Tally, after: Tally): Pick<VirtualRun, "report" | "executions"> {
+    const tasks: TaskRow[] = [];
+    const executions: ExecutionRow[] = [];
     for (const [name, judge] of this.#judges) {
       const verdict = judge.verdict(this.#arrivals.submissionsOf(name), this.#executions);
       for (const row of verdict.tasks) tasks.push(row);
@@ -322,7 +407,7 @@ class Run {
       bids: after.bids - before.bids,
       refusals: after.refusals,
     };
-    return buildReport(executions, tasks, counters, this.#pool, {
+    const report = buildReport(executions, tasks, counters, this.#pool, {
       seed,
       workload: workload?.name ?? "generated",
       planned: this.#tasks,
@@ -332,6 +417,7 @@ class Run {
       profile: "virtual",
       ...(baselineRuns === undefined ? {} : { baselineRuns }),
     });
+    return { report, executions };
   }
 
   #pending(): string[] {

@@ -1,0 +1,121 @@
+// One seed of the swarm: played, judged, and, when something is wrong, made small.
+import { commandOf, optionsOf, type VirtualFlags } from "../virtual/flags.ts";
+import { runVirtual, type VirtualRun } from "../virtual/run.ts";
+import { drawRun } from "./draw.ts";
+
+export interface Played {
+  seed: number;
+  /** What was broken first; absent: nothing. */
+  wrong?: Wrong;
+  completed: number;
+  faults: number;
+  events: number;
+  worldMs: number;
+  realMs: number;
+  /** How often each rule had something to judge. */
+  judged: Readonly<Record<string, number>>;
+  /** Every task at its end after the last fault, ms of world time. */
+  livenessMs: number;
+}
+
+export interface Wrong {
+  /** `S1` to `S16`, `L1`, `L2`, `lost`, `duplicated`, `open` or `error`. */
+  rule: string;
+  what: string;
+  witness: string[];
+}
+
+/** Tries that making a failing run smaller may take. */
+const SHRINK_MAX = 60;
+
+export async function playSeed(seed: number): Promise<Played> {
+  return play(drawRun(seed), seed);
+}
+
+export async function play(flags: VirtualFlags, seed: number): Promise<Played> {
+  const begun = performance.now();
+  try {
+    const run = await runVirtual({ ...optionsOf(flags), check: true, baselineRuns: 1 });
+    const wrong = wrongIn(run);
+    return {
+      seed,
+      ...(wrong === undefined ? {} : { wrong }),
+      completed: run.report.tasks.completed,
+      faults: Object.values(run.faults).reduce((a, b) => a + b, 0),
+      events: run.events,
+      worldMs: run.worldMs,
+      realMs: run.realMs,
+      judged: run.verdict?.report.judged ?? {},
+      livenessMs: run.liveness.ms,
+    };
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    const witness = error instanceof Error ? (error.stack ?? "").split("\n").slice(1, 8) : [];
+    const realMs = performance.now() - begun;
+    const nothing = { completed: 0, faults: 0, events: 0, worldMs: 0, judged: {}, livenessMs: 0 };
+    return { seed, wrong: { rule: "error", what, witness }, ...nothing, realMs };
+  }
+}
+
+function wrongIn(run: VirtualRun): Wrong | undefined {
+  const { verdict, report, pending } = run;
+  const broken = verdict?.report.violations[0];
+  if (verdict?.first !== undefined) {
+    const { rule, task, what } = verdict.first;
+    const witness = verdict.report.violations.find((v) => v.rule === rule)?.witness ?? [];
+    return { rule, what: `${task}: ${what}`, witness };
+  }
+  if (broken !== undefined) {
+    return { rule: broken.rule, what: `${broken.task}: ${broken.what}`, witness: broken.witness };
+  }
+  if (pending.length > 0) {
+    return { rule: "open", what: `${pending.length} tasks after all faults`, witness: pending };
+  }
+  for (const rule of ["lost", "duplicated"] as const) {
+    if (report.tasks[rule] > 0) return { rule, what: String(report.tasks[rule]), witness: [] };
+  }
+  return undefined;
+}
+
+export interface Shrunk {
+  flags: VirtualFlags;
+  wrong: Wrong;
+  command: string;
+}
+
+/** The smallest run found that breaks the same rule. */
+export async function shrink(seed: number, wrong: Wrong): Promise<Shrunk> {
+  let best: Shrunk = { flags: drawRun(seed), wrong, command: "" };
+  let tries = 0;
+  for (let smaller = true; smaller && tries < SHRINK_MAX; ) {
+    smaller = false;
+    for (const flags of candidates(best.flags)) {
+      if (++tries > SHRINK_MAX) break;
+      const again = await play(flags, seed);
+      if (again.wrong?.rule !== wrong.rule) continue;
+      best = { flags, wrong: again.wrong, command: "" };
+      smaller = true;
+      break;
+    }
+  }
+  return { ...best, command: commandOf(best.flags) };
+}
+
+/** Smaller ones first: what is cut off in one step need not be tried in many. */
+function* candidates(f: VirtualFlags): Generator<VirtualFlags> {
+  for (const name of Object.keys(f.faults) as (keyof VirtualFlags["faults"])[]) {
+    const { [name]: _, ...faults } = f.faults;
+    yield { ...f, faults };
+  }
+  const { tasks = 1, agents, initiators = 1 } = f;
+  for (const share of [0.25, 0.5, 0.8]) {
+    const fewer = Math.max(1, Math.floor(tasks * share));
+    if (fewer < tasks) yield { ...f, tasks: fewer };
+  }
+  const few = Math.max(1, Math.floor(agents / 2));
+  const perHost = Math.min(few, f.agentsPerHost ?? few);
+  if (few < agents) yield { ...f, agents: few, agentsPerHost: perHost };
+  if (initiators > 1) yield { ...f, initiators: initiators - 1 };
+  if (f.signing) yield { ...f, signing: false };
+  if (f.pool === "mixed") yield { ...f, pool: "uniform" };
+}

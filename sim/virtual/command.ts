@@ -1,0 +1,203 @@
+// `parley sim virtual`: the same mesh on a virtual clock, network and store. One seed, one history.
+import { createWriteStream } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { type Command, CommanderError } from "commander";
+import { ProgressLine } from "../live/progress.ts";
+import { formatReport, isClean, type Report, writeSchedule } from "../report.ts";
+import { WorkloadError } from "../workload/task.ts";
+import {
+  addVirtualFlags,
+  checksByDefault,
+  commandOf,
+  flagsOf,
+  optionsOf,
+  type VirtualFlags,
+} from "./flags.ts";
+import { runVirtual, type VirtualRun } from "./run.ts";
+
+const EXAMPLES = `
+Examples:
+  $ parley sim virtual --agents 1000 --tasks 20000
+  $ parley sim virtual --faults mix --seed 17 --trace history.ndjson
+  $ parley sim virtual --agents 100000 --tasks 1000000 --time-scale 0.2
+  $ parley sim virtual --faults crash=10,loss=0.01 --json > report.json
+
+First safety: faults all the time, and after every event the rules S1 to S16. Then liveness: no
+faults any more, and every task must come to its end.
+
+Exit status: 0 when no task was lost or done twice and every rule held, 1 when not, 2 wrong usage,
+130 on Ctrl-C.
+`;
+
+interface Outputs {
+  json: boolean;
+  schedule?: string;
+  /** A file, or true: standard error. */
+  trace?: string | true;
+  check: boolean;
+}
+
+/** What `--json` prints: the report of a live simulation, and what only a virtual run has. */
+export interface VirtualReport extends Report {
+  virtual: {
+    worldSeconds: number;
+    realSeconds: number;
+    timesRealTime: number;
+    events: number;
+    faults: Readonly<Record<string, number>>;
+    livenessMs: number | null;
+    livenessLimitMs: number;
+    pending: string[];
+    historyHash?: string;
+    invariants?: {
+      verdict: string;
+      judged: Readonly<Record<string, number>>;
+      violations: { rule: string; task: string; what: string; witness: string[] }[];
+    };
+    reproduce: string;
+  };
+}
+
+export function registerVirtual(sim: Command): void {
+  const command = sim.command("virtual");
+  command.description("the same mesh without a server: virtual clock, network and store");
+  addVirtualFlags(command)
+    .option("--schedule <file>", "write task,worker,start,end of every execution (CSV, ms)")
+    .option("--trace [file]", "every line of the history, to a file or standard error (NDJSON)")
+    .option("--check", "judge every event (the default up to 10,000 agents)")
+    .option("--no-check", "do not judge")
+    .option("--json", "print one JSON object on standard output")
+    .addHelpText("after", EXAMPLES)
+    .action(async (raw: Record<string, unknown>, self: Command) => {
+      // `parley --json sim virtual` and `parley sim --json virtual` mean the same.
+      const json = self.optsWithGlobals<{ json?: boolean }>().json === true;
+      process.exitCode = await play(flagsOf(raw), outputs(raw, json, flagsOf(raw)));
+    });
+}
+
+function outputs(raw: Record<string, unknown>, json: boolean, flags: VirtualFlags): Outputs {
+  const { schedule, trace, check } = raw as Partial<Outputs>;
+  return {
+    json,
+    check: check ?? checksByDefault(flags),
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(trace === undefined ? {} : { trace }),
+  };
+}
+
+async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
+  const progress = new ProgressLine();
+  let stopped = false;
+  const stop = () => {
+    if (stopped) process.exit(130);
+    stopped = true;
+  };
+  process.on("SIGINT", stop);
+  const trace = traceTo(o.trace);
+  try {
+    const run = await runVirtual({
+      ...optionsOf(flags),
+      check: o.check,
+      stop: () => stopped,
+      ...(trace === undefined ? {} : { history: trace.line }),
+      progress: (p) =>
+        progress.say(
+          `${(p.worldMs / 1_000).toFixed(0)} s of the world: ${p.submitted} of ${p.of} submitted, ` +
+            `${p.ended} ended, ${p.events} events`,
+        ),
+    });
+    await trace?.end();
+    if (o.schedule !== undefined) await writeFile(o.schedule, writeSchedule(run.executions));
+    print(run, commandOf(flags), o.json);
+    if (stopped) return 130;
+    return isSound(run) ? 0 : 1;
+  } catch (error) {
+    if (error instanceof CommanderError) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    progress.say(`error: ${text}`);
+    if (!(error instanceof WorkloadError)) progress.say(`again: ${commandOf(flags)}`);
+    return error instanceof WorkloadError ? 2 : 1;
+  } finally {
+    process.off("SIGINT", stop);
+  }
+}
+
+/** Nothing lost, nothing twice, every rule held, every task at its end. */
+export function isSound(run: VirtualRun): boolean {
+  const broken = run.verdict?.report.verdict === "invalid";
+  return isClean(run.report) && !broken && run.pending.length === 0;
+}
+
+function traceTo(to: string | true | undefined) {
+  if (to === undefined) return undefined;
+  const file = to === true ? process.stderr : createWriteStream(to);
+  return {
+    line: (text: string) => void file.write(`${text}\n`),
+    end: () => (to === true ? Promise.resolve() : new Promise<void>((done) => file.end(done))),
+  };
+}
+
+export function virtualReport(run: VirtualRun, reproduce: string): VirtualReport {
+  const { verdict, liveness } = run;
+  return {
+    ...run.report,
+    virtual: {
+      worldSeconds: run.worldMs / 1_000,
+      realSeconds: run.realMs / 1_000,
+      timesRealTime: run.timesRealTime,
+      events: run.events,
+      faults: run.faults,
+      livenessMs: Number.isFinite(liveness.ms) ? liveness.ms : null,
+      livenessLimitMs: liveness.limitMs,
+      pending: run.pending,
+      ...(run.historyHash === undefined ? {} : { historyHash: run.historyHash }),
+      ...(verdict === undefined
+        ? {}
+        : {
+            invariants: {
+              verdict: verdict.report.verdict,
+              judged: verdict.report.judged,
+              violations: verdict.report.violations,
+            },
+          }),
+      reproduce,
+    },
+  };
+}
+
+function print(run: VirtualRun, reproduce: string, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify(virtualReport(run, reproduce))}\n`);
+    return;
+  }
+  const lines = [...virtualLines(run), "", `again: ${reproduce}`];
+  process.stdout.write(`\n${formatReport(run.report)}\n${lines.join("\n")}\n`);
+}
+
+function virtualLines(run: VirtualRun): string[] {
+  const faults = Object.entries(run.faults).map(([name, n]) => `${n} ${name}`);
+  const { ms, limitMs } = run.liveness;
+  const seconds = (value: number) => `${(value / 1_000).toFixed(1)} s`;
+  return [
+    `${seconds(run.worldMs)} of the world in ${seconds(run.realMs)}: ` +
+      `${run.timesRealTime.toFixed(0)} times real time, ${run.events} events`,
+    `safety    ${faults.length === 0 ? "no faults" : faults.join(", ")}; ${judged(run)}`,
+    ms <= limitMs
+      ? `liveness  every task at its end ${seconds(ms)} after the last fault`
+      : `liveness  ${run.pending.length} tasks open ${seconds(limitMs)} after the last fault:`,
+    ...run.pending.map((line) => `  ${line}`),
+    ...(run.verdict?.report.violations ?? []).flatMap((v) => [
+      `${v.rule} broken: ${v.task}: ${v.what}`,
+      ...v.witness.map((line) => `  ${line}`),
+    ]),
+    ...(run.historyHash === undefined ? [] : [`history   sha256 ${run.historyHash}`]),
+  ];
+}
+
+function judged({ verdict }: VirtualRun): string {
+  if (verdict === undefined) return "not judged (--check)";
+  const { report, first } = verdict;
+  const rules = Object.keys(report.judged).length;
+  if (first !== undefined) return `${first.rule} broke at event ${first.event}, ${first.atMs} ms`;
+  return `${rules} rules held, ${report.verdict}${report.why === undefined ? "" : `: ${report.why}`}`;
+}
