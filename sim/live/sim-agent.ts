@@ -10,6 +10,8 @@ import type { Execution } from "./messages.ts";
 export const SimInputSchema = z.object({
   serviceMs: z.number().positive().max(3_600_000),
   outputTokens: z.int().nonnegative().optional(),
+  /** So many attempts fail. */
+  fails: z.int().nonnegative().optional(),
 });
 export type SimInput = z.infer<typeof SimInputSchema>;
 
@@ -45,6 +47,7 @@ export function simDefinition(
     const worker = `${principal}.${agent.name}`;
     ended({ task: run.spec.task, worker, epoch: run.epoch, startMs, endMs, finished });
     if (!finished) throw run.signal.reason;
+    if (run.attempt <= (input.data.fails ?? 0)) throw new Error("it was to fail");
     return {
       output: { tokens: input.data.outputTokens ?? 0 },
       cost: (agent.costPerSecond * (endMs - startMs)) / 1_000,

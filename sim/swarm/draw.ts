@@ -19,6 +19,16 @@ const RATE_MAX = {
 const MESSAGES_SHARE = 0.3;
 const LOSS_MAX = 0.02;
 const DISORDER_MAX = 0.1;
+/** Of all tasks; of all records. */
+const SPECIAL_SHARE = 0.3;
+const SPECIAL_MAX = {
+  fail: 0.3,
+  poison: 0.1,
+  cancel: 0.2,
+  exclude: 0.5,
+  hasty: 0.3,
+  insider: 0.2,
+};
 const DRIFT_PPM_MAX = 500;
 const CALM_SHARE = 0.1;
 const SIGNING_SHARE = 0.1;
@@ -37,23 +47,30 @@ export function drawRun(seed: number): VirtualFlags {
     agentsPerHost: between(prng, 1, Math.min(8, agents)),
     initiators: between(prng, 1, 4),
     signing: prng.next() < SIGNING_SHARE,
-    faults: prng.next() < CALM_SHARE ? {} : drawFaults(prng),
+    faults: drawFaults(prng, prng.next() < CALM_SHARE),
     seed: String(seed),
   };
 }
 
-function drawFaults(prng: Prng): FaultPlan {
+/** @param calm nobody dies or is cut off; tasks may still be special */
+function drawFaults(prng: Prng, calm: boolean): FaultPlan {
   const plan: FaultPlan = {};
   for (const name of RATES) {
     const rate = round(RATE_MAX[name] * prng.next());
-    if (prng.next() < RATE_SHARE && rate > 0) plan[name] = rate;
+    if (prng.next() < RATE_SHARE && rate > 0 && !calm) plan[name] = rate;
   }
-  if (prng.next() < MESSAGES_SHARE) {
+  if (prng.next() < MESSAGES_SHARE && !calm) {
     plan.loss = round(LOSS_MAX * prng.next());
     plan.duplicate = round(DISORDER_MAX * prng.next());
     plan.reorder = round(DISORDER_MAX * prng.next());
+    plan.replay = round(DISORDER_MAX * prng.next());
   }
-  if (prng.next() < MESSAGES_SHARE) plan.driftPpm = Math.round(DRIFT_PPM_MAX * prng.next());
+  for (const [name, most] of Object.entries(SPECIAL_MAX)) {
+    const share = round(most * prng.next());
+    if (prng.next() < SPECIAL_SHARE && share > 0) plan[name as keyof FaultPlan] = share;
+  }
+  if (prng.next() < MESSAGES_SHARE && !calm)
+    plan.driftPpm = Math.round(DRIFT_PPM_MAX * prng.next());
   return plan;
 }
 

@@ -1,6 +1,9 @@
 // Hands the tasks of a workload in, each at its moment, and knows which ones are still open.
+
+import { type Prng, pick } from "../../mesh/core/prng.ts";
 import type { Submission } from "../live/submissions.ts";
 import type { WorkloadTask } from "../workload/task.ts";
+import type { FaultPlan } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
 import type { World } from "./world.ts";
 
@@ -12,7 +15,25 @@ export interface ArrivalsOptions {
   policy: string;
   /** Deadline of each task from its submission, ms. */
   timeoutMs: number;
+  /** What is special about some of them. */
+  plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty">;
+  /** Addresses of agents, for tasks that rule somebody out. */
+  agents: readonly string[];
 }
+
+/** What is special about one task. */
+interface Special {
+  fails: number;
+  cancelAfterMs?: number;
+  exclude?: string[];
+  timeoutMs?: number;
+}
+
+/** More attempts than any task has. */
+const ALWAYS = 1_000;
+/** A task with little time has its own length times this at most, and so much at least, ms. */
+const HASTY_MAX = 3;
+const HASTY_MS_MIN = 50;
 
 export class Arrivals {
   readonly #world: World;
@@ -21,6 +42,7 @@ export class Arrivals {
   readonly #o: ArrivalsOptions;
   readonly #submissions = new Map<string, Submission[]>();
   #open = new Map<string, string>();
+  readonly #prng: Prng;
   #next = 0;
   #originMs = 0;
   /** Submissions that were given up. */
@@ -36,6 +58,7 @@ export class Arrivals {
     this.#submitters = submitters;
     this.#tasks = tasks;
     this.#o = options;
+    this.#prng = world.random.fork("arrivals");
     for (const { name } of submitters) this.#submissions.set(name, []);
   }
 
@@ -74,16 +97,38 @@ export class Arrivals {
       this.#open.set(task.id, host.name);
       const made = this.#submissions.get(host.name) as Submission[];
       made.push({ id: task.id, submitMs: host.clock.wall() });
-      host.run(() => this.#submit(host, task, 0));
+      const special = this.#special(task);
+      host.run(() => this.#submit(host, task, special, 0));
       this.#arm();
     });
   }
 
-  #submit(host: VirtualHost, task: WorkloadTask, tries: number): void {
+  #special({ id, serviceMs }: WorkloadTask): Special {
+    const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0 } = this.#o.plan;
+    if (fail + poison + cancel + exclude + hasty === 0) return { fails: 0 };
+    const prng = this.#prng.fork(id);
+    const is = (share: number) => prng.next() < share;
+    const fails = is(fail) ? 1 : is(poison) ? ALWAYS : 0;
+    const special: Special = { fails };
+    if (is(cancel)) special.cancelAfterMs = prng.next() * 2 * serviceMs;
+    // Half of the agents remain at least: somebody has to do it.
+    const most = Math.min(3, Math.floor(this.#o.agents.length / 2));
+    if (is(exclude) && most > 0) {
+      const few = 1 + prng.int(most);
+      special.exclude = Array.from({ length: few }, () => pick(prng, this.#o.agents));
+    }
+    if (is(hasty)) {
+      special.timeoutMs = Math.round(HASTY_MS_MIN + prng.next() * HASTY_MAX * serviceMs);
+    }
+    return special;
+  }
+
+  #submit(host: VirtualHost, task: WorkloadTask, special: Special, tries: number): void {
     const { id, capability, serviceMs, outputTokens } = task;
+    const { fails, exclude, timeoutMs, cancelAfterMs } = special;
     const again = (): void => {
       if (tries + 1 < AGAIN_MAX) {
-        host.clock.after(AGAIN_MS, () => this.#submit(host, task, tries + 1));
+        host.clock.after(AGAIN_MS, () => this.#submit(host, task, special, tries + 1));
       } else {
         this.refused++;
         this.#open.delete(id);
@@ -94,15 +139,20 @@ export class Arrivals {
     peer.submitters
       .submit(
         capability,
-        { serviceMs, outputTokens },
+        { serviceMs, outputTokens, ...(fails > 0 ? { fails } : {}) },
         {
           task: id,
-          timeoutMs: this.#o.timeoutMs,
+          timeoutMs: timeoutMs ?? this.#o.timeoutMs,
+          ...(exclude === undefined ? {} : { exclude }),
           hints: { durationMs: serviceMs, size: Math.max(1, outputTokens) },
           award: { policy: this.#o.policy },
         },
       )
-      .then(() => undefined, again);
+      .then((tracker) => {
+        if (cancelAfterMs === undefined) return;
+        const cancel = () => tracker.cancel("no longer needed").catch(() => undefined);
+        host.clock.after(cancelAfterMs, () => void cancel());
+      }, again);
   }
 
   /** The task has its outcome in the store. */

@@ -16,12 +16,22 @@ export interface FaultPlan {
   cut?: number;
   oneWay?: number;
   brokerRestart?: number;
-  /** Of all messages, 0 to 1. */
+  /** Of all messages, 0 to 1. `replay`: said once more up to seconds later. */
   loss?: number;
   duplicate?: number;
   reorder?: number;
+  replay?: number;
   /** Hosts' clocks run wrong by up to so many parts in a million. */
   driftPpm?: number;
+  /** Of all tasks, 0 to 1: whose first attempt fails, all of whose attempts fail, that are canceled,
+   * that rule somebody out, that have little time. */
+  fail?: number;
+  poison?: number;
+  cancel?: number;
+  exclude?: number;
+  hasty?: number;
+  /** Two insiders, who react to this share of all records; everything is signed then. */
+  insider?: number;
 }
 
 /** Named mixes. `mix` has the weights of the live chaos run (chaos/scenarios/mix.ts), and links. */
@@ -108,10 +118,10 @@ export class Nemesis {
   }
 
   start(): void {
-    const { loss = 0, duplicate = 0, reorder = 0, driftPpm = 0 } = this.#plan;
+    const { loss = 0, duplicate = 0, reorder = 0, replay = 0, driftPpm = 0 } = this.#plan;
     for (const host of this.#town.all) {
-      if (loss + duplicate + reorder > 0) {
-        host.link.quality = { ...LOCAL, loss, duplicate, reorder };
+      if (loss + duplicate + reorder + replay > 0) {
+        host.link.quality = { ...LOCAL, loss, duplicate, reorder, replay };
       }
       if (driftPpm > 0) host.clock.drift(1 + ((this.#prng.next() * 2 - 1) * driftPpm) / 1e6);
     }

@@ -40,7 +40,9 @@ export const DEFAULTS = {
 } as const;
 
 const RATES = ["crash", "initiatorCrash", "pause", "cut", "oneWay", "brokerRestart"] as const;
-const SHARES = ["loss", "duplicate", "reorder"] as const;
+const MESSAGES = ["loss", "duplicate", "reorder", "replay"] as const;
+const TASKS = ["fail", "poison", "cancel", "exclude", "hasty"] as const;
+const SHARES: readonly string[] = [...MESSAGES, ...TASKS, "insider"];
 
 /** `mix`, or `crash=4,loss=0.01`: per minute, of all messages, parts in a million. */
 export function readFaults(text: string): FaultPlan {
@@ -49,12 +51,13 @@ export function readFaults(text: string): FaultPlan {
   for (const part of text.split(",")) {
     const [name = "", value = ""] = part.split("=");
     const number = Number(value);
-    const share = (SHARES as readonly string[]).includes(name);
+    const share = SHARES.includes(name);
     const known = share || name === "driftPpm" || (RATES as readonly string[]).includes(name);
     if (!known || value.trim() === "" || !(number >= 0) || number > (share ? 1 : 100_000)) {
       throw new InvalidArgumentError(
         `Give one of ${Object.keys(MIXES).join(", ")}, or some of ${RATES.join(", ")} (a minute), ` +
-          `${SHARES.join(", ")} (0 to 1), driftPpm: crash=4,loss=0.01.`,
+          `${MESSAGES.join(", ")} (of messages, 0 to 1), ${TASKS.join(", ")} (of tasks), insider ` +
+          "(of records), driftPpm: crash=4,loss=0.01.",
       );
     }
     plan[name] = number;
@@ -118,6 +121,7 @@ export function optionsOf(f: VirtualFlags): VirtualOptions {
   const read = workload === undefined ? undefined : readAzureCsv(workload, limit);
   return {
     ...rest,
+    signing: rest.signing || (rest.faults.insider ?? 0) > 0,
     tasks: read?.length ?? tasks ?? TASKS_DEFAULT,
     ...(read === undefined ? {} : { workload: { name: basename(workload ?? ""), tasks: read } }),
     ...(agentsPerHost === undefined ? {} : { agentsPerHost }),

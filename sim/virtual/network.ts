@@ -17,6 +17,8 @@ export interface LinkQuality {
   loss: number;
   duplicate: number;
   reorder: number;
+  /** Said once more later: up to REPLAYED_MS. */
+  replay?: number;
 }
 
 /** One site: a tenth of a millisecond each way. Origin: guess, near the loopback of the bench. */
@@ -28,6 +30,8 @@ export const LOCAL: LinkQuality = {
   reorder: 0,
 };
 
+/** How much later a message is said once more, ms at most. Guess. */
+const REPLAYED_MS = 5_000;
 /** How much later than its turn a message that is overtaken comes, ms at most. Guess. */
 const OVERTAKEN_MS = 5;
 /** First repeat of a packet by TCP, ms: the least that Linux waits. */
@@ -59,7 +63,12 @@ export class Lane {
   /** A message; `arrive` is called when it is there, never, or twice. */
   send(arrive: () => void, extraMs = 0): void {
     if (this.#cut) return void this.#held.push({ run: arrive, plain: true, extraMs });
-    const { loss, duplicate, reorder } = this.#quality;
+    const { loss, duplicate, reorder, replay = 0 } = this.#quality;
+    if (replay > 0 && this.#prng.next() < replay) {
+      this.#world.after(this.#prng.next() * REPLAYED_MS, () => {
+        if (!this.#cut) arrive();
+      });
+    }
     if (loss > 0 && this.#prng.next() < loss) return;
     if (duplicate > 0 && this.#prng.next() < duplicate) this.#pass(arrive, extraMs);
     if (reorder > 0 && this.#prng.next() < reorder) {

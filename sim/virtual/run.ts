@@ -16,9 +16,12 @@ import { Arrivals } from "./arrivals.ts";
 import { Broker } from "./broker/broker.ts";
 import type { Stored } from "./broker/stream.ts";
 import { type FaultMix, type FaultPlan, MIXES, Nemesis } from "./faults.ts";
+import type { VirtualHost } from "./hosts.ts";
+import { Insiders, isForged } from "./insiders.ts";
 import { type FirstViolation, Invariants } from "./invariants.ts";
 import type { LinkQuality } from "./network.ts";
 import { Town, type TownOptions } from "./town.ts";
+import { keyOf } from "./trust.ts";
 import { type RunEnd, World } from "./world.ts";
 
 export interface VirtualOptions {
@@ -147,7 +150,8 @@ class Run {
   readonly #executions: Execution[] = [];
   #arrivals: Arrivals;
   readonly #keepMs: number;
-  readonly #invariants: Invariants | undefined;
+  #invariants: Invariants | undefined;
+  #insiders: Insiders | undefined;
   #hash: Hash | undefined;
   #lines = 0;
   #counts = new Map<string, number>();
@@ -165,25 +169,35 @@ class Run {
     if (options.history !== undefined) this.#hash = createHash("sha256");
     const { faults = "none" } = options;
     const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
-    if (options.check === true) this.#invariants = this.#watched(plan);
-    const noted = this.#hash !== undefined || this.#invariants !== undefined;
+    const { insider = 0 } = plan;
+    const perHost = options.agentsPerHost ?? AGENTS_PER_HOST;
+    const noted = this.#hash !== undefined || options.check === true;
     const note = noted ? (process: string, e: HistoryEvent) => this.#note(process, e) : undefined;
     this.#town = new Town(this.#world, this.#broker, {
       pool: this.#pool,
       seed,
       signing,
-      agentsPerHost: options.agentsPerHost ?? AGENTS_PER_HOST,
+      agentsPerHost: perHost,
       initiators: options.initiators ?? Math.min(8, Math.max(2, Math.ceil(agents / 250))),
+      insiders: insider > 0,
       submitters: options.submitters ?? 1,
       quality,
       history: note,
       ended: (execution) => void this.#executions.push(execution),
       ...(peers === undefined ? {} : { peers }),
     });
+    if (options.check === true) this.#invariants = this.#watched(plan);
+    if (insider > 0) this.#insiders = this.#hostile(insider);
     for (const { name } of this.#town.submitters) this.#judges.set(name, new Judge(name));
     this.#arrivals = new Arrivals(this.#world, this.#town.submitters, this.#tasks, {
       policy: options.policy ?? "balanced",
       timeoutMs: this.#timeoutMs(),
+      plan,
+      agents: this.#town.contractors.flatMap((host, at) =>
+        this.#pool.agents
+          .slice(at * perHost, (at + 1) * perHost)
+          .map((agent) => `${host.name}.${agent.name}`),
+      ),
     });
     this.#keepMs = options.keepMs ?? (faults === "none" ? KEEP_CALM_MS : KEEP_MS);
     this.#nemesis = new Nemesis(this.#world, this.#broker, this.#town, plan, (event) =>
@@ -202,13 +216,25 @@ class Run {
     return stretch(drawn, { capacity, utilisation, timeScale: this.#timeScale }).tasks;
   }
 
+  #hostile(share: number): Insiders {
+    const { seed } = this.#o;
+    const [liar, forger] = this.#town.insiders as [VirtualHost, VirtualHost];
+    const of = (host: VirtualHost) => ({ host, signer: keyOf(seed, host.name) });
+    return new Insiders(this.#world, share, of(liar), of(forger));
+  }
+
   #watched({ loss = 0 }: FaultPlan): Invariants {
     const perHost = this.#o.agentsPerHost ?? AGENTS_PER_HOST;
     const slots: Record<string, number> = {};
     this.#pool.agents.forEach((agent, at) => {
       slots[`h${Math.floor(at / perHost)}.${agent.name}`] = agent.slots;
     });
-    return new Invariants({ slots, lossy: loss > 0 });
+    const { signing = false } = this.#o;
+    return new Invariants({
+      slots,
+      lossy: loss > 0,
+      ...(signing ? { keys: this.#town.keys } : {}),
+    });
   }
 
   /** First arrival to the end of the last task if none ever waited, ms. */
@@ -242,8 +268,10 @@ class Run {
     const { seq: rev, data: body, headers } = stored;
     const header = (name: string): string | undefined => headers?.[name];
     const record = { key, rev, storedAt: wall, body, header };
-    this.#judges.get(key.owner)?.see(record);
     this.#invariants?.stored(record, this.#world.now);
+    this.#insiders?.stored(record);
+    if (isForged(record)) return;
+    this.#judges.get(key.owner)?.see(record);
     if (key.kind !== "outcome") return;
     this.#arrivals.ended(key.task);
     this.#world.after(this.#keepMs, () => {
@@ -262,6 +290,7 @@ class Run {
     this.#nemesis.start();
     await this.#work();
     this.#nemesis.heal();
+    this.#insiders?.stop();
     const { end, liveness } = await this.#converge();
     const workMs = this.#world.now - startMs;
     const workRealMs = performance.now() - workBegun;

@@ -6,6 +6,7 @@ import { simDefinition } from "../live/sim-agent.ts";
 import type { SimAgent, SimPool } from "../pool.ts";
 import type { Broker } from "./broker/broker.ts";
 import { type HostOptions, VirtualHost } from "./hosts.ts";
+import { FORGER, INSIDER_AGENT, LIAR } from "./insiders.ts";
 import type { LinkQuality } from "./network.ts";
 import { keyOf, VirtualTrust } from "./trust.ts";
 import type { World } from "./world.ts";
@@ -20,6 +21,8 @@ export interface TownOptions {
   initiators: number;
   submitters: number;
   signing: boolean;
+  /** Two hosts more, whose agents are not to be trusted (insiders.ts). */
+  insiders: boolean;
   quality?: LinkQuality | undefined;
   history?: ((process: string, event: HistoryEvent) => void) | undefined;
   /** Told of every execution when it is over. */
@@ -32,6 +35,9 @@ export class Town {
   readonly initiators: VirtualHost[] = [];
   readonly submitters: VirtualHost[] = [];
   readonly contractors: VirtualHost[] = [];
+  readonly insiders: VirtualHost[] = [];
+  /** Public keys by principal, of a world that signs. */
+  readonly keys: Record<string, string> = {};
   /** Starts that failed: who, and why. */
   readonly failed: string[] = [];
   readonly #world: World;
@@ -52,10 +58,11 @@ export class Town {
       const share = pool.agents.slice(at, at + agentsPerHost);
       this.contractors.push(this.#agentsHost(`h${this.contractors.length}`, share));
     }
+    if (options.insiders) this.insiders.push(this.#insider(LIAR), this.#insider(FORGER));
   }
 
   get all(): VirtualHost[] {
-    return [...this.initiators, ...this.submitters, ...this.contractors];
+    return [...this.initiators, ...this.submitters, ...this.contractors, ...this.insiders];
   }
 
   #host(name: string, role: HostOptions["role"], more: Partial<HostOptions> = {}): VirtualHost {
@@ -64,6 +71,7 @@ export class Town {
     if (signing) {
       identity.signer = keyOf(seed, name);
       identity.trust = this.#trust;
+      this.keys[name] = identity.signer.publicKey;
       this.#trust.add(name, identity.signer.publicKey, role, more.capabilities ?? []);
     }
     return new VirtualHost(this.#world, this.#broker, {
@@ -72,19 +80,27 @@ export class Town {
       ...identity,
       ...peers,
       ...(quality === undefined ? {} : { quality }),
-      ...(history === undefined ? {} : { history }),
+      ...(history === undefined || name.startsWith(LIAR) ? {} : { history }),
       ...more,
     });
   }
 
-  #agentsHost(name: string, agents: readonly SimAgent[]): VirtualHost {
+  #insider(name: string): VirtualHost {
+    const agent = { slots: 1, speed: 1, costPerSecond: 1, claimFactor: 0.5 };
+    const share = [{ ...agent, name: INSIDER_AGENT, capabilities: this.#names }];
+    return this.#agentsHost(name, share, name === FORGER);
+  }
+
+  #agentsHost(name: string, agents: readonly SimAgent[], declines = false): VirtualHost {
     const furnish = (peer: Peer, host: VirtualHost): void => {
       const time = {
         wall: () => host.clock.wall(),
         sleep: (ms: number, signal: AbortSignal) => host.sleep(ms, signal),
       };
       for (const agent of agents) {
-        peer.host(simDefinition(agent, name, undefined, this.#o.ended, time));
+        const definition = simDefinition(agent, name, undefined, this.#o.ended, time);
+        const never = definition.services.map((s) => ({ ...s, bid: () => undefined }));
+        peer.host(declines ? { ...definition, services: never } : definition);
       }
     };
     return this.#host(name, "contractor", { capabilities: this.#names, furnish });

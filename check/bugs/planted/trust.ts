@@ -89,7 +89,7 @@ export const trust: readonly Bug[] = [
         find: "        key,\n        body,\n        guard: fence,",
         replace:
           '        key,\n        body: key.kind !== "spec" ? body : Buffer.from(' +
-          "Buffer.from(body).toString().replace('\"n\":1', '\"n\":2')),\n" +
+          "Buffer.from(body).toString().replace('\"input\":', '\"input\": ')),\n" +
           "        guard: fence,",
       },
     ],

@@ -2,46 +2,21 @@
 import {
   directedSubject,
   type EmbeddedAward,
-  FENCE_HEADER,
-  GUARD_HEADER,
   NOBODY,
-  NONCE_HEADER,
   type RecordKey,
-  recordSubject,
-  SIGNATURE_HEADER,
-  taskGuard,
 } from "../../../contracts/index.ts";
-import { jsonBytes, msgpackBytes } from "../../../mesh/runtime/codec/encode-own.ts";
-import { preimage, sealText } from "../../../mesh/runtime/signing.ts";
+import { msgpackBytes } from "../../../mesh/runtime/codec/encode-own.ts";
+import { cancelBody, forgeRecord, outcomeBody, ownClaim } from "../forgery.ts";
 import { gate, kindOf, type Player, type Stage } from "../stage.ts";
 
-/** Stores a record that its author signs properly and has no right to. Held to no revision. */
-function forge(author: Player, key: Omit<RecordKey, "fromPrincipal" | "fromAgent">, body: object) {
-  const whole = { ...key, fromPrincipal: author.name, fromAgent: "w" };
-  const subject = recordSubject(whole);
-  const bytes = jsonBytes(body);
-  const at = Date.now();
-  const id = `forged-${author.name}-${key.task}-${key.kind}`;
-  const signature = author.signer.sign(preimage(subject, -1, at, id, bytes));
-  author.say(subject, bytes, {
-    headers: { [SIGNATURE_HEADER]: sealText(at, signature), [NONCE_HEADER]: id },
-  });
+/** Stores a record that its author signs properly and has no right to. */
+function forge(player: Player, place: Place, body: object, fence?: number) {
+  const author = { name: player.name, agent: "w", signer: player.signer };
+  const { subject, bytes, headers } = forgeRecord(author, place, body, Date.now(), fence);
+  player.say(subject, bytes, { headers });
 }
 
-function outcomeBody(task: string, epoch: number, award?: EmbeddedAward): object {
-  return {
-    v: 1,
-    kind: "outcome",
-    task,
-    epoch,
-    state: "completed",
-    output: "forged",
-    attempts: epoch,
-    endedAt: Date.now(),
-    prev: "",
-    ...(award === undefined ? {} : { award }),
-  };
-}
+type Place = Omit<RecordKey, "fromPrincipal" | "fromAgent">;
 
 /** Puts a result, a cancel and a claim under tasks of others. All of them have to end well. */
 export async function hostile(stage: Stage): Promise<void> {
@@ -51,12 +26,11 @@ export async function hostile(stage: Stage): Promise<void> {
   const deeds: Record<string, (owner: string, task: string) => void> = {
     "forged-outcome": (owner, task) => {
       const key = { owner, task, kind: "outcome", n: "1", toPrincipal: "ina", toAgent: "main" };
-      forge(mallory, key as RecordKey, outcomeBody(task, 1));
+      forge(mallory, key as Place, outcomeBody(task, 1, Date.now()));
     },
     "forged-cancel": (owner, task) => {
       const key = { owner, task, kind: "cancel", n: "0-9", toPrincipal: NOBODY, toAgent: NOBODY };
-      const body = { v: 1, kind: "cancel", task, reason: "because", at: Date.now(), prev: "" };
-      forge(mallory, key as RecordKey, body);
+      forge(mallory, key as Place, cancelBody(task, Date.now()));
     },
   };
   await Promise.all(
@@ -83,86 +57,24 @@ async function forgedClaim(stage: Stage, mallory: Player): Promise<void> {
   const tracker = await stage.submit("forged-claim");
   const { owner, task } = tracker;
   await stage.saw((e) => e.op === "cfp" && e.task === `${owner}.${task}`);
-  const { terms, claim } = ownAward(stage, mallory, tracker);
-  const to = { toPrincipal: "ina", toAgent: "main" };
-  const place = { owner, task, n: "1", ...to };
-  const headers = (fence: number) => ({
-    [FENCE_HEADER]: String(fence),
-    [GUARD_HEADER]: taskGuard(owner, task),
+  const { rev } = tracker;
+  const author = { name: mallory.name, agent: "w", signer: mallory.signer };
+  const { claim, award } = ownClaim(author, {
+    owner,
+    task,
+    submitter: stage.sue.open.peer.address,
+    capability: "forged-claim",
+    initiator: "ina.main",
+    rev,
+    at: Date.now(),
   });
-  const store = (kind: "contract" | "outcome", fence: number, body: object) => {
-    const key = { ...place, kind, fromPrincipal: mallory.name, fromAgent: "w" };
-    const subject = recordSubject(key);
-    const bytes = jsonBytes(body);
-    const at = Date.now();
-    const id = `forged-${task}-${kind}`;
-    const sig = mallory.signer.sign(preimage(subject, fence, at, id, bytes));
-    mallory.say(subject, bytes, {
-      headers: { ...headers(fence), [SIGNATURE_HEADER]: sealText(at, sig), [NONCE_HEADER]: id },
-    });
-  };
-  store("contract", terms.rev, claim);
+  const place = { owner, task, n: "1", toPrincipal: "ina", toAgent: "main" };
+  forge(mallory, { ...place, kind: "contract" }, claim, rev);
   await stage.pause(150);
-  const award = (claim as { award: EmbeddedAward }).award;
-  forge(mallory, { ...place, kind: "outcome" }, outcomeBody(task, 1, award));
+  forge(mallory, { ...place, kind: "outcome" }, outcomeBody(task, 1, Date.now(), award));
   await stage.pause(150);
   await stage.worker("claim-honest", "forged-claim", () => ({ output: "honest" }));
   await stage.until(() => tracker.state === "completed");
-}
-
-function ownAward(
-  stage: Stage,
-  mallory: Player,
-  tracker: { owner: string; task: string; rev: number },
-) {
-  const at = Date.now();
-  const terms = {
-    v: 1,
-    kind: "award",
-    task: tracker.task,
-    owner: tracker.owner,
-    submitter: stage.sue.open.peer.address,
-    capability: "forged-claim",
-    epoch: 1,
-    attempt: 1,
-    rev: tracker.rev,
-    prev: "",
-    live: false,
-    cfp: "c0",
-    spec: "",
-    initiator: "ina.main",
-    contractor: `${mallory.name}.w`,
-    rung: "all",
-    policy: { name: "cheapest", hash: "", seed: 0, band: 0.02, leftMs: 1_000 },
-    bids: [],
-    refusals: 0,
-    deadline: at + 60_000,
-    leaseMs: 15_000,
-    at,
-    nonce: `own-${tracker.task}`,
-  };
-  const bytes = msgpackBytes(terms);
-  const subject = directedSubject("award", terms.contractor, terms.initiator);
-  const sig = mallory.signer.sign(preimage(subject, terms.rev, at, terms.nonce, bytes));
-  const award: EmbeddedAward = {
-    terms: Buffer.from(bytes).toString("base64url"),
-    sig: Buffer.from(sig).toString("base64url"),
-  };
-  const claim = {
-    v: 1,
-    kind: "contract",
-    task: tracker.task,
-    epoch: 1,
-    attempt: 1,
-    capability: "forged-claim",
-    contractor: terms.contractor,
-    initiator: terms.initiator,
-    leaseMs: 15_000,
-    award,
-    prev: "",
-    at,
-  };
-  return { terms, claim };
 }
 
 /** Claims as one should, and then says that it is done without having done anything. */
@@ -216,7 +128,7 @@ export async function exCommit(stage: Stage): Promise<void> {
     await stage.saw((e) => e.op === "start" && e.task === `${owner}.${task}` && e.e === 2);
     ex.fate = () => "pass";
     const key = { owner, task, kind: "outcome", n: "1", toPrincipal: "ina", toAgent: "main" };
-    forge(ex, key as RecordKey, outcomeBody(task, 1, award));
+    forge(ex, key as Place, outcomeBody(task, 1, Date.now(), award));
     await stage.pause(200);
     ex.freeze();
   });
