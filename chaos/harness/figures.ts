@@ -33,6 +33,8 @@ export function timings(run: Run, kinds: readonly string[]): Timings {
     const [phase, op = ""] = f.op.split(" ");
     if (phase !== "inv" && op !== "died") continue;
     const known = hits.get(f.target) ?? [];
+    // Of a kill that was planned, its death is no second fault.
+    if (op === "died" && known.at(-1)?.op === "kill") continue;
     known.push({ op, t: f.t });
     hits.set(f.target, known);
   }

@@ -18,8 +18,10 @@ export const MANY = 16;
 export function chooseRung(t: InitiatorTask, c: Context): CallRung {
   const field = c.field(t);
   if (field.agents <= FEW) return "all";
-  // Special agents among many: a sample would mostly miss them.
-  if (t.spec.requires !== undefined && field.agents * 2 < field.offering) return "all";
+  // Special agents among many: a sample would mostly miss them. And where special ones are few,
+  // they are worth comparing.
+  const special = t.spec.requires !== undefined;
+  if (special && (field.agents * 2 < field.offering || field.offering <= MANY * 2)) return "all";
   const short = t.spec.hints?.durationMs;
   return short !== undefined && short <= c.shortTaskMs ? "s2" : "s8";
 }

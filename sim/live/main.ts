@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import { ParleyError } from "../../contracts/index.ts";
 import { ServerNotFoundError, ServerStartError } from "../../mesh/nats/server/index.ts";
+import { registerCompare } from "../compare/command.ts";
 import { formatReport, isClean, writeSchedule } from "../report.ts";
 import { registerVirtual } from "../virtual/command.ts";
 import { WorkloadError } from "../workload/task.ts";
@@ -30,6 +31,7 @@ export function simCommand(program: Command): Command {
   command.description("play recorded or generated tasks on a mesh of simulated agents");
   addFlags(command).addHelpText("after", EXAMPLES);
   registerVirtual(command);
+  registerCompare(command);
   return command.action(async (flags: Record<string, unknown>) => {
     // `parley --json sim` means the same as `parley sim --json`.
     const { json, server, home } = program.opts<Record<string, unknown>>();

@@ -25,6 +25,8 @@ export interface Wrong {
   witness: string[];
 }
 
+/** Many times what such runs have. */
+const EVENTS_MAX = 1_000_000;
 /** Tries that making a failing run smaller may take. */
 const SHRINK_MAX = 60;
 
@@ -35,7 +37,12 @@ export async function playSeed(seed: number): Promise<Played> {
 export async function play(flags: VirtualFlags, seed: number): Promise<Played> {
   const begun = performance.now();
   try {
-    const run = await runVirtual({ ...optionsOf(flags), check: true, baselineRuns: 1 });
+    const run = await runVirtual({
+      ...optionsOf(flags),
+      check: true,
+      baselineRuns: 1,
+      eventsMax: EVENTS_MAX,
+    });
     const wrong = wrongIn(run);
     return {
       seed,

@@ -14,6 +14,8 @@ export interface SwarmOptions {
   /** Stop at the first seed that finds something. */
   untilFound?: boolean;
   each?: (answer: Answer) => void;
+  /** Flags of Node. Default: those of this process. */
+  execArgv?: readonly string[];
 }
 
 /** Plays all seeds; resolves with the answers in the order of the seeds. */
@@ -22,7 +24,7 @@ export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   const left = [...o.seeds];
   let over = false;
   const lane = async () => {
-    const child = start(o.bug);
+    const child = start(o.bug, o.execArgv ?? process.execArgv);
     const gone = once(child, "exit").then(([code]) => {
       throw new Error(`a process of the swarm ended (${code})`);
     });
@@ -43,10 +45,10 @@ export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   return o.seeds.flatMap((seed) => answers.get(seed) ?? []);
 }
 
-function start(bug: string | undefined): ChildProcess {
+function start(bug: string | undefined, flags: readonly string[]): ChildProcess {
   const register = join(import.meta.dirname, "..", "..", "check", "bugs", "register.ts");
   return fork(join(import.meta.dirname, "worker.ts"), [], {
-    execArgv: [...process.execArgv, ...(bug === undefined ? [] : ["--import", register])],
+    execArgv: [...flags, ...(bug === undefined ? [] : ["--import", register])],
     env: { ...process.env, NODE_NO_WARNINGS: "1", PARLEY_BUG: bug ?? "" },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });

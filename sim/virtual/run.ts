@@ -61,6 +61,8 @@ export interface VirtualOptions {
   /** Judges every record as it is made, by the rules of the checker. Default false. */
   check?: boolean;
   drain?: "now" | "turns";
+  /** Ends the run after about so many events: one that goes in circles never ends by itself. */
+  eventsMax?: number;
   /** Asked now and then; true ends the run. */
   stop?: () => boolean;
   /** Called about once a second of real time. */
@@ -78,6 +80,8 @@ export interface Progress {
 export interface VirtualRun {
   report: Report;
   executions: readonly ExecutionRow[];
+  /** Mean price of a completed execution, in the pool's units. */
+  costMean: number;
   end: RunEnd;
   /** From the first event of the world to its end, and that part in which tasks were under way. */
   worldMs: number;
@@ -395,7 +399,8 @@ class Run {
 
   /** Tells how far it is, about once a second; true: somebody asked for the end. */
   #look(): boolean {
-    const { progress, stop } = this.#o;
+    const { progress, stop, eventsMax = Number.POSITIVE_INFINITY } = this.#o;
+    if (this.#world.events > eventsMax) return true;
     if (progress !== undefined && performance.now() - this.#saidAt > 1_000) {
       this.#saidAt = performance.now();
       progress(this.progress());
@@ -422,7 +427,7 @@ class Run {
     return { messages: sent, bids: counters.bids ?? 0, refusals };
   }
 
-  #report(before: Tally, after: Tally): Pick<VirtualRun, "report" | "executions"> {
+  #report(before: Tally, after: Tally): Pick<VirtualRun, "report" | "executions" | "costMean"> {
     const tasks: TaskRow[] = [];
     const executions: ExecutionRow[] = [];
     for (const [name, judge] of this.#judges) {
@@ -446,7 +451,16 @@ class Run {
       profile: "virtual",
       ...(baselineRuns === undefined ? {} : { baselineRuns }),
     });
-    return { report, executions };
+    return { report, executions, costMean: this.#costMean(executions) };
+  }
+
+  #costMean(executions: readonly ExecutionRow[]): number {
+    const prices = new Map(this.#pool.agents.map((a) => [a.name, a.costPerSecond]));
+    const costs = executions.flatMap(({ worker, startMs, endMs, completed }) => {
+      const price = prices.get(worker.split(".").at(-1) ?? "");
+      return completed === false || price === undefined ? [] : [(price * (endMs - startMs)) / 1e3];
+    });
+    return costs.length === 0 ? 0 : costs.reduce((a, b) => a + b, 0) / costs.length;
   }
 
   #pending(): string[] {

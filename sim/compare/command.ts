@@ -1,0 +1,112 @@
+// `parley sim compare`: the same arrivals under several award policies, beside what plain rules of
+// a centre would have made of them.
+import { writeFile } from "node:fs/promises";
+import { type Command, InvalidArgumentError } from "commander";
+import { POLICIES } from "../../contracts/spec.ts";
+import { FlowError } from "../flow/wfformat.ts";
+import { isGraphFile, readGraph } from "../graph/workload.ts";
+import { ProgressLine } from "../live/progress.ts";
+import { above, DEFAULTS, flagsOf, whole } from "../virtual/flags.ts";
+import { WorkloadError } from "../workload/task.ts";
+import { plot } from "./plot.ts";
+import { type Comparison, compareGraph, compareTasks, type Row } from "./rows.ts";
+
+const EXAMPLES = `
+Examples:
+  $ parley sim compare --agents 100 --tasks 5000
+  $ parley sim compare --policies fastest,balanced --workload trace.csv --agents 100 --svg out.svg
+  $ parley sim compare --workload montage.json.gz --agents 100    # a recorded workflow
+  $ parley sim compare --workload mk01.json                       # a job shop with its machines
+
+Workloads: recorded requests (CSV), recorded workflows (WfFormat 1.5), flexible job shops (JSON of
+ScheduleOpt/benchmarks; .gz too), or the generator. Rules are computed, with nothing to pay for
+messages; rows of the mesh are played on a virtual clock.
+`;
+
+export function registerCompare(sim: Command): void {
+  sim
+    .command("compare")
+    .description("the same arrivals under several policies, and under rules of a centre")
+    .option("--policies <list>", "some of the policies, by commas", policies, [...POLICIES])
+    .option("--workload <file>", "CSV, WfFormat or job shop, or: generated", "generated")
+    .option("--agents <n>", "how many agents (a job shop has its own)", whole(1, 100_000), 100)
+    .option("--tasks <n>", "of the generator, or at most so many of a CSV", whole(1, 1_000_000))
+    .option("--utilisation <x>", "work offered over capacity", above(0, 100), DEFAULTS.utilisation)
+    .option("--time-scale <x>", "gaps and service times times x", above(0, 1_000), 1)
+    .option("--seed <text>", "draws what is left to chance", DEFAULTS.seed)
+    .option("--svg <file>", "write a plot")
+    .option("--json", "print one JSON object on standard output")
+    .addHelpText("after", EXAMPLES)
+    .action(async (raw: Record<string, unknown>, self: Command) => {
+      const json = self.optsWithGlobals<{ json?: boolean }>().json === true;
+      process.exitCode = await compare(raw, json);
+    });
+}
+
+function policies(text: string): string[] {
+  const names = text.split(",");
+  const odd = names.find((name) => !(POLICIES as readonly string[]).includes(name));
+  if (odd === undefined) return names;
+  throw new InvalidArgumentError(`"${odd}" is none of ${POLICIES.join(", ")}.`);
+}
+
+async function compare(raw: Record<string, unknown>, json: boolean): Promise<number> {
+  const progress = new ProgressLine();
+  const { workload, svg, agents, seed } = raw as Record<string, string> & { agents: never };
+  const names = raw.policies as string[];
+  try {
+    const comparison =
+      workload !== undefined && isGraphFile(workload)
+        ? await compareGraph(readGraph(workload), names, agents, seed as string)
+        : await compareTasks(
+            flagsOf({ ...raw, policy: "balanced", faults: {}, signing: "off" }),
+            names,
+            (line) => progress.say(line),
+          );
+    if (svg !== undefined) await writeFile(svg, plot(comparison));
+    process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
+    return 0;
+  } catch (error) {
+    progress.say(`error: ${error instanceof Error ? error.message : String(error)}`);
+    return error instanceof WorkloadError || error instanceof FlowError ? 2 : 1;
+  }
+}
+
+export function table(c: Comparison): string {
+  const bound = c.boundMs === undefined ? "" : `, bound ${(c.boundMs / 1_000).toFixed(1)} s`;
+  const heads = [
+    "",
+    "makespan s",
+    ...(c.kind === "tasks" ? ["slowdown", "99 %"] : ["× bound"]),
+    "Gini",
+    ...(c.kind === "tasks" ? ["cost"] : []),
+    "messages",
+  ];
+  const lines = c.rows.map((row) => cells(row, c.kind === "tasks"));
+  const widths = heads.map((head, i) =>
+    Math.max(head.length, ...lines.map((l) => l[i]?.length ?? 0)),
+  );
+  const pad = (row: readonly string[]) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)));
+  const text = [heads, ...lines].map((row) => `  ${pad(row).join("  ")}`.trimEnd());
+  return (
+    `${c.workload}: ${c.tasks} tasks, ${c.agents} agents${bound}, seed ${c.seed}\n` +
+    `${text.join("\n")}\n` +
+    "Rows with messages are the mesh; the others are rules, computed.\n"
+  );
+}
+
+function cells(row: Row, tasks: boolean): string[] {
+  const fixed = (value: number | undefined, digits: number) =>
+    value === undefined || Number.isNaN(value) ? "" : value.toFixed(digits);
+  return [
+    row.name,
+    fixed(row.makespanMs / 1_000, 1),
+    ...(tasks
+      ? [fixed(row.slowdownMean, 3), fixed(row.slowdownP99, 2)]
+      : [fixed(row.overBound, 3)]),
+    fixed(row.giniOfBusyTime, 3),
+    ...(tasks ? [fixed(row.cost, 3)] : []),
+    fixed(row.messagesPerDecision, 1),
+  ];
+}
