@@ -97,4 +97,6 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const code = await main(process.argv.slice(2));
+// Everything was closed; what is written must still reach its reader.
+process.stdout.write("", () => process.exit(code));

@@ -61,6 +61,8 @@ export function s2(c: Case): void {
   const tried = new Map<string, string>();
   for (const o of c.trace.operations) {
     if (o.op !== "outcome" && o.op !== "failure") continue;
+    // An end that an initiator declares may be tried again; a contractor commits once.
+    if (!c.fold.contracts.some((k) => k.contractor === o.who && k.e === o.e)) continue;
     const key = `${o.who} ${o.e} ${o.fence}`;
     const before = tried.get(key);
     tried.set(key, o.id);

@@ -62,8 +62,8 @@ export const BEAT_MS = 400;
  * attention (mesh/core/awareness.ts). Origin: faults page F2. */
 export const SUSPECT_MS = 1_000;
 /** Silence after which an initiator gives a contract to somebody else, on the same clock, ms.
- * Origin: faults page F2: 2.5 s from the stop, which comes up to a beat after the last sign; whoever
- * lost his server is back after 1.6 s. */
+ * Origin: faults page F2: 2.5 s from the stop, which comes up to a beat after the last sign;
+ * whoever lost his server is back after 1.6 s. */
 export const SILENCE_MS = 2_300;
 /** ack_wait of the supervision consumers, ms: with it, an orphaned task is adopted within 5 s
  * (faults page B10). Origin: measured. */

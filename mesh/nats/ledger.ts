@@ -160,9 +160,30 @@ export class NatsLedger implements Ledger {
       return;
     }
     this.#take(token, p);
+    if (result.ok || result.fault !== "conflict") return p.done(result);
     // A write may conflict with itself: with its own first try, or with a copy of the message.
-    if (!result.ok && result.fault === "conflict") return void this.#clearUp(p, result.rev);
-    p.done(result);
+    if (p.tries > 1) return void this.#clearUp(p, result.rev);
+    void this.#conflict(p, result);
+  }
+
+  /** The server refused the only try: true, unless another copy of that message was stored. */
+  async #conflict(p: Pending, refused: WriteResult & { fault: "conflict" }): Promise<void> {
+    const { key, guard } = p.write;
+    const { rev } = refused;
+    // Ours would lie behind its fence.
+    if (rev !== undefined && rev <= guard) return p.done(refused);
+    this.#reading++;
+    try {
+      const fate = this.#mayRead
+        ? fateOf(p.write, await this.read(key.owner, key.task), rev)
+        : fateOfOwn(p.write, await this.#own(key), rev);
+      p.done(fate?.ok === true ? fate : refused);
+    } catch {
+      // The server's word is all that can be had.
+      p.done(refused);
+    } finally {
+      this.#reading--;
+    }
   }
 
   /** How long this write waits for a leader, ms: a new task for an election, and no longer. */
@@ -215,7 +236,7 @@ export class NatsLedger implements Ledger {
         try {
           const fate = this.#mayRead
             ? fateOf(p.write, await this.read(key.owner, key.task), rev)
-            : fateOfOwn(p.write, await this.#own(key), sure(p, i) ? rev : undefined);
+            : fateOfOwn(p.write, await this.#own(key), i + 1 < READS_MAX ? undefined : rev);
           if (fate !== undefined) return p.done(fate);
         } catch (error) {
           detail = `${tried}; reading back: ${(error as Error).message}`;
@@ -360,12 +381,6 @@ export function parseLast(data: Uint8Array): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Does nothing found under a write's own key mean that it is not there? After a repeat the copy
- * that was asked may lag, so it is asked again. */
-function sure(p: Pending, reads: number): boolean {
-  return p.tries === 1 || reads + 1 === READS_MAX;
 }
 
 function unknown(detail: string): WriteResult {

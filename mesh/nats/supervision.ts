@@ -11,9 +11,12 @@ import type { Link } from "./link.ts";
 
 /** Specs asked for at a time and class. */
 const BATCH = 64;
-/** A pull lives this long at the server, ms; a lost one is repeated after it. */
+/** A pull lives this long at the server, ms. */
 const EXPIRES_MS = 10_000;
-const GRACE_MS = 2_000;
+/** While there is nothing to hand out the server gives a sign of life so often, ms. Without any for
+ * so long, ms, the consumer has another leader, who knows nothing of the pull: it is repeated. */
+const BEAT_MS = 1_000;
+const SILENT_MS = 2_500;
 
 const ACK = new TextEncoder().encode("+ACK");
 const WORKING = new TextEncoder().encode("+WPI");
@@ -22,7 +25,8 @@ interface Pull {
   urgency: (typeof URGENCY)[number];
   inbox: string;
   outstanding: number;
-  renewAt: number;
+  /** Last pulled, or heard of. */
+  heardAt: number;
 }
 
 export class NatsSupervision implements Supervision {
@@ -52,7 +56,7 @@ export class NatsSupervision implements Supervision {
         urgency,
         inbox: `${this.#inbox}.${urgency}`,
         outstanding: 0,
-        renewAt: 0,
+        heardAt: 0,
       };
       this.#pulls.push(pull);
       this.#subs.push(this.#transport.subscribe(pull.inbox, (m) => this.#onMessage(pull, m)));
@@ -81,7 +85,8 @@ export class NatsSupervision implements Supervision {
   #fill(): void {
     if (this.#handler === undefined) return;
     for (const pull of this.#pulls) {
-      if (pull.outstanding > 0 && this.#clock.now() > pull.renewAt) pull.outstanding = 0;
+      const silentMs = this.#clock.now() - pull.heardAt;
+      if (pull.outstanding > 0 && silentMs > SILENT_MS) pull.outstanding = 0;
       if (pull.outstanding <= BATCH / 2) this.#pull(pull);
     }
   }
@@ -90,8 +95,9 @@ export class NatsSupervision implements Supervision {
     const batch = Math.min(BATCH, this.#room(pull.urgency)) - pull.outstanding;
     if (batch <= 0) return;
     pull.outstanding += batch;
-    pull.renewAt = this.#clock.now() + EXPIRES_MS + GRACE_MS;
-    const body = JSON.stringify({ batch, expires: EXPIRES_MS * 1e6 });
+    pull.heardAt = this.#clock.now();
+    const times = { expires: EXPIRES_MS * 1e6, idle_heartbeat: BEAT_MS * 1e6 };
+    const body = JSON.stringify({ batch, ...times });
     this.#transport.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${supervisionConsumer(pull.urgency)}`,
       Buffer.from(body),
@@ -101,6 +107,7 @@ export class NatsSupervision implements Supervision {
 
   #onMessage(pull: Pull, m: Incoming): void {
     const ackSubject = m.reply;
+    pull.heardAt = this.#clock.now();
     if (ackSubject === undefined || !ackSubject.startsWith("$JS.ACK.")) {
       return this.#onStatus(pull, m);
     }

@@ -5,6 +5,8 @@ import type { Clock, Signer, WriteResult } from "../ports/index.ts";
 import type { Records } from "./records.ts";
 
 const TRIES = 8;
+/** Until it is looked at again, ms. */
+const AGAIN_MS = 250;
 
 export interface CancelWish {
   owner: string;
@@ -13,8 +15,8 @@ export interface CancelWish {
   /** Who cancels. */
   agent: Address;
   signer: Signer | undefined;
-  /** The task's records as they are now, proven; none when they cannot be had. */
-  look(): Promise<readonly ReadRecord[]>;
+  /** The task's records as they are now, proven; undefined when they cannot be had. */
+  look(): Promise<readonly ReadRecord[] | undefined>;
   /** The last revision and digest known, for when `look` gives nothing. */
   readonly rev: number;
   readonly head: string;
@@ -34,7 +36,13 @@ export async function cancelTask(
   const [fromPrincipal, fromAgent] = wish.agent.split(".") as [string, string];
   let refusedAt = 0;
   for (let tries = 0; tries < TRIES; tries++) {
-    const known = await wish.look();
+    const seen = await wish.look();
+    if (seen === undefined && refusedAt > 0) {
+      // What refused it may be the outcome: nothing comes after that.
+      await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve));
+      continue;
+    }
+    const known = seen ?? [];
     if (known.some((r) => r.kind === "outcome")) return "ended";
     const last = known.at(-1);
     const written = known.filter((r) => r.kind === "cancel").length;

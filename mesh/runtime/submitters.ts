@@ -290,7 +290,7 @@ export class Submitters {
       reason,
       agent: this.#o.agent,
       signer: this.#o.signer,
-      look: () => this.look(spec.owner, spec.task).catch(() => []),
+      look: () => this.look(spec.owner, spec.task).catch(() => undefined),
       get rev() {
         return tracker.rev;
       },

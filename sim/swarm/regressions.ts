@@ -27,4 +27,17 @@ export const REGRESSIONS: readonly Regression[] = [
       "--faults loss=0.013,duplicate=0.049,reorder=0.097 --utilisation 0.5 --time-scale 0.08 " +
       "--agents-per-host 1 --initiators 4 --seed 6",
   },
+  {
+    name: "cancel after the outcome",
+    history:
+      "2026-11-21 seed 259: a cancel was refused by the outcome, the look at the task was lost " +
+      "on its way, and the cancel was written again behind the outcome (S2); a refused cancel " +
+      "is not written again before the task was seen",
+    command:
+      "parley sim virtual --agents 16 --tasks 34 --faults " +
+      "crash=85,initiatorCrash=26,cut=50," +
+      "loss=0.013,reorder=0.064,replay=0.06,cancel=0.14,insider=0.17 " +
+      "--utilisation 1.1 --time-scale 0.21 --agents-per-host 1 --initiators 2 --seed " +
+      "259",
+  },
 ];

@@ -102,8 +102,8 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
       ...(trace === undefined ? {} : { history: trace.line }),
       progress: (p) =>
         progress.say(
-          `${(p.worldMs / 1_000).toFixed(0)} s of the world: ${p.submitted} of ${p.of} submitted, ` +
-            `${p.ended} ended, ${p.events} events`,
+          `${(p.worldMs / 1_000).toFixed(0)} s of the world: ${p.submitted} of ${p.of} ` +
+            `submitted, ${p.ended} ended, ${p.events} events`,
         ),
     });
     await trace?.end();
@@ -199,5 +199,6 @@ function judged({ verdict }: VirtualRun): string {
   const { report, first } = verdict;
   const rules = Object.keys(report.judged).length;
   if (first !== undefined) return `${first.rule} broke at event ${first.event}, ${first.atMs} ms`;
-  return `${rules} rules held, ${report.verdict}${report.why === undefined ? "" : `: ${report.why}`}`;
+  const why = report.why === undefined ? "" : `: ${report.why}`;
+  return `${rules} rules held, ${report.verdict}${why}`;
 }

@@ -23,8 +23,8 @@ export interface FaultPlan {
   replay?: number;
   /** Hosts' clocks run wrong by up to so many parts in a million. */
   driftPpm?: number;
-  /** Of all tasks, 0 to 1: whose first attempt fails, all of whose attempts fail, that are canceled,
-   * that rule somebody out, that have little time. */
+  /** Of all tasks, 0 to 1: whose first attempt fails, all of whose attempts fail, that are
+   * canceled, that rule somebody out, that have little time. */
   fail?: number;
   poison?: number;
   cancel?: number;

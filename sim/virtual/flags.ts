@@ -55,7 +55,8 @@ export function readFaults(text: string): FaultPlan {
     const known = share || name === "driftPpm" || (RATES as readonly string[]).includes(name);
     if (!known || value.trim() === "" || !(number >= 0) || number > (share ? 1 : 100_000)) {
       throw new InvalidArgumentError(
-        `Give one of ${Object.keys(MIXES).join(", ")}, or some of ${RATES.join(", ")} (a minute), ` +
+        `Give one of ${Object.keys(MIXES).join(", ")}, or some of ${RATES.join(", ")} ` +
+          "(a minute), " +
           `${MESSAGES.join(", ")} (of messages, 0 to 1), ${TASKS.join(", ")} (of tasks), insider ` +
           "(of records), driftPpm: crash=4,loss=0.01.",
       );
@@ -106,7 +107,8 @@ export function commandOf(f: VirtualFlags): string {
 }
 
 function quoted(text: string): string {
-  return /^[\w./:=,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  if (/^[\w./:=,+-]+$/.test(text)) return text;
+  return ["'", text.replaceAll("'", "'\\''"), "'"].join("");
 }
 
 /** The reference tables of recorded workloads are for agents all alike. */
@@ -130,42 +132,39 @@ export function optionsOf(f: VirtualFlags): VirtualOptions {
 }
 
 export function addVirtualFlags(command: Command): Command {
+  addWorkloadFlags(command);
+  const choice = (flags: string, text: string, choices: readonly string[]) =>
+    new Option(flags, text).choices(choices);
+  const kinds = `${Object.keys(MIXES).join(", ")}, or rates: crash=4,pause=2,loss=0.01`;
   return command
-    .option("--agents <n>", "how many agents", whole(1, AGENTS_MAX), DEFAULTS.agents)
+    .addOption(choice("--policy <name>", "how bids are judged", POLICIES).default("balanced"))
+    .addOption(
+      new Option("--faults <mix>", kinds).argParser(readFaults).default(MIXES.none, "none"),
+    )
+    .addOption(
+      choice("--pool <kind>", "agents all alike or unlike (default: mixed; uniform with a file)", [
+        "uniform",
+        "mixed",
+      ]),
+    )
+    .option("--agents-per-host <n>", "agents of one connection (default: 50)", whole(1, 100_000))
+    .option("--initiators <n>", "initiators (default: by the agents, 2 to 8)", whole(1, 1_000))
+    .addOption(choice("--signing <on|off>", "sign and check everything", ["on", "off"]))
+    .option("--seed <text>", "draws everything that is left to chance", DEFAULTS.seed);
+}
+
+function addWorkloadFlags(command: Command): void {
+  const { agents, utilisation } = DEFAULTS;
+  command
+    .option("--agents <n>", "how many agents", whole(1, AGENTS_MAX), agents)
     .option(
       "--tasks <n>",
       `how many tasks (default: all of a --workload file, else ${TASKS_DEFAULT})`,
       whole(1, TASKS_MAX),
     )
     .option("--workload <file>", "recorded requests (CSV), or: generated", "generated")
-    .addOption(
-      new Option("--policy <name>", "how bids are judged").choices(POLICIES).default("balanced"),
-    )
-    .addOption(
-      new Option(
-        "--faults <mix>",
-        `${Object.keys(MIXES).join(", ")}, or rates: crash=4,pause=2,loss=0.01`,
-      )
-        .argParser(readFaults)
-        .default(MIXES.none, "none"),
-    )
-    .addOption(
-      new Option(
-        "--pool <kind>",
-        "agents all alike or unlike (default: mixed; uniform with a file)",
-      ).choices(["uniform", "mixed"]),
-    )
-    .option(
-      "--utilisation <x>",
-      "work offered over what the agents can do",
-      above(0, 100),
-      DEFAULTS.utilisation,
-    )
-    .option("--time-scale <x>", "gaps and service times times x", above(0, 1_000), 1)
-    .option("--agents-per-host <n>", "agents of one connection (default: 50)", whole(1, 100_000))
-    .option("--initiators <n>", "initiators (default: by the agents, 2 to 8)", whole(1, 1_000))
-    .addOption(new Option("--signing <on|off>", "sign and check everything").choices(["on", "off"]))
-    .option("--seed <text>", "draws everything that is left to chance", DEFAULTS.seed);
+    .option("--utilisation <x>", "work offered over capacity", above(0, 100), utilisation)
+    .option("--time-scale <x>", "gaps and service times times x", above(0, 1_000), 1);
 }
 
 export function flagsOf(raw: Record<string, unknown>): VirtualFlags {

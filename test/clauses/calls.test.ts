@@ -90,7 +90,8 @@ describe("calls", () => {
     };
     expect([rungOf(0), rungOf(6), rungOf(7), rungOf(1_000)]).toEqual(["all", "all", "s8", "s8"]);
     const special = { requires: { gpu: true } };
-    expect([rungOf(9, 20, special), rungOf(10, 20, special)]).toEqual(["all", "s8"]);
+    expect([rungOf(10, 32, special), rungOf(30, 32, special)]).toEqual(["all", "all"]);
+    expect([rungOf(49, 99, special), rungOf(50, 99, special)]).toEqual(["all", "s8"]);
     const short = { hints: { durationMs: 50 } };
     const long = { hints: { durationMs: 51 } };
     expect([rungOf(20, 20, short), rungOf(20, 20, long)]).toEqual(["s2", "s8"]);

@@ -1,5 +1,6 @@
 // Cases about who is handed a spec, again and when; and about cards that come and go.
 import { expect } from "vitest";
+import { supervisionConsumer, TASKS_STREAM } from "../../contracts/index.ts";
 import type { Incoming, SpecDelivery } from "../../mesh/ports/index.ts";
 import {
   ACK_WAIT_MS,
@@ -44,6 +45,23 @@ const of = (handed: readonly Handed[], owner: string): Handed[] =>
 const SLACK_MS = 300;
 
 export const SUPERVISION: readonly Case[] = [
+  {
+    name: "who waits for specs hears now and then that the server is there",
+    async play(stage) {
+      const a = await stage.join("beat-a", "initiator");
+      const inbox = a.link.inbox(a.name);
+      const heard: number[] = [];
+      a.link.subscribe(inbox, (m) => void heard.push(m.status));
+      await stage.flush(a);
+      const consumer = `${TASKS_STREAM}.${supervisionConsumer(0)}`;
+      const wanted = { batch: 1, expires: 3e9, idle_heartbeat: 5e8 };
+      a.link.publish(`$JS.API.CONSUMER.MSG.NEXT.${consumer}`, bytes(JSON.stringify(wanted)), {
+        reply: inbox,
+      });
+      await stage.until(() => heard.includes(408), "the end of the pull", 6_000);
+      expect(heard.filter((status) => status === 100).length).toBeGreaterThanOrEqual(4);
+    },
+  },
   {
     name: "a spec is handed to one, with its place, and after its ack to nobody",
     async play(stage) {

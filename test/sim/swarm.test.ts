@@ -54,7 +54,7 @@ describe("the swarm", () => {
     expect(wrong).toBeUndefined();
   });
 
-  test("a planted bug is found, made small, and found again by the command that is printed", async () => {
+  test("a planted bug is found and made small, and the command says all of it", async () => {
     const bug = "attempts-not-counted";
     const seeds = SEEDS.slice(0, 20);
     const run = { seeds, jobs: 1, shrink: true, untilFound: true, bug, execArgv: NODE };
@@ -92,7 +92,7 @@ describe("a run that can be typed", () => {
   test("faults are a named mix or rates; anything else is refused with the names", () => {
     expect(readFaults("none")).toEqual({});
     expect(readFaults("crash=4,loss=0.01")).toEqual({ crash: 4, loss: 0.01 });
-    for (const text of ["", "crash", "crash=", "crash=-1", "crash=x", "loss=2", "fire=1"]) {
+    for (const text of ["", "crash=", "crash=-1", "crash=x", "loss=2", "fire=1"]) {
       expect(() => readFaults(text)).toThrow(/crash, initiatorCrash/);
     }
   });

@@ -22,6 +22,8 @@ interface Pull {
   reply: string;
   left: number;
   done: boolean;
+  /** When something was last sent for it. */
+  saidAt: number;
 }
 
 interface Pending {
@@ -86,11 +88,22 @@ export class Consumer {
     this.#pump();
   }
 
-  pull(asker: Asker, reply: string, batch: number, expiresMs: number): void {
-    const pull: Pull = { asker, reply, left: batch, done: false };
+  /** @param beatMs a sign of life so often while nothing is handed out; 0: none */
+  pull(asker: Asker, reply: string, batch: number, expiresMs: number, beatMs: number): void {
+    const pull: Pull = { asker, reply, left: batch, done: false, saidAt: this.#world.now };
     this.#pulls.push(pull);
     this.#world.after(expiresMs, () => this.#expire(pull));
+    if (beatMs > 0) this.#world.after(beatMs, () => this.#beat(pull, beatMs));
     this.#pump();
+  }
+
+  #beat(pull: Pull, beatMs: number): void {
+    if (pull.done || !pull.asker.open) return;
+    const at = pull.saidAt + beatMs;
+    if (at > this.#world.now) return this.#world.at(at, () => this.#beat(pull, beatMs));
+    pull.saidAt = this.#world.now;
+    this.#send(pull.reply, statusMessage(pull.reply, 100));
+    this.#world.after(beatMs, () => this.#beat(pull, beatMs));
   }
 
   #expire(pull: Pull): void {
@@ -146,6 +159,7 @@ export class Consumer {
 
   #hand(pull: Pull, stored: Stored): void {
     const { seq } = stored;
+    pull.saidAt = this.#world.now;
     const before = this.#deliveries.get(seq) ?? 0;
     const deliveries = before + 1;
     this.#deliveries.set(seq, deliveries);

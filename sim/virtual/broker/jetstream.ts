@@ -215,11 +215,13 @@ export class JetStream {
     if (tokens[2] === "CONSUMER" && tokens[3] === "MSG" && tokens[4] === "NEXT") {
       const consumer = this.#consumers.get(`${tokens[5]}.${tokens[6]}`);
       if (consumer === undefined || reply === undefined) return false;
-      const { batch = 1, expires = 0 } = JSON.parse(Buffer.from(data).toString()) as {
+      const asked = JSON.parse(Buffer.from(data).toString()) as {
         batch?: number;
         expires?: number;
+        idle_heartbeat?: number;
       };
-      consumer.pull(who, reply, batch, expires / NANOS_PER_MS);
+      const { batch = 1, expires = 0, idle_heartbeat: beat = 0 } = asked;
+      consumer.pull(who, reply, batch, expires / NANOS_PER_MS, beat / NANOS_PER_MS);
       return true;
     }
     if (tokens[2] === "STREAM" && tokens[3] === "MSG" && tokens[4] === "GET") {
