@@ -35,6 +35,8 @@ export class TokenBuckets {
     const level = this.#level(key, now);
     if (level < 1) return false;
     if (!this.#buckets.has(key) && this.#buckets.size >= KEYS_MAX) this.#drop(now);
+    // Last touched, last in the order.
+    this.#buckets.delete(key);
     this.#buckets.set(key, { tokens: level - 1, at: now });
     return true;
   }
@@ -45,12 +47,13 @@ export class TokenBuckets {
     return Math.min(this.#burst, b.tokens + Math.max(0, now - b.at) * this.#perMs);
   }
 
+  /** The longest untouched first: as many as are full again, or else that one, which gives him a
+   * burst at most. */
   #drop(now: number): void {
     for (const key of this.#buckets.keys()) {
-      if (this.#level(key, now) >= this.#burst) this.#buckets.delete(key);
+      const full = this.#level(key, now) >= this.#burst;
+      if (!full && this.#buckets.size < KEYS_MAX) return;
+      this.#buckets.delete(key);
     }
-    // Nobody is full: the one longest untouched goes, which gives him a burst at most.
-    const oldest = this.#buckets.keys().next().value;
-    if (this.#buckets.size >= KEYS_MAX && oldest !== undefined) this.#buckets.delete(oldest);
   }
 }
