@@ -74,6 +74,9 @@ export interface DumpAward {
   scores?: number[];
   spec: string;
   flaw?: string;
+  /** The bids as the initiator saw them, and the time that was left, ms. */
+  offers?: AwardTerms["bids"];
+  leftMs?: number;
 }
 
 /** Public keys (`U…`) by principal. Without them nothing is proven and S11 is not judged. */
@@ -175,6 +178,10 @@ export class Notary {
       policy: terms.policy.name,
       spec: terms.spec,
     };
+    if (terms.bids.length > 0) {
+      award.offers = terms.bids;
+      award.leftMs = terms.policy.leftMs;
+    }
     const scores = scoresOf(terms);
     if (scores !== undefined) award.scores = scores;
     if (this.#keys !== undefined) {

@@ -43,7 +43,7 @@ export function registerCompare(sim: Command): void {
     });
 }
 
-function policies(text: string): string[] {
+export function policies(text: string): string[] {
   const names = text.split(",");
   const odd = names.find((name) => !(POLICIES as readonly string[]).includes(name));
   if (odd === undefined) return names;

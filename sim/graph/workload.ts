@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
-import { ranks } from "../../mesh/core/workflow/graph.ts";
+import { cycles, ranks } from "../../mesh/core/workflow/graph.ts";
 import { readFlow } from "../flow/wfformat.ts";
 import { WorkloadError } from "../workload/task.ts";
 
@@ -107,6 +107,10 @@ function shopOf(value: unknown, file: string): GraphWorkload {
     const ms = [...able.values()].reduce((a, b) => a + b, 0) / able.size;
     return { parents: parents[i] ?? [], ms, on: able };
   });
+  const circle = cycles(graphOfParents(tasks))[0];
+  if (circle !== undefined) {
+    throw new WorkloadError("row", file, `operations ${circle.join(" → ")} wait for each other`);
+  }
   const machines = Math.max(...operations.map((o) => o.machine)) + 1;
   return { name: basename(file), kind: "shop", tasks: ranked(tasks), machines };
 }

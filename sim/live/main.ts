@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { ParleyError } from "../../contracts/index.ts";
 import { ServerNotFoundError, ServerStartError } from "../../mesh/nats/server/index.ts";
 import { registerCompare } from "../compare/command.ts";
+import { registerReplay } from "../replay/command.ts";
 import { formatReport, isClean, writeSchedule } from "../report.ts";
 import { registerVirtual } from "../virtual/command.ts";
 import { WorkloadError } from "../workload/task.ts";
@@ -32,6 +33,7 @@ export function simCommand(program: Command): Command {
   addFlags(command).addHelpText("after", EXAMPLES);
   registerVirtual(command);
   registerCompare(command);
+  registerReplay(command);
   return command.action(async (flags: Record<string, unknown>) => {
     // `parley --json sim` means the same as `parley sim --json`.
     const { json, server, home } = program.opts<Record<string, unknown>>();

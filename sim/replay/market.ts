@@ -1,0 +1,129 @@
+// A recorded market under another policy: each award of the live mesh holds the bids that its
+// initiator saw, so the choice can be made again. Who was free and what was asked stay as they
+// were: it tells what another policy would have chosen, not what would have come of that later.
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { DumpLine } from "../../check/dump-file.ts";
+import type { SeenBid } from "../../contracts/index.ts";
+import { NAMED, recompute } from "../../mesh/core/policy.ts";
+import { gini } from "../metrics.ts";
+import { WorkloadError } from "../workload/task.ts";
+
+export interface Choice {
+  task: string;
+  epoch: number;
+  policy: string;
+  chosen: string;
+  leftMs: number;
+  offers: readonly SeenBid[];
+}
+
+export interface MarketFigures {
+  policy: string;
+  /** Choices that fall on somebody else than the recorded one. */
+  changed: number;
+  /** Of the chosen bids: mean price, and mean time to the end as the initiator believed it, ms. */
+  cost: number;
+  finishMs: number;
+  /** Of the work given to each agent that ever bid, believed ms. */
+  giniOfWork: number;
+}
+
+export interface Replay {
+  choices: number;
+  /** Awards without a choice: one bid, or none (directed). */
+  forced: number;
+  agents: number;
+  recorded: MarketFigures;
+  replayed: MarketFigures[];
+}
+
+/** @param path a folder that a chaos run kept, or its dump.ndjson. @throws WorkloadError */
+export async function readMarket(path: string): Promise<Choice[]> {
+  const known = await stat(path).catch(() => undefined);
+  if (known === undefined) throw new WorkloadError("unreadable", path, "is not there");
+  const file = known.isDirectory() ? join(path, "dump.ndjson") : path;
+  const choices: Choice[] = [];
+  let at = 0;
+  const lines = createInterface({ input: createReadStream(file) });
+  for await (const text of lines) {
+    at++;
+    let line: DumpLine;
+    try {
+      line = JSON.parse(text) as DumpLine;
+    } catch {
+      throw new WorkloadError("row", `${file}:${at}`, "is no JSON; give a dump.ndjson");
+    }
+    const { award } = line;
+    if (line.kind !== "contract" || award?.offers === undefined) continue;
+    choices.push({
+      task: line.task,
+      epoch: award.e,
+      policy: award.policy,
+      chosen: award.to,
+      leftMs: award.leftMs ?? Number.POSITIVE_INFINITY,
+      offers: award.offers,
+    });
+  }
+  if (choices.length > 0) return choices;
+  const todo = "holds no award with its bids; make one with: npm run chaos -- --dir DIR";
+  throw new WorkloadError("empty", file, todo);
+}
+
+export function replay(choices: readonly Choice[], policies: readonly string[]): Replay {
+  const open = choices.filter((c) => c.offers.length > 1);
+  const agents = new Set(choices.flatMap((c) => c.offers.map((o) => o.from)));
+  const recorded = open.map((c) => c.chosen);
+  return {
+    choices: open.length,
+    forced: choices.length - open.length,
+    agents: agents.size,
+    recorded: figures("recorded", open, recorded, recorded, agents),
+    replayed: policies.map((policy) => {
+      const chosen = open.map((c) => choose(c, policy));
+      return figures(policy, open, chosen, recorded, agents);
+    }),
+  };
+}
+
+/** The best score; of equals the recorded one, so that ties change nothing. */
+function choose(c: Choice, name: string): string {
+  const policy = NAMED[name];
+  if (policy === undefined) return c.chosen;
+  const facts = { leftMs: c.leftMs, budget: undefined, weights: undefined };
+  const scores = recompute(c.offers, policy, facts);
+  let best = c.offers.findIndex((o) => o.from === c.chosen);
+  for (let i = 0; i < c.offers.length; i++) {
+    if (best < 0 || (scores[i] as number) < (scores[best] as number)) best = i;
+  }
+  return c.offers[best]?.from ?? c.chosen;
+}
+
+function figures(
+  policy: string,
+  choices: readonly Choice[],
+  chosen: readonly string[],
+  recorded: readonly string[],
+  agents: ReadonlySet<string>,
+): MarketFigures {
+  const work = new Map([...agents].map((agent) => [agent, 0]));
+  let [cost, finish, found] = [0, 0, 0];
+  choices.forEach((c, i) => {
+    const offer = c.offers.find((o) => o.from === chosen[i]);
+    if (offer === undefined) return;
+    found++;
+    cost += offer.cost;
+    finish += offer.startMs + offer.calibratedMs;
+    work.set(offer.from, (work.get(offer.from) ?? 0) + offer.calibratedMs);
+  });
+  const n = Math.max(1, found);
+  return {
+    policy,
+    changed: chosen.filter((agent, i) => agent !== recorded[i]).length,
+    cost: cost / n,
+    finishMs: finish / n,
+    giniOfWork: gini([...work.values()]),
+  };
+}
