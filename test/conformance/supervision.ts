@@ -76,7 +76,18 @@ export const SUPERVISION: readonly Case[] = [
       for (const w of writes) revs.push(await rev(stage, sue, w));
       const mine = () => of(handed, "hand-sue");
       await stage.until(() => mine().length === 20, "twenty specs");
-      expect(mine().map(({ spec }) => spec.rev)).toEqual(revs);
+      // Each of the two hears in order; what reaches them when is nobody's promise.
+      for (const who of ["hand-a", "hand-b"]) {
+        const own = mine()
+          .filter(({ by }) => by === who)
+          .map(({ spec }) => spec.rev);
+        expect(own).toEqual(own.toSorted((x, y) => x - y));
+      }
+      expect(
+        mine()
+          .map(({ spec }) => spec.rev)
+          .toSorted((x, y) => x - y),
+      ).toEqual(revs);
       expect(new Set(mine().map(({ by }) => by)).size).toBe(2);
       for (const { spec } of mine()) {
         expect(spec.deliveries).toBe(1);
