@@ -1,9 +1,11 @@
 // npm run bench -- durable|live|latency|scale|workflow [--json] [--tasks N] [--rounds N]
+// npm run bench -- protocol [--json] [--keep]      what a decision costs, played, not timed
 //
 // Each figure comes with the floor of the same kind, measured in turn in the same run. The ratio
 // is what counts: an absolute time says more about the machine than about the product.
 import { parseArgs } from "node:util";
 import { benchFlows } from "./flow.ts";
+import { keepProtocol, lastProtocol, measureProtocol, protocolTable } from "./protocol.ts";
 import { runSide, type SideName } from "./run.ts";
 import type { Outcome, Shape } from "./shape.ts";
 
@@ -30,7 +32,8 @@ interface Comparison {
 }
 
 const USAGE =
-  "npm run bench -- durable|live|latency|scale|workflow [--json] [--tasks N] [--rounds N]";
+  "npm run bench -- durable|live|latency|scale|workflow [--json] [--tasks N] [--rounds N]\n" +
+  "       npm run bench -- protocol [--json] [--keep]";
 
 function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -79,6 +82,7 @@ async function main(): Promise<number> {
       json: { type: "boolean", default: false },
       tasks: { type: "string" },
       rounds: { type: "string", default: "3" },
+      keep: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -86,6 +90,13 @@ async function main(): Promise<number> {
   if (what === "workflow" && !values.help) {
     const results = await benchFlows((text) => console.error(text));
     if (values.json) console.log(JSON.stringify({ bench: what, results }, undefined, 2));
+    return 0;
+  }
+  if (what === "protocol" && !values.help) {
+    const rows = await measureProtocol();
+    if (values.json) console.log(JSON.stringify({ bench: what, rows, last: lastProtocol() }));
+    else console.log(protocolTable(rows, lastProtocol()));
+    if (values.keep) keepProtocol(rows);
     return 0;
   }
   const plans = plan(what);

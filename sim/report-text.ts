@@ -22,12 +22,14 @@ export function formatReport(report: Report): string {
     ...heading(report),
     "",
     ...figures(report),
-    "",
-    ...table(report),
-    "",
-    ...judgement(report),
+    ...(hasBaseline(report) ? ["", ...table(report), "", ...judgement(report)] : []),
   ];
   return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
+}
+
+/** Of very large runs the plain rules are not computed. */
+function hasBaseline({ baseline }: Report): boolean {
+  return baseline.bid10.makespanMs > 0;
 }
 
 function heading(report: Report): string[] {

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import type { NatsConnection } from "@nats-io/nats-core";
+import { type NatsConnection, TimeoutError } from "@nats-io/nats-core";
 import { AGENTS_BUCKET, ParleyError, TASKS_BUCKET, TASKS_STREAM } from "../../contracts/index.ts";
 import {
   consumerConfigs,
@@ -14,9 +14,10 @@ import {
 
 export { type ProvisionOptions, streamConfigs } from "./stream-configs.ts";
 
-/** JetStream is temporarily unavailable, or not enabled for this account. */
-const NOT_YET: ReadonlySet<number> = new Set([10_008, 10_039]);
-const AWAKE_MS = 5_000;
+/** JetStream is temporarily unavailable, or not enabled for this account. The client hides the
+ * number of the second behind an error of its own. */
+const NOT_YET: ReadonlySet<unknown> = new Set([10_008, 10_039]);
+const AWAKE_MS = 15_000;
 
 /** Makes what is absent and checks what is there. Throws when something differs in substance. */
 export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): Promise<void> {
@@ -34,6 +35,10 @@ export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): P
   say("streams, buckets and consumers are in place");
 }
 
+function isTimeout(error: unknown): boolean {
+  return error instanceof TimeoutError || (error as Error).cause instanceof TimeoutError;
+}
+
 /** A member of a cluster that has just started may know the account and not yet its store. */
 async function awake(jsm: JetStreamManager): Promise<void> {
   const end = performance.now() + AWAKE_MS;
@@ -43,7 +48,8 @@ async function awake(jsm: JetStreamManager): Promise<void> {
       (reason: unknown) => reason,
     );
     if (error === undefined) return;
-    const soon = NOT_YET.has((error as { code?: unknown }).code as number);
+    const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+    const soon = NOT_YET.has(code) || NOT_YET.has(cause?.code) || isTimeout(error);
     if (!soon || performance.now() > end) throw error;
     await pause(100);
   }
