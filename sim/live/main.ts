@@ -4,10 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import { ParleyError } from "../../contracts/index.ts";
 import { ServerNotFoundError, ServerStartError } from "../../mesh/nats/server/index.ts";
-import { registerCompare } from "../compare/command.ts";
-import { registerReplay } from "../replay/command.ts";
 import { formatReport, isClean, writeSchedule } from "../report.ts";
-import { registerVirtual } from "../virtual/command.ts";
 import { WorkloadError } from "../workload/task.ts";
 import { makePlan } from "./plan.ts";
 import { ProgressLine } from "./progress.ts";
@@ -31,9 +28,6 @@ export function simCommand(program: Command): Command {
   const command = program.command("sim");
   command.description("play recorded or generated tasks on a mesh of simulated agents");
   addFlags(command).addHelpText("after", EXAMPLES);
-  registerVirtual(command);
-  registerCompare(command);
-  registerReplay(command);
   return command.action(async (flags: Record<string, unknown>) => {
     // `parley --json sim` means the same as `parley sim --json`.
     const { json, server, home } = program.opts<Record<string, unknown>>();
