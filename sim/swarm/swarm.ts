@@ -2,7 +2,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Answer, Order } from "./worker.ts";
+
+/** A seed takes a tenth of a second; on a starved machine some. Making it small takes many. */
+const HANG_MS = 45_000;
+const SHRINK_MS = 120_000;
 
 export interface SwarmOptions {
   seeds: readonly number[];
@@ -24,20 +29,21 @@ export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   const left = [...o.seeds];
   let over = false;
   const lane = async () => {
-    const child = start(o.bug, o.execArgv ?? process.execArgv);
-    const gone = once(child, "exit").then(([code]) => {
-      throw new Error(`a process of the swarm ended (${code})`);
-    });
-    gone.catch(() => undefined);
+    let player = start(o.bug, o.execArgv ?? process.execArgv);
     try {
       for (let seed = left.shift(); seed !== undefined && !over; seed = left.shift()) {
-        const answer = await ask(child, { seed, shrink: o.shrink }, gone);
+        const limitMs = o.shrink ? HANG_MS + SHRINK_MS : HANG_MS;
+        const answer = await ask(player, { seed, shrink: o.shrink }, limitMs);
+        if (answer.played.wrong?.rule === "hang") {
+          player.child.kill("SIGKILL");
+          player = start(o.bug, o.execArgv ?? process.execArgv);
+        }
         answers.set(seed, answer);
         o.each?.(answer);
         if (o.untilFound === true && answer.played.wrong !== undefined) over = true;
       }
     } finally {
-      child.kill();
+      player.child.kill("SIGKILL");
     }
   };
   const lanes = Math.min(o.jobs, o.seeds.length);
@@ -45,18 +51,43 @@ export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   return o.seeds.flatMap((seed) => answers.get(seed) ?? []);
 }
 
-function start(bug: string | undefined, flags: readonly string[]): ChildProcess {
+interface Player {
+  child: ChildProcess;
+  /** Rejects when the process ends by itself. */
+  gone: Promise<never>;
+}
+
+function start(bug: string | undefined, flags: readonly string[]): Player {
   const register = join(import.meta.dirname, "..", "..", "check", "bugs", "register.ts");
-  return fork(join(import.meta.dirname, "worker.ts"), [], {
+  const child = fork(join(import.meta.dirname, "worker.ts"), [], {
     execArgv: [...flags, ...(bug === undefined ? [] : ["--import", register])],
     env: { ...process.env, NODE_NO_WARNINGS: "1", PARLEY_BUG: bug ?? "" },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
+  const gone = once(child, "exit").then(([code]) => {
+    throw new Error(`a process of the swarm ended (${code})`);
+  });
+  gone.catch(() => undefined);
+  return { child, gone };
 }
 
-async function ask(child: ChildProcess, order: Order, gone: Promise<never>): Promise<Answer> {
-  const told = once(child, "message") as Promise<[Answer]>;
+/** Whoever goes in circles within one event never comes back to say so. */
+async function ask({ child, gone }: Player, order: Order, limitMs: number): Promise<Answer> {
+  const over = new AbortController();
+  const told = once(child, "message", over) as Promise<[Answer]>;
+  const hang = pause(limitMs, undefined, over).then(() => [hung(order.seed, limitMs)]);
+  for (const promise of [told, hang]) promise.catch(() => undefined);
   child.send(order);
-  const [answer] = await Promise.race([told, gone]);
-  return answer;
+  try {
+    const [answer] = await Promise.race([told, hang, gone]);
+    return answer as Answer;
+  } finally {
+    over.abort();
+  }
+}
+
+function hung(seed: number, limitMs: number): Answer {
+  const wrong = { rule: "hang", what: `no end within ${limitMs / 1_000} s`, witness: [] };
+  const nothing = { completed: 0, faults: 0, events: 0, worldMs: 0, judged: {}, livenessMs: 0 };
+  return { played: { seed, wrong, ...nothing, realMs: limitMs } };
 }
