@@ -1,7 +1,9 @@
 // The verdict on a run: valid, invalid with the smallest witness, or vacuous.
+
+import type { Finding } from "./case.ts";
 import { judgeSlots } from "./evidence.ts";
 import { fold } from "./fold.ts";
-import { type Finding, judgeTask } from "./rules.ts";
+import { judgeTask } from "./rules.ts";
 import type { Run, Trace } from "./traces.ts";
 
 export interface Violation {

@@ -1,10 +1,10 @@
 // Rules that weigh evidence: what an award explains of itself, who gave a contract up and why,
 // whether every record was noted, how much an agent had at hand at a time.
 import { NEAR_EQUAL } from "../mesh/core/policy.ts";
+import type { Case, Finding, Rule } from "./case.ts";
 import type { DumpLine } from "./dump-file.ts";
 import type { Contract } from "./fold.ts";
 import type { HistoryLine } from "./format.ts";
-import type { Case, Finding, Rule } from "./rules.ts";
 import { type Run, type Trace, whole } from "./traces.ts";
 
 const NS = 1e6;

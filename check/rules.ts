@@ -1,26 +1,9 @@
 // The invariants, one function each, over one task's trace. Numbers: faults page, section 3.3/3.4.
+import type { Case, Finding, Rule } from "./case.ts";
 import type { DumpLine } from "./dump-file.ts";
 import { EVIDENCE } from "./evidence.ts";
-import { type Fold, fold } from "./fold.ts";
+import { fold } from "./fold.ts";
 import { type Operation, type Run, type Trace, whole } from "./traces.ts";
-
-export interface Finding {
-  rule: string;
-  task: string;
-  what: string;
-}
-
-export interface Case {
-  trace: Trace;
-  fold: Fold;
-  run: Run;
-  /** Tells of a violation. */
-  found(rule: string, what: string): void;
-  /** Counts a judgement that was really made. */
-  judged(rule: string): void;
-}
-
-export type Rule = (c: Case) => void;
 
 const NS = 1e6;
 /** Most a task may outlive its deadline, ms (L1): one server, or one election. */

@@ -140,6 +140,26 @@ export const SpecSchema = z.object({
 });
 export type Spec = z.infer<typeof SpecSchema>;
 
+/** What a spec takes from the options of a submission as it stands, and a repetition from the spec
+ * before it. */
+export const CARRIED = [
+  "version",
+  "requires",
+  "hints",
+  "award",
+  "to",
+  "only",
+  "exclude",
+  "budget",
+  "otherwise",
+  "patienceMs",
+  "rank",
+  "retainMs",
+  "traceparent",
+  "tracestate",
+  "onBehalfOf",
+] as const satisfies readonly (keyof Spec)[];
+
 /** Urgency class of a priority: 0 (7 to 9), 1 (3 to 6), 2 (0 to 2). */
 export function urgencyOf(priority: number): 0 | 1 | 2 {
   return priority >= 7 ? 0 : priority >= 3 ? 1 : 2;

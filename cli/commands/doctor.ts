@@ -1,6 +1,7 @@
 // `parley doctor`: is everything as the mesh needs it, and if not, what to do.
 import type { Command } from "commander";
-import { type Check, examine } from "../lib/doctor.ts";
+import { examine } from "../lib/doctor.ts";
+import type { Check } from "../lib/durability.ts";
 import { asCliError, CliError, EXIT } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { paint } from "../lib/output.ts";

@@ -1,7 +1,7 @@
 // `parley task parked` and `parley task redrive`: tasks whose every attempt failed for reasons
 // that may pass stay readable until somebody has looked at them, and can be done again.
 import type { Command } from "commander";
-import type { Spec } from "../../contracts/spec.ts";
+import { CARRIED, type Spec } from "../../contracts/spec.ts";
 import type { TaskOptions } from "../../mesh/index.ts";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
@@ -119,30 +119,10 @@ function specOf(file: TaskFile): Spec {
   });
 }
 
-const KEPT = [
-  "version",
-  "requires",
-  "hints",
-  "award",
-  "to",
-  "only",
-  "exclude",
-  "priority",
-  "budget",
-  "retry",
-  "otherwise",
-  "patienceMs",
-  "retainMs",
-  "traceparent",
-  "tracestate",
-  "onBehalfOf",
-  "inputRef",
-] as const;
-
 /** The same task with as much time as it had; its parent's contract is over. */
 function repeated(spec: Spec, now: number): TaskOptions {
   const options: TaskOptions = { redriveOf: spec.task, deadline: now + spec.deadline - spec.at };
-  for (const name of KEPT) {
+  for (const name of [...CARRIED, "priority", "retry", "inputRef"] as const) {
     if (spec[name] !== undefined) Object.assign(options, { [name]: spec[name] });
   }
   return options;

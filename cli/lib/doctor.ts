@@ -19,16 +19,9 @@ import { parseCreds } from "../../mesh/nats/identity/creds.ts";
 import { readIfThere } from "../../mesh/nats/identity/files.ts";
 import { homeFiles } from "../../mesh/nats/identity/home.ts";
 import { compareVersions, serverVersionFloor } from "../../mesh/nats/server/version.ts";
-import { durability } from "./durability.ts";
+import { type Check, durability } from "./durability.ts";
 import { lengthText } from "./output.ts";
 import type { Target } from "./target.ts";
-
-export interface Check {
-  check: string;
-  verdict: "ok" | "warn" | "fail";
-  text: string;
-  fix?: string;
-}
 
 const DAY_MS = 24 * 3_600_000;
 /** A clock this far off deserves a word, ms; further than CLOCK_SKEW_MS signatures are refused. */

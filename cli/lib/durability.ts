@@ -2,9 +2,16 @@
 // the one that was asked for.
 import type { Profile } from "../../mesh/local.ts";
 import type { ServerFacts } from "../../mesh/nats/examination.ts";
-import type { Check } from "./doctor.ts";
 import { lengthText } from "./output.ts";
 import type { Target } from "./target.ts";
+
+/** One thing that the doctor looked at. */
+export interface Check {
+  check: string;
+  verdict: "ok" | "warn" | "fail";
+  text: string;
+  fix?: string;
+}
 
 const check = "durability";
 const RANKS: Readonly<Record<Profile, number>> = { dev: 0, "durable-1": 1, "durable-3": 2 };

@@ -7,8 +7,9 @@ import {
   type Subscription as Sub,
 } from "@nats-io/nats-core";
 import { ParleyError } from "../../contracts/index.ts";
-import type { ConnectionState, Incoming, PublishOptions, Subscription } from "../ports/index.ts";
+import type { Incoming, PublishOptions, Subscription } from "../ports/index.ts";
 import type { Link } from "./link.ts";
+import { LinkStatus } from "./link-status.ts";
 import { LinkWatch } from "./link-watch.ts";
 
 /** The server appends these behind what the author sent: of two, its own is the last. Of all
@@ -128,13 +129,9 @@ const COMPANY = 48;
  */
 const BACKLOG_BYTES_MAX = 32 * 1024 * 1024;
 
-export class NatsTransport implements Link {
+export class NatsTransport extends LinkStatus implements Link {
   readonly connection: NatsConnection;
   readonly #watch: LinkWatch;
-  #state: ConnectionState = "up";
-  #stateHandlers: ((state: ConnectionState) => void)[] = [];
-  #errorHandlers: ((error: Error) => void)[] = [];
-  #lost = new Set<() => void>();
   /** Messages not sent because the connection was down, or its link full. */
   dropped = 0;
   sent = 0;
@@ -147,13 +144,14 @@ export class NatsTransport implements Link {
   #lastBatch = 0;
 
   constructor(connection: NatsConnection) {
+    super();
     this.connection = connection;
-    this.#watch = new LinkWatch(connection, () => this.#become("down"));
+    this.#watch = new LinkWatch(connection, () => this.become("down"));
     this.#watch.start();
     void this.#follow();
     void connection.closed().then(() => {
       this.#watch.stop();
-      this.#become("closed");
+      this.become("closed");
     });
   }
 
@@ -168,14 +166,14 @@ export class NatsTransport implements Link {
         case "staleConnection":
         case "forceReconnect":
           this.#watch.stop();
-          this.#become("down");
+          this.become("down");
           break;
         case "reconnect":
           this.#watch.start();
-          this.#become("up");
+          this.become("up");
           break;
         case "error":
-          for (const handler of this.#errorHandlers) handler(s.error);
+          this.report(s.error);
           break;
         default:
           break;
@@ -183,37 +181,8 @@ export class NatsTransport implements Link {
     }
   }
 
-  #become(state: ConnectionState): void {
-    if (this.#state === state || this.#state === "closed") return;
-    this.#state = state;
-    for (const handler of this.#stateHandlers) handler(state);
-    if (state === "up") return;
-    const lost = [...this.#lost];
-    this.#lost.clear();
-    for (const handler of lost) handler();
-  }
-
-  state(): ConnectionState {
-    return this.#state;
-  }
-
-  onState(handler: (state: ConnectionState) => void): void {
-    this.#stateHandlers.push(handler);
-  }
-
-  /** Calls once when the link goes down, at once when it is; the result takes that back. */
-  onceLost(handler: () => void): () => void {
-    if (this.#state !== "up") handler();
-    else this.#lost.add(handler);
-    return () => this.#lost.delete(handler);
-  }
-
-  onError(handler: (error: Error) => void): void {
-    this.#errorHandlers.push(handler);
-  }
-
   publish(subject: string, data: Uint8Array, options?: PublishOptions): void {
-    if (this.#state !== "up") {
+    if (this.state() !== "up") {
       this.dropped++;
       return;
     }
@@ -244,7 +213,7 @@ export class NatsTransport implements Link {
     // Draining, the client throws, and here nobody could catch it. Down, it would keep what it is
     // given until it is up again: bids, beats and awards from before, which nobody wants any more.
     if (
-      this.#state !== "up" ||
+      this.state() !== "up" ||
       this.connection.isClosed() ||
       this.connection.isDraining() ||
       this.#watch.backlog > BACKLOG_BYTES_MAX
@@ -275,15 +244,14 @@ export class NatsTransport implements Link {
     const sub: Sub = this.connection.subscribe(pattern, {
       callback: (error, m) => {
         if (error !== null) {
-          for (const h of this.#errorHandlers) h(error);
-          return;
+          return this.report(error);
         }
         this.received++;
         // The client would end the whole connection over an exception in here.
         try {
           handler(new NatsMessage(m));
         } catch (fault) {
-          for (const h of this.#errorHandlers) h(fault as Error);
+          this.report(fault as Error);
         }
       },
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
@@ -338,7 +306,7 @@ export class NatsTransport implements Link {
 
   /** Without a link nobody can answer: said at once instead of after the whole timeout. */
   #needLink(subject: string): void {
-    if (this.#state === "up") return;
+    if (this.state() === "up") return;
     throw new ParleyError(
       "E_CONNECTION",
       `no connection to the server for ${subject}; it is being restored, try again`,
@@ -376,7 +344,7 @@ export class NatsTransport implements Link {
     this.#drain();
     if (this.connection.isClosed()) return;
     // Without a server there is nothing to drain to, and draining would fail or wait for one.
-    if (this.#state === "up") await this.connection.drain().catch(() => undefined);
+    if (this.state() === "up") await this.connection.drain().catch(() => undefined);
     if (!this.connection.isClosed()) await this.connection.close();
   }
 }

@@ -3,6 +3,7 @@ import {
   type Address,
   type Alternative,
   type AwardWish,
+  CARRIED,
   DEADLINE_MS_DEFAULT,
   type Failure,
   failure as failureOf,
@@ -224,25 +225,7 @@ export class Submitters {
       priority: o.priority ?? PRIORITY_DEFAULT,
       at: now,
     };
-    for (const name of [
-      "version",
-      "requires",
-      "hints",
-      "award",
-      "to",
-      "only",
-      "exclude",
-      "budget",
-      "otherwise",
-      "patienceMs",
-      "rank",
-      "redriveOf",
-      "retainMs",
-      "traceparent",
-      "tracestate",
-      "onBehalfOf",
-      "parent",
-    ] as const) {
+    for (const name of [...CARRIED, "redriveOf", "parent"] as const) {
       if (o[name] !== undefined) Object.assign(spec, { [name]: o[name] });
     }
     if (o.retry !== undefined) {

@@ -1,9 +1,10 @@
 // The flags of `parley sim`, checked: what a run is made from.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
 import type { Profile } from "../../mesh/local.ts";
+import { above, whole } from "../numbers.ts";
 import type { PoolProfile } from "../pool.ts";
 import type { Connections } from "../report-types.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";
@@ -149,21 +150,5 @@ export function settingsOf(flags: Record<string, unknown>): Settings {
     ...optional("schedule", f.schedule as string | undefined),
     ...optional("server", f.server as string | undefined),
     ...optional("home", f.home as string | undefined),
-  };
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number of ${least} to ${most}.`);
-  };
-}
-
-function above(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && value > least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a number above ${least}, at most ${most}.`);
   };
 }

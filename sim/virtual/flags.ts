@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
+import { above, whole } from "../numbers.ts";
 import type { PoolProfile } from "../pool.ts";
 import { readAzureCsv } from "../workload/azure-csv.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";
@@ -189,20 +190,4 @@ export function flagsOf(raw: Record<string, unknown>): VirtualFlags {
 /** Whether the judge looks on unless told otherwise. */
 export function checksByDefault(f: VirtualFlags): boolean {
   return f.agents <= CHECK_AGENTS_MAX;
-}
-
-export function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number of ${least} to ${most}.`);
-  };
-}
-
-export function above(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && value > least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a number above ${least}, at most ${most}.`);
-  };
 }

@@ -1,10 +1,12 @@
 // The judge inside a simulated world: it reads every line of the history and every record as they
 // are made, and names the first event that breaks a rule (S1 to S16, by the faults page's numbers).
+
+import type { Finding, Rule } from "../../check/case.ts";
 import { checkHistory, type Report } from "../../check/checker.ts";
 import { Notary } from "../../check/dump-file.ts";
 import { fold } from "../../check/fold.ts";
 import type { HistoryLine } from "../../check/format.ts";
-import { type Finding, RULES, type Rule } from "../../check/rules.ts";
+import { RULES } from "../../check/rules.ts";
 import { addLine, addRecord, emptyRun, type Operation, type Run } from "../../check/traces.ts";
 import type { StoredRecord } from "../../mesh/ports/index.ts";
 

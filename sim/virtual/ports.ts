@@ -1,27 +1,11 @@
 // The ports of one simulated process. Above the wire they are the real adapters (mesh/nats).
 import type { Role } from "../../contracts/index.ts";
-import type { Prng } from "../../mesh/core/prng.ts";
 import { NatsArtefacts } from "../../mesh/nats/artefacts.ts";
 import { NatsCards } from "../../mesh/nats/cards.ts";
 import { NatsLedger } from "../../mesh/nats/ledger.ts";
 import { NatsSupervision } from "../../mesh/nats/supervision.ts";
-import type { Clock } from "../../mesh/ports/index.ts";
-import type { Broker } from "./broker/broker.ts";
-import type { LinkPair } from "./network.ts";
 import { secretBytes, VirtualRandom } from "./random.ts";
-import { VirtualTransport } from "./transport.ts";
-
-export interface Place {
-  broker: Broker;
-  link: LinkPair;
-  clock: Clock;
-  /** This process's own; a fork for each life. */
-  prng: Prng;
-  /** How what arrives reaches the process: at once, later, or never. */
-  run: (event: () => void) => void;
-  /** Would that be at once? */
-  awake: () => boolean;
-}
+import { type Place, VirtualTransport } from "./transport.ts";
 
 export interface Credentials {
   /** The principal. */

@@ -4,9 +4,9 @@
 import { ParleyError, type Role } from "../../contracts/index.ts";
 import type { Prng } from "../../mesh/core/prng.ts";
 import type { Link } from "../../mesh/nats/link.ts";
+import { LinkStatus } from "../../mesh/nats/link-status.ts";
 import type {
   Clock,
-  ConnectionState,
   Incoming,
   PublishOptions,
   Subscription,
@@ -16,7 +16,6 @@ import type { Broker, Client, Connection } from "./broker/broker.ts";
 import type { VirtualMessage } from "./broker/message.ts";
 import { LinkCheck } from "./link-check.ts";
 import type { LinkPair } from "./network.ts";
-import type { Place } from "./ports.ts";
 
 /** Waits between two attempts to connect, ms: least, and what is drawn on top (connect.ts). */
 const REDIAL_MS = 100;
@@ -25,6 +24,19 @@ const REDIAL_JITTER_MS = 500;
 const DIAL_MS = 3_000;
 /** After a connection that lasted so long the first attempt starts at once, ms. */
 const LONG_MS = 600;
+
+/** Where a process stands: its link, its clock, its server. */
+export interface Place {
+  broker: Broker;
+  link: LinkPair;
+  clock: Clock;
+  /** This process's own; a fork for each life. */
+  prng: Prng;
+  /** How what arrives reaches the process: at once, later, or never. */
+  run: (event: () => void) => void;
+  /** Would that be at once? */
+  awake: () => boolean;
+}
 
 export interface TransportOptions {
   name: string;
@@ -44,7 +56,7 @@ interface Asked {
   settle: (answer: Incoming | ParleyError) => void;
 }
 
-export class VirtualTransport implements Link {
+export class VirtualTransport extends LinkStatus implements Link {
   readonly payloadMax: number;
   readonly #broker: Broker;
   readonly #link: LinkPair;
@@ -57,15 +69,11 @@ export class VirtualTransport implements Link {
   readonly #check: LinkCheck;
   #connection: Connection | undefined;
   #connectedAt = 0;
-  #state: ConnectionState = "up";
   #subs = new Map<number, ClientSub>();
   #sids = 0;
   #inboxes = 0;
   #mux: string | undefined;
   #asked = new Map<string, Asked>();
-  #stateHandlers: ((state: ConnectionState) => void)[] = [];
-  #errorHandlers: ((error: Error) => void)[] = [];
-  #lost = new Set<() => void>();
   #redial: Timer | undefined;
   #pongs = new Set<(error?: Error) => void>();
   dropped = 0;
@@ -74,6 +82,7 @@ export class VirtualTransport implements Link {
 
   /** Connects at once. @throws ParleyError E_CONNECTION when the server is away */
   constructor(place: Place, options: TransportOptions) {
+    super();
     const { broker, link, clock, prng } = place;
     this.payloadMax = broker.payloadMax;
     this.#broker = broker;
@@ -152,7 +161,7 @@ export class VirtualTransport implements Link {
     this.#link.down.reset();
     for (const pong of [...this.#pongs]) pong(new Error("the connection ended"));
     const wait = this.#clock.now() - this.#connectedAt > LONG_MS ? 0 : this.#wait();
-    this.#become("down");
+    this.become("down");
     this.#later(wait);
   }
 
@@ -161,7 +170,7 @@ export class VirtualTransport implements Link {
   }
 
   #later(ms: number): void {
-    if (this.#state === "closed") return;
+    if (this.state() === "closed") return;
     this.#redial = this.#clock.after(ms, () => this.#again());
   }
 
@@ -184,7 +193,7 @@ export class VirtualTransport implements Link {
   }
 
   #arrived(): void {
-    if (this.#state !== "down" || this.#connection !== undefined) return;
+    if (this.state() !== "down" || this.#connection !== undefined) return;
     const connection = this.#dial();
     if (connection === undefined) return this.#later(this.#wait());
     this.#connection = connection;
@@ -192,46 +201,14 @@ export class VirtualTransport implements Link {
     for (const [sid, { pattern, queue }] of this.#subs) {
       this.#surely((c) => this.#broker.subscribe(c, sid, pattern, queue));
     }
-    this.#become("up");
+    this.become("up");
     if (!this.#link.isOpen) this.linkChanged();
-  }
-
-  #become(state: ConnectionState): void {
-    if (this.#state === state || this.#state === "closed") return;
-    this.#state = state;
-    for (const handler of this.#stateHandlers) handler(state);
-    if (state === "up") return;
-    const lost = [...this.#lost];
-    this.#lost.clear();
-    for (const handler of lost) handler();
-  }
-
-  state(): ConnectionState {
-    return this.#state;
-  }
-
-  onState(handler: (state: ConnectionState) => void): void {
-    this.#stateHandlers.push(handler);
-  }
-
-  onceLost(handler: () => void): () => void {
-    if (this.#state !== "up") handler();
-    else this.#lost.add(handler);
-    return () => this.#lost.delete(handler);
-  }
-
-  onError(handler: (error: Error) => void): void {
-    this.#errorHandlers.push(handler);
-  }
-
-  #report(error: Error): void {
-    for (const handler of this.#errorHandlers) handler(error);
   }
 
   // ---- messages -------------------------------------------------------------------------------
 
   publish(subject: string, data: Uint8Array, options?: PublishOptions): void {
-    if (this.#state !== "up") {
+    if (this.state() !== "up") {
       this.dropped++;
       return;
     }
@@ -244,7 +221,7 @@ export class VirtualTransport implements Link {
     handler: (message: Incoming) => void,
     options?: { queue?: string },
   ): Subscription {
-    if (this.#state === "closed") return { unsubscribe: () => undefined };
+    if (this.state() === "closed") return { unsubscribe: () => undefined };
     const sid = ++this.#sids;
     const queue = options?.queue;
     this.#subs.set(sid, { pattern, queue, handler });
@@ -263,7 +240,7 @@ export class VirtualTransport implements Link {
     try {
       sub.handler(message);
     } catch (fault) {
-      this.#report(fault as Error);
+      this.report(fault as Error);
     }
   }
 
@@ -274,7 +251,7 @@ export class VirtualTransport implements Link {
       const text = `this identity may not use ${subject}; see: parley identity ls`;
       return asked.settle(new ParleyError("E_PERMISSION", text));
     }
-    this.#report(new Error(`Permissions Violation for ${operation} to "${subject}"`));
+    this.report(new Error(`Permissions Violation for ${operation} to "${subject}"`));
   }
 
   // ---- requests -------------------------------------------------------------------------------
@@ -299,7 +276,7 @@ export class VirtualTransport implements Link {
   }
 
   #needLink(subject: string): void {
-    if (this.#state === "up") return;
+    if (this.state() === "up") return;
     throw new ParleyError(
       "E_CONNECTION",
       `no connection to the server for ${subject}; it is being restored, try again`,
@@ -370,7 +347,7 @@ export class VirtualTransport implements Link {
   }
 
   flush(): Promise<void> {
-    if (this.#state === "closed") return Promise.resolve();
+    if (this.state() === "closed") return Promise.resolve();
     return new Promise((resolve, reject) => {
       const pong = (error?: Error): void => {
         if (!this.#pongs.delete(pong)) return;
@@ -384,9 +361,9 @@ export class VirtualTransport implements Link {
   }
 
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
-    if (this.#state === "up") await this.flush().catch(() => undefined);
-    this.#become("closed");
+    if (this.state() === "closed") return;
+    if (this.state() === "up") await this.flush().catch(() => undefined);
+    this.become("closed");
     this.kill();
     for (const pong of [...this.#pongs]) pong(new Error("the connection was closed"));
   }
@@ -394,7 +371,7 @@ export class VirtualTransport implements Link {
   /** The process is gone, and nobody in it is told; the operating system closes the socket. */
   kill(): void {
     const connection = this.#connection;
-    this.#state = "closed";
+    this.vanish();
     this.#redial?.cancel();
     this.#check.stop();
     this.#connection = undefined;

@@ -15,6 +15,7 @@ import { type Program, parley, startParley } from "../support/program.ts";
 let dir: string;
 let remove: () => Promise<void>;
 let program: Program | undefined;
+const serverPids: number[] = [];
 
 beforeEach(async () => {
   ({ dir, remove } = await tempDir());
@@ -23,6 +24,8 @@ afterEach(async () => {
   program?.process.kill("SIGKILL");
   await program?.ended;
   program = undefined;
+  // A killed program's server goes a moment later, and writes until then.
+  for (const pid of serverPids.splice(0)) await gone(pid);
   await remove();
 });
 
@@ -37,7 +40,9 @@ interface Told {
 
 async function up(...args: string[]): Promise<Told> {
   program = startParley(["up", "--port", "0", "--json", ...args], dir);
-  return JSON.parse(await program.line(/^\{/));
+  const told = JSON.parse(await program.line(/^\{/));
+  serverPids.push(told.serverPid);
+  return told;
 }
 
 /** Until the server's process is gone; a poll, since it is no child of ours. */
