@@ -5,14 +5,13 @@ import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import {
   ATTEMPTS_DEFAULT,
-  type AwardTerms,
-  AwardTermsSchema,
   BACKOFF_MS,
   directedSubject,
   FENCE_HEADER,
   GUARD_HEADER,
   NONCE_HEADER,
   recordSubject,
+  type SeenBid,
   SIGNATURE_HEADER,
   SpecSchema,
   taskGuard,
@@ -22,7 +21,8 @@ import { NAMED, recompute } from "../mesh/core/policy.ts";
 import { dumpRecords } from "../mesh/nats/dump.ts";
 import { publicKeyObject } from "../mesh/nats/identity/keys.ts";
 import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
-import { decode, RECORD_LIMITS } from "../mesh/runtime/codec/codec.ts";
+import { openTerms } from "../mesh/runtime/awards.ts";
+import { type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
 import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
 
 /** One stored record. */
@@ -75,7 +75,7 @@ export interface DumpAward {
   spec: string;
   flaw?: string;
   /** The bids as the initiator saw them, and the time that was left, ms. */
-  offers?: AwardTerms["bids"];
+  offers?: readonly SeenBid[];
   leftMs?: number;
 }
 
@@ -163,10 +163,9 @@ export class Notary {
 
   #award(embedded: { terms?: unknown; sig?: unknown }): DumpAward | undefined {
     const bytes = Buffer.from(String(embedded.terms ?? ""), "base64url");
-    const decoded = decode(bytes, RECORD_LIMITS);
-    const parsed = AwardTermsSchema.safeParse(decoded.ok ? decoded.value : undefined);
-    if (!parsed.success) return undefined;
-    const terms: AwardTerms = parsed.data;
+    const sealed = openTerms(bytes);
+    const terms = sealed === undefined ? undefined : openBids(sealed);
+    if (terms === undefined) return undefined;
     const award: DumpAward = {
       rev: terms.rev,
       e: terms.epoch,
@@ -202,7 +201,7 @@ function headOf(r: StoredRecord, fence: number): string {
   return hash("sha256", preimage(recordSubject(r.key), fence, at, id, r.body), "base64url");
 }
 
-function scoresOf({ policy, bids }: AwardTerms): number[] | undefined {
+function scoresOf({ policy, bids }: ExplainedTerms): number[] | undefined {
   const named = NAMED[policy.name];
   if (named === undefined) return undefined;
   const facts = { leftMs: policy.leftMs, budget: undefined, weights: policy.weights };

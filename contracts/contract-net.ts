@@ -4,6 +4,7 @@ import { z } from "zod";
 import { FailureSchema } from "./failure.ts";
 import {
   AddressSchema,
+  AgentNameSchema,
   CapabilityNameSchema,
   PrincipalSchema,
   TaskIdSchema,
@@ -96,6 +97,39 @@ export const SeenBidSchema = z.object({
 });
 export type SeenBid = z.infer<typeof SeenBidSchema>;
 
+/** The bids of an award, packed: each a list of its fields in the order above. */
+export const SeenBidsSchema = z.object({
+  bids: z
+    .array(
+      z
+        .tuple([AddressSchema, finite, finite, finite, finite, finite, finite, finite, finite])
+        .transform(
+          ([
+            from,
+            startMs,
+            durationMs,
+            cost,
+            confidence,
+            load,
+            calibratedMs,
+            calibratedConfidence,
+            score,
+          ]): SeenBid => ({
+            from,
+            startMs,
+            durationMs,
+            cost,
+            confidence,
+            load,
+            calibratedMs,
+            calibratedConfidence,
+            score,
+          }),
+        ),
+    )
+    .max(64),
+});
+
 /** What an initiator signs: enough to recompute the choice, and bound to one revision. */
 export const AwardTermsSchema = z.object({
   v: z.literal(1),
@@ -130,7 +164,10 @@ export const AwardTermsSchema = z.object({
     /** Time left until the deadline when the bids were ranked, ms: some policies ask. */
     leftMs: finite,
   }),
-  bids: z.array(SeenBidSchema).max(64),
+  /** The contractor's own; absent when nobody was asked for bids. */
+  bid: SeenBidSchema.optional(),
+  /** msgpack of all bids seen (SeenBidsSchema), best first; empty when there were none. */
+  bids: bytes as z.ZodType<Uint8Array>,
   refusals: z.int().min(0),
   deadline: finite,
   leaseMs: finite,
@@ -138,6 +175,8 @@ export const AwardTermsSchema = z.object({
   nonce: z.string().max(64),
 });
 export type AwardTerms = z.infer<typeof AwardTermsSchema>;
+/** What an award binds, without the bids that explain it. */
+export type BoundTerms = Omit<AwardTerms, "bids">;
 
 /** The award as sent: signed terms, and the spec's own bytes, which the terms name by digest. */
 export const AwardSchema = z.object({
@@ -168,11 +207,14 @@ export const OfferSchema = z.object({
 });
 export type Offer = z.infer<typeof OfferSchema>;
 
-/** A busy contractor is alive and still on these tasks: owner, task, epoch of each. */
+/** A busy process is alive and still on these tasks: owner, task, epoch of each, and the agent
+ * where it is another than the one in whose name this was sent. */
 export const BeatSchema = z.object({
   v: z.literal(1),
   kind: z.literal("beat"),
-  tasks: z.array(z.tuple([PrincipalSchema, TaskIdSchema, z.int()])).max(1024),
+  tasks: z
+    .array(z.tuple([PrincipalSchema, TaskIdSchema, z.int(), AgentNameSchema.optional()]))
+    .max(1024),
   lagMs: finite.min(0),
 });
 export type Beat = z.infer<typeof BeatSchema>;

@@ -6,6 +6,7 @@ export type {
   AwardTerms,
   Beat,
   Bid,
+  BoundTerms,
   Cfp,
   Message,
   Offer,
@@ -33,6 +34,7 @@ export {
   REFUSAL_REASONS,
   RefusalSchema,
   SeenBidSchema,
+  SeenBidsSchema,
 } from "./contract-net.ts";
 export * from "./failure.ts";
 export * from "./headers.ts";

@@ -3,6 +3,7 @@ import {
   AwardMessageSchema,
   type AwardTerms,
   AwardTermsSchema,
+  type BoundTerms,
   CLOCK_SKEW_MS,
   CONTROL_BYTES_MAX,
   directedSubject,
@@ -27,19 +28,29 @@ const AWARD_LIMITS = {
   keysMax: 1_000,
 };
 const NONE = new Uint8Array(0);
+const VIEWS = { views: true };
+
+export function base64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
+}
+
+/** Whoever keeps terms does without the bids: most of the bytes, and only to explain. */
+export function bound({ bids: _, ...terms }: AwardTerms): BoundTerms {
+  return terms;
+}
 
 /** Roles whose award counts. A submitter may award only live calls of its own. */
 const AWARDERS: readonly Role[] = ["initiator", "agent", "admin"];
 
 export interface OpenAward {
-  terms: AwardTerms;
-  /** Exact bytes and signature, as the contract record embeds them. */
+  terms: BoundTerms;
+  /** Exact bytes and signature, as the contract record embeds them: views of the message. */
   termsBytes: Uint8Array;
   signature: Uint8Array;
   spec: Spec;
 }
 
-function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
+function awardText(terms: BoundTerms, bytes: Uint8Array): Buffer {
   const subject = directedSubject("award", terms.contractor, terms.initiator);
   return preimage(subject, terms.rev, terms.at, terms.nonce, bytes);
 }
@@ -61,16 +72,16 @@ export function sealAward(
 /** Awards that this peer made and that are not settled: known by their exact bytes, so that a
  * claim that embeds one needs no second proof. */
 export class OwnAwards {
-  #byTask = new Map<string, Map<string, AwardTerms>>();
+  #byTask = new Map<string, Map<string, BoundTerms>>();
 
   add(terms: AwardTerms, bytes: Uint8Array): void {
-    const mine =
-      this.#byTask.get(taskPath(terms.owner, terms.task)) ?? new Map<string, AwardTerms>();
-    mine.set(Buffer.from(bytes).toString("base64url"), terms);
-    this.#byTask.set(taskPath(terms.owner, terms.task), mine);
+    const path = taskPath(terms.owner, terms.task);
+    const mine = this.#byTask.get(path) ?? new Map<string, BoundTerms>();
+    mine.set(base64url(bytes), bound(terms));
+    this.#byTask.set(path, mine);
   }
 
-  find(path: string, text: string): AwardTerms | undefined {
+  find(path: string, text: string): BoundTerms | undefined {
     return this.#byTask.get(path)?.get(text);
   }
 
@@ -86,15 +97,15 @@ export function openAward(
   to: string,
   wallNow: number,
 ): OpenAward | FailureCode {
-  const outer = decode(data, AWARD_LIMITS);
+  const outer = decode(data, AWARD_LIMITS, VIEWS);
   if (!outer.ok) return outer.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
   const message = AwardMessageSchema.safeParse(outer.value);
   if (!message.success) return complaint(outer.value, message.error);
-  const inner = decode(message.data.terms, AWARD_LIMITS);
+  const inner = decode(message.data.terms, AWARD_LIMITS, VIEWS);
   if (!inner.ok) return "E_NOT_UNDERSTOOD";
   const parsed = AwardTermsSchema.safeParse(inner.value);
   if (!parsed.success) return complaint(inner.value, parsed.error);
-  const terms = parsed.data;
+  const terms = bound(parsed.data);
   if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
   if (Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS) return "E_STALE";
   if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
@@ -117,9 +128,10 @@ export function openAward(
   };
 }
 
-/** The terms inside a record's embedded award; undefined when they are none. */
+/** The terms inside a record's embedded award, their bids a view of the bytes; undefined when
+ * they are none. */
 export function openTerms(bytes: Uint8Array): AwardTerms | undefined {
-  const inner = decode(bytes, AWARD_LIMITS);
+  const inner = decode(bytes, AWARD_LIMITS, VIEWS);
   if (!inner.ok) return undefined;
   const parsed = AwardTermsSchema.safeParse(inner.value);
   return parsed.success ? parsed.data : undefined;

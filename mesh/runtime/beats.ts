@@ -1,37 +1,43 @@
-// Beats: a busy contractor tells those who hold a contract with it, and nobody else, that it lives.
-import { type Address, BEAT_MS, directedSubject } from "../../contracts/index.ts";
+// Beats: a busy process tells those who hold contracts with its agents, and nobody else, that it
+// lives.
+import { type Address, BEAT_MS, type Beat, directedSubject } from "../../contracts/index.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
-import type { HostedAgent } from "./hosted-agent.ts";
 import type { Running } from "./running.ts";
 
-/** Contracts named in one beat; the schema's bound is a little above. */
-const TASKS_MAX = 1_000;
+/** Contracts named in one beat: with the longest of names it stays below its 64 KiB. */
+const TASKS_MAX = 256;
 
-interface Beat {
-  agent: HostedAgent;
-  to: Address;
-  tasks: [string, string, number][];
+interface Round {
+  /** In whose name it is sent: the agent of its first contract. */
+  agent: string;
+  from: Address;
+  tasks: Beat["tasks"];
 }
 
-/** One message per agent and initiator, for contracts older than a beat. */
+/** One message for each initiator, whatever the number of agents; contracts older than a beat. */
 export function sendBeats(d: Deps, running: Iterable<Running>, lagMs: number): void {
   const due = d.clock.now() - BEAT_MS;
-  const beats = new Map<string, Beat>();
-  for (const run of running) {
-    if (run.startedAt > due || run.over) continue;
-    const { owner, task, epoch } = run.award.terms;
-    for (const to of run.beatTo) {
-      const key = `${run.agent.name} ${to}`;
-      const beat = beats.get(key) ?? { agent: run.agent, to, tasks: [] };
-      if (beat.tasks.length < TASKS_MAX) beat.tasks.push([owner, task, epoch]);
-      beats.set(key, beat);
-    }
-  }
-  for (const { agent, to, tasks } of beats.values()) {
+  const rounds = new Map<Address, Round>();
+  const send = (to: Address, { from, tasks }: Round) =>
     d.transport.publish(
-      directedSubject("beat", to, agent.address),
+      directedSubject("beat", to, from),
       msgpackBytes({ v: 1, kind: "beat", tasks, lagMs: Math.round(lagMs) }),
     );
+  for (const run of running) {
+    if (run.startedAt > due || run.over) continue;
+    const { name, address } = run.agent;
+    const { owner, task, epoch } = run.award.terms;
+    for (const to of run.beatTo) {
+      const round = rounds.get(to) ?? { agent: name, from: address, tasks: [] };
+      round.tasks.push(name === round.agent ? [owner, task, epoch] : [owner, task, epoch, name]);
+      if (round.tasks.length < TASKS_MAX) {
+        rounds.set(to, round);
+      } else {
+        send(to, round);
+        rounds.delete(to);
+      }
+    }
   }
+  for (const [to, round] of rounds) send(to, round);
 }

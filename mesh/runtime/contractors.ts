@@ -24,7 +24,7 @@ import {
 import { ReplayWindow } from "../core/replay-window.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
-import { type OpenAward, openAward, proveAward } from "./awards.ts";
+import { base64url, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
@@ -160,7 +160,7 @@ export class Contractors {
     });
   }
 
-  #refuse(agent: HostedAgent, award: OpenAward, reason: RefusalReason): void {
+  #refuse(agent: HostedAgent, award: Running["award"], reason: RefusalReason): void {
     this.#d.counters.add(`award.refused.${reason}`);
     const { refusals } = agent.tally(award.terms.capability);
     refusals[reason] = (refusals[reason] ?? 0) + 1;
@@ -171,7 +171,7 @@ export class Contractors {
   }
 
   #take(agent: HostedAgent, award: OpenAward): void {
-    const { terms } = award;
+    const { terms, spec } = award;
     if (agent.service(terms.capability) === undefined) {
       return this.#refuse(agent, award, "ineligible");
     }
@@ -185,7 +185,7 @@ export class Contractors {
     }
     const run: Running = {
       agent,
-      award,
+      award: { terms, spec },
       rev: 0,
       head: "",
       abort: new AbortController(),
@@ -196,8 +196,8 @@ export class Contractors {
       journal: undefined,
       over: false,
       embedded: {
-        terms: Buffer.from(award.termsBytes).toString("base64url"),
-        sig: Buffer.from(award.signature).toString("base64url"),
+        terms: base64url(award.termsBytes),
+        sig: base64url(award.signature),
       },
     };
     this.#running.set(taskPath(terms.owner, terms.task), run);
@@ -281,7 +281,7 @@ export class Contractors {
         epoch: terms.epoch,
         attempt: terms.attempt,
         submitter: terms.submitter,
-        price: terms.bids.find((b) => b.from === run.agent.address)?.cost,
+        price: terms.bid?.cost,
         signal: run.abort.signal,
         live: terms.live,
         journal: run.journal,

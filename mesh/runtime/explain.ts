@@ -3,18 +3,18 @@
 import {
   type Address,
   type AwardTerms,
-  AwardTermsSchema,
   BIDS_EXPLAINED_MAX,
+  type BoundTerms,
   type Contract,
   type SeenBid,
   type Spec,
 } from "../../contracts/index.ts";
 import { NAMED, type Policy, rank, recompute, remembered, type TaskFacts } from "../core/policy.ts";
 import { specOfTier } from "../core/tiers.ts";
-import { proveAward } from "./awards.ts";
-import { decode, RECORD_LIMITS } from "./codec/codec.ts";
+import { openTerms, proveAward } from "./awards.ts";
 import type { Identities } from "./identities.ts";
 import { Policies } from "./policies.ts";
+import { type ExplainedTerms, openBids } from "./seen-bids.ts";
 import { digest } from "./signing.ts";
 
 /** Outcome of one check; `text` says it in words. */
@@ -33,7 +33,7 @@ export interface Explanation {
   epoch: number;
   contractor: Address;
   /** Undefined when the embedded terms cannot even be read. */
-  terms: AwardTerms | undefined;
+  terms: ExplainedTerms | undefined;
   /** Scores computed here, in the order of `terms.bids`; empty where they cannot be. */
   recomputed: number[];
   /** Who would have been first under each of the named policies, all else equal. */
@@ -73,9 +73,9 @@ export async function explain(
     checks: [],
   };
   const bytes = Buffer.from(contract.award.terms, "base64url");
-  const raw = decode(bytes, RECORD_LIMITS);
-  const parsed = raw.ok ? AwardTermsSchema.safeParse(raw.value) : undefined;
-  if (parsed === undefined || !parsed.success) {
+  const terms = openTerms(bytes);
+  const open = terms === undefined ? undefined : openBids(terms);
+  if (terms === undefined || open === undefined) {
     explanation.checks.push({
       name: "terms",
       verdict: "bad",
@@ -83,19 +83,18 @@ export async function explain(
     });
     return explanation;
   }
-  const terms = parsed.data;
-  explanation.terms = terms;
+  explanation.terms = open;
   explanation.checks.push(
     await signatureOf(terms, bytes, Buffer.from(contract.award.sig, "base64url"), identities),
     termsFit(terms, evidence),
     ...linksOf(terms, evidence),
   );
-  judge(explanation, terms, evidence, policies);
+  judge(explanation, open, evidence, policies);
   return explanation;
 }
 
 async function signatureOf(
-  terms: AwardTerms,
+  terms: BoundTerms,
   termsBytes: Uint8Array,
   signature: Uint8Array,
   identities: Identities,
@@ -182,7 +181,7 @@ function linksOf(terms: AwardTerms, e: ContractEvidence): Check[] {
 
 function judge(
   out: Explanation,
-  terms: AwardTerms,
+  terms: ExplainedTerms,
   evidence: ContractEvidence,
   policies: Policies,
 ): void {
@@ -224,7 +223,7 @@ function same(a: number, b: number): boolean {
 }
 
 function verdictOf(
-  terms: AwardTerms,
+  terms: ExplainedTerms,
   ours: readonly number[],
   before: Address | undefined,
 ): [Check["verdict"], string] {
@@ -240,6 +239,9 @@ function verdictOf(
   }
   const place = bids.findIndex((b) => b.from === terms.contractor);
   if (place < 0) return ["bad", `${terms.contractor} is not among the bids`];
+  if (!sameBid(terms.bid, bids[place])) {
+    return ["bad", `the award was made for another bid of ${terms.contractor} than it names`];
+  }
   if (wrong >= 0) {
     return [
       "unknown",
@@ -272,8 +274,12 @@ function verdictOf(
   ];
 }
 
+function sameBid(a: SeenBid | undefined, b: SeenBid | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
 /** Is this the order that ranking gives: ascending scores, but for the draw among near-equals? */
-function inOrder(terms: AwardTerms, bids: readonly SeenBid[]): boolean {
+function inOrder(terms: ExplainedTerms, bids: readonly SeenBid[]): boolean {
   const best = Math.min(...bids.map((b) => b.score));
   const reach = best + Math.abs(best) * terms.policy.band;
   const near = bids.filter((b) => b.score <= reach).length;
@@ -287,6 +293,6 @@ function inOrder(terms: AwardTerms, bids: readonly SeenBid[]): boolean {
   return bids.length >= BIDS_EXPLAINED_MAX && drawn.score <= reach;
 }
 
-function firstUnder(terms: AwardTerms, policy: Policy, facts: TaskFacts): Address | undefined {
+function firstUnder(terms: ExplainedTerms, policy: Policy, facts: TaskFacts): Address | undefined {
   return rank(terms.bids.map(remembered), policy, facts, terms.policy.seed)[0]?.from;
 }

@@ -264,8 +264,8 @@ export class Initiators {
   }
 
   /** A beat or a report: whoever was replaced is told so. */
-  onSeen(from: Address, tasks: readonly (readonly [string, string, number])[]): void {
-    this.#watch.onSeen(from, tasks);
+  onSeen(from: Address, owner: string, task: string, epoch: number): void {
+    this.#watch.onSeen(from, owner, task, epoch);
   }
 
   /** Bids, refusals, and the server's word that nobody is there. */

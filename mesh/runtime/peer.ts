@@ -359,7 +359,7 @@ export class Peer {
     const path = taskPath(m.owner, m.task);
     switch (m.kind) {
       case "progress":
-        this.initiators.onSeen(from, [[m.owner, m.task, m.epoch]]);
+        this.initiators.onSeen(from, m.owner, m.task, m.epoch);
         return this.submitters.onProgress(from, m);
       case "done":
         return this.initiators.onDone(path, from, m.rev, m.workedMs);
@@ -403,7 +403,10 @@ export class Peer {
     const subject = parseDirected("beat", message.subject);
     const beat = this.deps.inbound.read("beat", BeatSchema, message);
     if (subject === undefined || beat === undefined) return;
-    this.initiators.onSeen(`${subject.fromPrincipal}.${subject.fromAgent}`, beat.tasks);
+    const { fromPrincipal, fromAgent } = subject;
+    for (const [owner, task, epoch, agent = fromAgent] of beat.tasks) {
+      this.initiators.onSeen(`${fromPrincipal}.${agent}`, owner, task, epoch);
+    }
   }
 
   #onWho(message: Incoming): void {

@@ -38,7 +38,7 @@ import type {
   StoredRecord,
   WriteResult,
 } from "../ports/index.ts";
-import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
+import { bound, type OwnAwards, openTerms, proveAward } from "./awards.ts";
 import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Counters } from "./counters.ts";
@@ -103,6 +103,8 @@ const PackSchema = z.object({
     )
     .max(2_000),
 });
+
+const NONE = new Uint8Array(0);
 
 export class Records {
   readonly #d: RecordsDependencies;
@@ -337,9 +339,10 @@ export class Records {
     then: (record: ProvenRecord) => void,
   ): void {
     const { identities, ownAwards, counters } = this.#d;
-    const termsBytes = Buffer.from(embedded.terms, "base64url");
     const own = ownAwards.find(taskPath(record.key.owner, record.key.task), embedded.terms);
-    const terms = own ?? openTerms(termsBytes);
+    const termsBytes = own === undefined ? Buffer.from(embedded.terms, "base64url") : NONE;
+    const opened = own === undefined ? openTerms(termsBytes) : undefined;
+    const terms = own ?? (opened && bound(opened));
     const { epoch } = record.body as { epoch?: number };
     const fits =
       terms !== undefined &&

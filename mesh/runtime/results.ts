@@ -13,7 +13,7 @@ import type { Running } from "./running.ts";
 /** The claim, with the award that gives it and the bid that won. */
 export function contractOf(run: Running): Contract {
   const { terms } = run.award;
-  const bid = terms.bids.find((b) => b.from === run.agent.address);
+  const { bid } = terms;
   const contract: Contract = {
     v: 1,
     kind: "contract",

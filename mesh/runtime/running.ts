@@ -6,7 +6,7 @@ import type { Journal } from "./journal.ts";
 
 export interface Running {
   agent: HostedAgent;
-  award: OpenAward;
+  award: Pick<OpenAward, "terms" | "spec">;
   embedded: EmbeddedAward;
   /** Revision and digest of the own contract record. */
   rev: number;

@@ -16,6 +16,7 @@ import type { InitiatorTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
 import type { Signer } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
+import { packBids } from "./seen-bids.ts";
 
 /** The abstraction of a task: all that a participant needs for a bid. */
 export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefined): Cfp {
@@ -66,6 +67,8 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
   const more: Partial<AwardTerms> = {};
   if (t.tier > 0) more.tier = t.tier;
   if (t.distrusted.length > 0) more.distrusted = t.distrusted;
+  const own = c.order.find((b) => b.from === c.to);
+  if (own !== undefined) more.bid = seen(own);
   return {
     v: 1,
     kind: "award",
@@ -84,7 +87,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     contractor: c.to,
     rung: t.rung,
     policy,
-    bids: c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen),
+    bids: packBids(c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen)),
     refusals: t.refusals,
     deadline: spec.deadline,
     leaseMs: c.leaseMs ?? LEASE_MS,

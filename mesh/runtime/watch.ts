@@ -67,19 +67,17 @@ export class Watch {
     this.#revoked.set(path, epoch);
   }
 
-  /** A sign of life for these contracts: of the current ones, or of one that was replaced. */
-  onSeen(from: Address, tasks: readonly (readonly [string, string, number])[]): void {
-    for (const [owner, task, epoch] of tasks) {
-      const path = taskPath(owner, task);
-      const entry = this.#hooks.entry(path);
-      const current = entry === undefined ? undefined : epochOf(entry);
-      if (entry !== undefined && epoch === current) {
-        this.#hooks.seen(entry, from);
-        if (entry.t.contractor === from || entry.t.live) continue;
-      }
-      const over = Math.max(this.#revoked.get(path) ?? 0, (current ?? 0) - 1);
-      if (epoch <= over) this.#tellFenced(from, owner, task, epoch);
+  /** A sign of life for a contract: the current one, or one that was replaced. */
+  onSeen(from: Address, owner: string, task: string, epoch: number): void {
+    const path = taskPath(owner, task);
+    const entry = this.#hooks.entry(path);
+    const current = entry === undefined ? undefined : epochOf(entry);
+    if (entry !== undefined && epoch === current) {
+      this.#hooks.seen(entry, from);
+      if (entry.t.contractor === from || entry.t.live) return;
     }
+    const over = Math.max(this.#revoked.get(path) ?? 0, (current ?? 0) - 1);
+    if (epoch <= over) this.#tellFenced(from, owner, task, epoch);
   }
 
   #tellFenced(to: Address, owner: string, task: string, epoch: number): void {

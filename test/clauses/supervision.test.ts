@@ -105,6 +105,33 @@ describe("supervision", () => {
     await handle.outcome();
   });
 
+  test("P9.4: one beat speaks for all agents of a process, each by its name", async () => {
+    const tap = new Tap(await wire.stranger("p94t", "observer"), "mesh.beat.p94i.>");
+    await tap.ready();
+    const hold = gate();
+    const first = await wire.peer("p94i", "agent", []);
+    const con = await wire.peer("p94c", "contractor", ["two94"]);
+    for (const name of ["w1", "w2"]) {
+      const run = () => hold.promise.then(() => ({ output: name }));
+      con.peer.host({ name, slots: 1, services: [service("two94", run)] });
+    }
+    await wire.known("two94", 2);
+    const handles = await Promise.all(
+      [1, 2].map((n) => first.peer.submitters.submit("two94", n, {})),
+    );
+    const both = await tap.until((m) => BeatSchema.parse(m.decoded()).tasks.length === 2, "both");
+    const [, , , , , sender] = both.subject.split(".");
+    const { tasks } = BeatSchema.parse(both.decoded());
+    const named = tasks.map(([, task, , agent = sender]) => ({ task, agent }));
+    expect(new Set(named.map((n) => n.task))).toEqual(new Set(handles.map((h) => h.task)));
+    expect(new Set(named.map((n) => n.agent))).toEqual(new Set(["w1", "w2"]));
+    expect(tasks.filter((entry) => entry[3] !== undefined)).toHaveLength(1);
+    // Neither agent is taken for the other: nobody is told that he was replaced.
+    expect(first.peer.counters.get("fenced.told")).toBe(0);
+    hold.open();
+    await Promise.all(handles.map((h) => h.outcome()));
+  });
+
   test("P9.8: whoever is behind a lost connection is asked, and given up if gone", async () => {
     const patient = { silenceMs: 600_000 };
     const ina = await wire.peer("p98i", "agent", [], patient);

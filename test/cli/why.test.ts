@@ -5,6 +5,7 @@ import { NEAR_EQUAL } from "../../mesh/core/policy.ts";
 import { sealAward } from "../../mesh/runtime/awards.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { Policies } from "../../mesh/runtime/policies.ts";
+import { openBids, packBids } from "../../mesh/runtime/seen-bids.ts";
 import { digest } from "../../mesh/runtime/signing.ts";
 import { CliMesh } from "../support/cli-mesh.ts";
 
@@ -64,7 +65,7 @@ describe("why", LONG, () => {
     const task = await forge((terms) => ({
       // It claims to have been the cheaper one.
       ...terms,
-      bids: terms.bids.map((b) => ({ ...b, cost: 0 })),
+      bids: packBids((openBids(terms)?.bids ?? []).map((b) => ({ ...b, cost: 0 }))),
     }));
     const { code, out, err } = await mesh.run(["task", "why", task, "--json"]);
     expect([code, err]).toEqual([1, expect.stringContaining("E_CHECK")]);
@@ -154,7 +155,8 @@ async function forge(
       band: NEAR_EQUAL,
       leftMs: 60_000,
     },
-    bids: reorder([bid(who.contractor, 10), bid("other.w", 20)]),
+    bid: bid(who.contractor, 10),
+    bids: packBids(reorder([bid(who.contractor, 10), bid("other.w", 20)])),
     refusals: 0,
     deadline: (JSON.parse(Buffer.from(stored.body).toString()) as Spec).deadline,
     at: Date.now(),

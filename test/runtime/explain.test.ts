@@ -21,6 +21,7 @@ import { Counters } from "../../mesh/runtime/counters.ts";
 import { type Explanation, explain } from "../../mesh/runtime/explain.ts";
 import { Identities } from "../../mesh/runtime/identities.ts";
 import { Policies } from "../../mesh/runtime/policies.ts";
+import { packBids } from "../../mesh/runtime/seen-bids.ts";
 
 // Without trust nobody is asked for a key, so no transport is needed.
 const identities = new Identities(undefined as unknown as Transport, undefined, new Counters());
@@ -94,7 +95,8 @@ function contractOf(c: Case, order: SeenBid[], place = 0, sentLaterMs = 0): Cont
       leftMs: c.leftMs,
       ...(c.weights === undefined ? {} : { weights: c.weights }),
     },
-    bids: order,
+    bid: order[place] as SeenBid,
+    bids: packBids(order),
     refusals: 0,
     deadline: 1e6 + c.leftMs,
     leaseMs: 15_000,

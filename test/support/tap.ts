@@ -1,7 +1,8 @@
 // Everything that an observer hears on a pattern, in order, with conditions to wait for.
 import type { Msg } from "@nats-io/transport-node";
-import { type AwardTerms, AwardTermsSchema } from "../../contracts/index.ts";
+import { AwardTermsSchema } from "../../contracts/index.ts";
 import { CONTROL_LIMITS, decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
+import { type ExplainedTerms, openBids } from "../../mesh/runtime/seen-bids.ts";
 import type { Stranger } from "../wire/fixture.ts";
 
 export interface Heard {
@@ -77,8 +78,10 @@ export class Tap {
 }
 
 /** The terms of an award from their exact bytes. */
-export function termsIn(bytes: Uint8Array): AwardTerms {
+export function termsIn(bytes: Uint8Array): ExplainedTerms {
   const raw = decode(bytes, RECORD_LIMITS);
   if (!raw.ok) throw new Error(raw.detail);
-  return AwardTermsSchema.parse(raw.value);
+  const terms = openBids(AwardTermsSchema.parse(raw.value));
+  if (terms === undefined) throw new Error("the bids cannot be read");
+  return terms;
 }

@@ -246,7 +246,7 @@ export function termsOf(spec: Spec, specBytes: Uint8Array, over: Partial<AwardTe
     contractor: "nobody.main",
     rung: "all",
     policy: { name: "balanced", hash: "h", seed: 0.5, band: 0.05, leftMs: 60_000 },
-    bids: [],
+    bids: new Uint8Array(0),
     refusals: 0,
     deadline: spec.deadline,
     leaseMs: 15_000,

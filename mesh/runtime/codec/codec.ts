@@ -40,6 +40,7 @@ const packOptions = {
 const packr = new Packr(packOptions);
 // copyBuffers: otherwise a `bin` value would keep the whole received chunk alive, and alias it.
 const unpackr = new Unpackr({ useRecords: false, int64AsType: "number", copyBuffers: true });
+const viewing = new Unpackr({ useRecords: false, int64AsType: "number" });
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
@@ -81,16 +82,23 @@ export function encodeMsgpack(value: object, limits: Limits = RECORD_LIMITS): Ui
   throw new EncodeError("too_large", `cannot be sent: ${tooLarge(bytes, limits).detail}`);
 }
 
+export interface DecodeOptions {
+  /** `bin` values are views of the bytes, for whoever keeps none of them. Default false: copies. */
+  readonly views?: boolean;
+}
+
 /**
  * Decodes one message: a msgpack map or a JSON object, told apart by the first byte (a map begins
  * with 0x80 to 0x8f, 0xde or 0xdf; an object with `{`, after white space at most). The value is a
  * plain object all through, free of the keys that reach a prototype.
  */
-export function decode(bytes: Uint8Array, limits: Limits): Decoded {
+export function decode(bytes: Uint8Array, limits: Limits, options: DecodeOptions = {}): Decoded {
   const first = bytes[0];
   if (first === undefined) return refused({ code: "empty", detail: "no bytes" });
   if (bytes.length > limits.bytesMax) return refused(tooLarge(bytes, limits));
-  if (isMapByte(first)) return parseMsgpack(bytes, limits);
+  if (isMapByte(first)) {
+    return parseMsgpack(bytes, limits, options.views === true ? viewing : unpackr);
+  }
   const start = first === BRACE_OPEN ? 0 : spaceLength(bytes);
   if (start === bytes.length) return refused({ code: "empty", detail: "white space only" });
   if (bytes[start] === BRACE_OPEN) return parseJson<Record<string, unknown>>(bytes, limits);
@@ -128,13 +136,13 @@ function parseJson<Value>(bytes: Uint8Array, limits: Limits): Decoded<Value> {
   }
 }
 
-function parseMsgpack(bytes: Uint8Array, limits: Limits): Decoded {
+function parseMsgpack(bytes: Uint8Array, limits: Limits, plain: Unpackr): Decoded {
   try {
     const { refusal, needsReader } = guardMsgpack(bytes, limits);
     if (refusal !== undefined) return refused(refusal);
     // A view of its own: msgpackr hangs a DataView on the array that it is given.
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const value = needsReader ? readMsgpack(view) : unpackr.unpack(view);
+    const value = needsReader ? readMsgpack(view) : plain.unpack(view);
     return { ok: true, format: "msgpack", value: value as Record<string, unknown> };
   } catch {
     return refused({ code: "syntax", detail: "the decoder refused what the guard let pass" });
