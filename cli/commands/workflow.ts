@@ -14,12 +14,14 @@ interface RunOptions {
   params?: string;
   wait?: boolean;
   agents: number;
-  timeScale: number;
+  timeScale?: number;
   pool: "universal" | "specialised";
   copies: number;
   schedule?: string;
   profile: Profile;
   seed: number;
+  virtual?: boolean;
+  crashes: number;
 }
 
 export function registerWorkflow(parley: Command): void {
@@ -55,14 +57,20 @@ export function registerWorkflow(parley: Command): void {
       )
       .option(
         "--time-scale <x>",
-        "recorded: what a second becomes",
+        "recorded: what a second becomes (default: 0.01; virtual: 1)",
         numberFrom(1e-6, 1e3, false),
-        0.01,
       )
       .addOption(
         new Option("--pool <kind>", "recorded: who can do what")
           .choices(["universal", "specialised"])
           .default("universal"),
+      )
+      .option("--virtual", "recorded: on a simulated mesh, in virtual time (time scale 1)")
+      .option(
+        "--crashes <n>",
+        "recorded, virtual: hosts that die and come back, a minute",
+        numberFrom(0, 10_000, false),
+        0,
       )
       .option("--copies <k>", "recorded: of each file", numberFrom(1, 1_000), 1)
       .option("--schedule <file>", "recorded: who did what when, as CSV: task,worker,start,end")
@@ -151,7 +159,9 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
     const flows = await Promise.all(
       files.map(async (file) => readFlow(await readFile(file), basename(file))),
     );
-    const { agents, timeScale, pool, copies, profile, seed, schedule } = s.options;
+    const { agents, pool, copies, profile, seed, schedule, virtual = false } = s.options;
+    const { crashes, timeScale = virtual ? 1 : 0.01 } = s.options;
+    if (crashes > 0 && !virtual) throw usage("--crashes needs --virtual");
     const result = await playFlows({
       flows,
       copies,
@@ -160,12 +170,16 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
       pool,
       profile,
       seed,
+      virtual,
+      crashesPerMinute: crashes,
       say: (line) => s.out.note(line),
       signal: s.signal,
     });
     if (schedule !== undefined) await writeFile(schedule, scheduleCsv(result));
     if (s.out.json) s.out.document(result.report);
     else s.out.text(text(result.report));
+    const { recorded, steps } = result.report;
+    if (recorded !== undefined && recorded < steps) process.exitCode = EXIT.failed;
     if (result.report.violations > 0 || result.report.completed < result.report.workflows) {
       process.exitCode = EXIT.failed;
     }
@@ -184,5 +198,8 @@ function text(r: FlowReport): string {
     `makespan     ${r.makespanMs} ms; × bound ${r.overBound}, × list schedule ${r.overList}`,
     `bound        ${r.boundMs} ms; list schedule with full knowledge ${r.listMs} ms`,
     `median step  ${r.medianStepMs} ms`,
+    ...(r.recorded === undefined
+      ? []
+      : [`recorded     ${r.recorded} of ${r.steps} steps exactly once, ${r.crashes} crashes`]),
   ].join("\n");
 }

@@ -241,6 +241,11 @@ function onContract(t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: 
   t.epoch = e.epoch;
   leaveWaiting(t, c);
   if (t.awarded?.from !== e.from) t.awarded = t.order.find((b) => b.from === e.from);
+  // Many run at a time, and most of what each would keep is its bids.
+  t.bids = [];
+  t.order = [];
+  t.answered = [];
+  t.next = 0;
   running(t, e.from, c);
 }
 
@@ -308,7 +313,9 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
     setTier(t, view.tier, view.tierBase);
   }
   t.contractor = view.contract?.contractor;
-  t.awarded = t.order.find((b) => b.from === t.contractor);
+  if (t.awarded?.from !== t.contractor) {
+    t.awarded = t.order.find((b) => b.from === t.contractor);
+  }
   if (view.outcome !== undefined) return close(t, c);
   if (view.cancel !== undefined) {
     withdraw(t, view.cancel.reason, true, c);

@@ -4,6 +4,7 @@ import { graphOf } from "../../mesh/core/workflow/graph.ts";
 import type { Profile } from "../../mesh/local.ts";
 import { listSchedule } from "./list-schedule.ts";
 import { type LiveFlowResult, runLive } from "./live.ts";
+import { runVirtualFlows, type VirtualFlowResult } from "./virtual.ts";
 import { capabilityOf, type RecordedFlow, scaled, stepsOf } from "./wfformat.ts";
 
 export interface FlowPlan {
@@ -15,6 +16,10 @@ export interface FlowPlan {
   pool: "universal" | "specialised";
   profile: Profile;
   seed: number;
+  /** On a simulated mesh, in virtual time. */
+  virtual?: boolean;
+  /** Virtual: hosts that die and come back, per minute of the world. */
+  crashesPerMinute?: number;
   say(line: string): void;
   signal: AbortSignal;
 }
@@ -36,6 +41,9 @@ export interface FlowReport {
   overBound: number;
   overList: number;
   medianStepMs: number;
+  /** Virtual: steps whose completion is stored exactly once, and hosts that died. */
+  recorded?: number;
+  crashes?: number;
 }
 
 export interface FlowResult extends LiveFlowResult {
@@ -48,7 +56,7 @@ const UNIVERSAL = "step";
 export async function playFlows(o: FlowPlan): Promise<FlowResult> {
   const flows = o.flows.flatMap((flow) => Array.from({ length: o.copies }, () => flow));
   const universal = o.pool === "universal";
-  const live = await runLive({
+  const plan = {
     flows: flows.map((flow, i) => ({
       name: `flow${i}`,
       steps: stepsOf(flow.tasks, o.timeScale, universal ? UNIVERSAL : undefined),
@@ -56,13 +64,23 @@ export async function playFlows(o: FlowPlan): Promise<FlowResult> {
     pool: universal
       ? Array.from({ length: o.agents }, () => [UNIVERSAL])
       : specialists(flows, o.agents),
-    profile: o.profile,
     seed: o.seed,
     say: o.say,
     signal: o.signal,
-  });
+  };
+  const { crashesPerMinute = 0 } = o;
+  const live =
+    o.virtual === true
+      ? await runVirtualFlows({ ...plan, crashesPerMinute })
+      : await runLive({ ...plan, profile: o.profile });
   const ids = flows.map((flow) => flow.tasks.map((t) => t.id));
-  return { ...live, ids, report: reportOf(o, flows, live) };
+  return { ...live, ids, report: { ...reportOf(o, flows, live), ...virtualPart(live) } };
+}
+
+/** Under crashes a step may be begun again; what counts is that it is recorded once. */
+function virtualPart(live: LiveFlowResult | VirtualFlowResult): Partial<FlowReport> {
+  if (!("recorded" in live)) return {};
+  return { recorded: live.recorded, crashes: live.crashes };
 }
 
 /** Agents of each category in proportion to its share of the work, at least one. */

@@ -1,6 +1,7 @@
 // `parley sim virtual`: the same mesh on a virtual clock, network and store. One seed, one history.
 import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
 import { type Command, CommanderError } from "commander";
 import { ProgressLine } from "../live/progress.ts";
 import { formatReport, isClean, type Report, writeSchedule } from "../report.ts";
@@ -74,6 +75,7 @@ export function registerVirtual(sim: Command): void {
     .action(async (raw: Record<string, unknown>, self: Command) => {
       // `parley --json sim virtual` and `parley sim --json virtual` mean the same.
       const json = self.optsWithGlobals<{ json?: boolean }>().json === true;
+      calmCollector();
       process.exitCode = await play(flagsOf(raw), outputs(raw, json, flagsOf(raw)));
     });
 }
@@ -207,4 +209,11 @@ function judged({ verdict }: VirtualRun): string {
   if (first !== undefined) return `${first.rule} broke at event ${first.event}, ${first.atMs} ms`;
   const why = report.why === undefined ? "" : `: ${report.why}`;
   return `${rules} rules held, ${report.verdict}${why}`;
+}
+
+/** Messages are many small Buffers: V8 would look through the whole heap for every 64 MB of them,
+ * a quarter of the time of 100,000 agents (measured, Node 24; Node 22 does not know the flag). */
+function calmCollector(): void {
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  if (major >= 24) setFlagsFromString("--external-memory-accounted-in-global-limit");
 }

@@ -38,9 +38,9 @@ export interface VirtualOptions {
   workload?: { name: string; tasks: readonly WorkloadTask[] };
   utilisation?: number;
   timeScale?: number;
-  /** Default 50. */
+  /** Default 50, or a hundredth of all agents where that is more. */
   agentsPerHost?: number;
-  /** Default: one for 250 agents, at least 2, at most 8. */
+  /** Default: one for 250 agents, at least 2, at most 4. */
   initiators?: number;
   submitters?: number;
   /** Real Ed25519 keys from the seed. Default false. */
@@ -120,7 +120,10 @@ interface Tally {
   refusals: Record<string, number>;
 }
 
+/** Agents of a host, and of so many agents this part where that is more. */
 const AGENTS_PER_HOST = 50;
+const HOST_SHARE = 100;
+const INITIATORS_MAX = 4;
 /** How long the agents may take to be known to all initiators, ms of world time. */
 const MEET_MS = 60_000;
 /** Least deadline of a task, ms; as in the live simulation. */
@@ -174,7 +177,7 @@ class Run {
     const { faults = "none" } = options;
     const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
     const { insider = 0 } = plan;
-    const perHost = options.agentsPerHost ?? AGENTS_PER_HOST;
+    const perHost = this.#perHost();
     const noted = this.#hash !== undefined || options.check === true;
     const note = noted ? (process: string, e: HistoryEvent) => this.#note(process, e) : undefined;
     this.#town = new Town(this.#world, this.#broker, {
@@ -182,7 +185,8 @@ class Run {
       seed,
       signing,
       agentsPerHost: perHost,
-      initiators: options.initiators ?? Math.min(8, Math.max(2, Math.ceil(agents / 250))),
+      initiators:
+        options.initiators ?? Math.min(INITIATORS_MAX, Math.max(2, Math.ceil(agents / 250))),
       insiders: insider > 0,
       submitters: options.submitters ?? 1,
       quality,
@@ -213,6 +217,11 @@ class Run {
     });
   }
 
+  #perHost(): number {
+    const { agents, agentsPerHost } = this.#o;
+    return agentsPerHost ?? Math.max(AGENTS_PER_HOST, Math.ceil(agents / HOST_SHARE));
+  }
+
   #plan(): WorkloadTask[] {
     const { workload, tasks, seed, utilisation = UTILISATION_DEFAULT } = this.#o;
     const drawn = workload?.tasks.slice(0, tasks) ?? generate({ count: tasks, seed });
@@ -228,7 +237,7 @@ class Run {
   }
 
   #watched({ loss = 0 }: FaultPlan): Invariants {
-    const perHost = this.#o.agentsPerHost ?? AGENTS_PER_HOST;
+    const perHost = this.#perHost();
     const slots: Record<string, number> = {};
     this.#pool.agents.forEach((agent, at) => {
       slots[`h${Math.floor(at / perHost)}.${agent.name}`] = agent.slots;

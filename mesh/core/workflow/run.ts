@@ -222,8 +222,11 @@ export class WorkflowRun {
     }
   }
 
-  /** Begins what may begin; a row of skipped steps is walked here, not on the stack. */
+  /** Begins what may begin, the longest way to the end first; a row of skipped steps is walked
+   * here, not on the stack. */
   #proceed(): void {
+    const rank = (i: number) => this.#ranks[i] as number;
+    if (this.#ready.length > 1) this.#ready.sort((a, b) => rank(b) - rank(a));
     for (let at = 0; at < this.#ready.length && this.#phase === "running"; at++) {
       this.#begin(this.#ready[at] as number);
     }
