@@ -38,6 +38,7 @@ export interface TaskContext<Input = unknown> {
   readonly recall: DurableActs["recall"];
   readonly sleep: DurableActs["sleep"];
   readonly ask: DurableActs["ask"];
+  readonly hear: DurableActs["hear"];
   readonly now: DurableActs["now"];
   readonly random: DurableActs["random"];
   readonly all: DurableActs["all"];
@@ -196,6 +197,7 @@ function contextOf<Input>(
     recall: (key) => acts.recall(key),
     sleep: (ms) => acts.sleep(ms),
     ask: (question, options) => acts.ask(question, options),
+    hear: (key) => acts.hear(key),
     now: () => acts.now(),
     random: () => acts.random(),
     all: (branches) => acts.all(branches),

@@ -58,6 +58,11 @@ export interface DurableActs {
    * contractor. `parley task ls --needs-input` shows it, `parley task answer` answers it.
    */
   ask<T = unknown>(question: unknown, options?: AskOptions): Promise<T>;
+  /**
+   * Waits for a word under this key, which whoever may answer for the task's owner sends unasked
+   * (`parley workflow cancel`). It is not written down: keep with `step` what follows from it.
+   */
+  hear(key: string): Promise<unknown>;
   /** The wall clock, the same in every attempt, ms since the epoch. */
   now(): Promise<number>;
   /** In [0, 1), the same in every attempt. */
@@ -180,9 +185,15 @@ export class DurableRun {
 
   /** An id that is the same in every attempt. */
   idAt(place: string): string {
-    const text = `${this.run.spec.owner}.${this.run.spec.task}/${place}`;
-    return createHash("sha256").update(text).digest("base64url").slice(0, 32);
+    const { owner, task } = this.run.spec;
+    return subTaskId(owner, task, place);
   }
+}
+
+/** The id of what a task made at this place; `=key` where it was made under a name. */
+export function subTaskId(owner: string, task: string, place: string): string {
+  const text = `${owner}.${task}/${place}`;
+  return createHash("sha256").update(text).digest("base64url").slice(0, 32);
 }
 
 function changed(difference: string): ParleyError {
@@ -315,6 +326,12 @@ export class Acts implements DurableActs {
     over.abort();
     await this.#durable.keep(answered.key, "ask", "question", { value });
     return value as T;
+  }
+
+  hear(key: string): Promise<unknown> {
+    const { journal } = this.#durable.run;
+    if (journal === undefined) return new Promise(() => undefined);
+    return journal.answer(`${this.#scope}=${key}`, this.signal);
   }
 
   now(): Promise<number> {

@@ -7,6 +7,7 @@ import {
   ParleyError,
   type Step,
   type Workflow,
+  WorkflowChangeSchema,
   WorkflowSchema,
 } from "../contracts/index.ts";
 import { checkWorkflow, type Problem } from "../mesh/core/workflow/check.ts";
@@ -23,6 +24,8 @@ export const workflow = defineCapability({
   input: z.object({
     definition: WorkflowSchema,
     params: z.record(z.string(), z.unknown()).optional(),
+    /** Outputs of steps, by id, that were done before and are not done again. */
+    given: z.record(z.string(), z.unknown()).optional(),
   }),
   output: z.unknown(),
 });
@@ -56,7 +59,8 @@ export function readWorkflow(value: unknown, offered?: ReadonlySet<string>): Wor
 export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
   return mesh.serve(
     workflow,
-    (input, task) => runWorkflow(readWorkflow(input.definition), input.params ?? {}, task),
+    ({ definition, params = {}, given = {} }, task) =>
+      runWorkflow(readWorkflow(definition), params, task, given),
     { slots: 100, ...options },
   );
 }
@@ -66,21 +70,46 @@ export async function runWorkflow(
   definition: Workflow,
   params: Readonly<Record<string, unknown>>,
   task: WorkflowHost,
+  given: Readonly<Record<string, unknown>> = {},
 ): Promise<unknown> {
-  const run = new WorkflowRun(definition, params);
+  const run = new WorkflowRun(definition, params, given);
   const driver = new Driver(run, task);
   return driver.drive();
 }
 
 /** What a run needs of its handler's context. */
-export type WorkflowHost = Pick<TaskContext, "submit" | "step" | "recall" | "signal" | "progress">;
+export type WorkflowHost = Pick<
+  TaskContext,
+  "submit" | "step" | "recall" | "hear" | "signal" | "progress"
+>;
+
+/** Under these names a workflow hears words of its owner (`parley workflow cancel`, `change`). */
+export const STOP_KEY = "stop";
+export const CHANGE_KEY = "change";
+
+/** A change as it stands in the journal, carried out or not. */
+const KeptChangeSchema = z.object({
+  /** Chosen by whoever asked for it, to know it again. */
+  id: z.string().max(64),
+  change: WorkflowChangeSchema,
+  refused: z.array(z.string()).optional(),
+});
+export type KeptChange = z.infer<typeof KeptChangeSchema>;
+
+export function changeKey(n: number): string {
+  return `${CHANGE_KEY}.${n}`;
+}
 
 class Driver {
   readonly #run: WorkflowRun;
   readonly #task: WorkflowHost;
+  readonly #seen = new Set<string>();
   readonly #stops = new Map<string, AbortController>();
   readonly #ended = Promise.withResolvers<unknown>();
   #done = 0;
+  #changes = 0;
+  /** Effects wait for what is being written down. */
+  #kept: Promise<unknown> = Promise.resolve();
 
   constructor(run: WorkflowRun, task: WorkflowHost) {
     this.#run = run;
@@ -92,9 +121,12 @@ class Driver {
     const abort = () => this.#ended.reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
+      await this.#recallChanges();
       // Kept under a name of its own: undefined as long as nothing has failed.
       this.#run.start(await this.#verdict(undefined));
       await this.#work();
+      void this.#hearStop();
+      void this.#hearChanges();
       return await this.#ended.promise;
     } finally {
       signal.removeEventListener("abort", abort);
@@ -107,14 +139,53 @@ class Driver {
     return this.#task.step("verdict", () => now, { key: "verdict" });
   }
 
+  /** What a predecessor was told, in its order. */
+  async #recallChanges(): Promise<void> {
+    for (;;) {
+      const kept = await this.#task.recall<KeptChange>(changeKey(this.#changes));
+      if (kept === undefined) return;
+      this.#seen.add(kept.id);
+      await this.#keep(kept);
+      if (kept.refused === undefined) this.#run.change(kept.change);
+    }
+  }
+
+  #keep(kept: KeptChange): Promise<KeptChange> {
+    const key = changeKey(this.#changes++);
+    return this.#task.step("change", () => kept, { key });
+  }
+
+  async #hearStop(): Promise<void> {
+    const reason = await this.#task.hear(STOP_KEY).catch(() => undefined);
+    if (reason === undefined) return;
+    this.#run.stop(String(reason).slice(0, 1_024));
+    this.#goOn();
+  }
+
+  async #hearChanges(): Promise<void> {
+    for (;;) {
+      const said = await this.#task.hear(CHANGE_KEY).catch(() => undefined);
+      if (said === undefined) return;
+      const parsed = KeptChangeSchema.safeParse(said);
+      if (!parsed.success || this.#seen.has(parsed.data.id)) continue;
+      this.#seen.add(parsed.data.id);
+      const problems = this.#run.change(parsed.data.change);
+      const refused = problems.map((p) => `${p.path}: ${p.problem}; ${p.fix}`);
+      this.#kept = this.#keep({ ...parsed.data, ...(refused.length > 0 ? { refused } : {}) });
+      this.#goOn();
+    }
+  }
+
   async #work(): Promise<void> {
+    await this.#kept;
     for (const effect of this.#run.out.splice(0)) {
       switch (effect.do) {
         case "task":
           void this.#make(effect.wish);
           break;
         case "cancel":
-          for (const key of effect.keys) this.#stops.get(key)?.abort(new Error("a step failed"));
+          for (const key of effect.keys)
+            this.#stops.get(key)?.abort(new Error("the workflow ends"));
           break;
         case "verdict":
           await this.#verdict(effect.verdict);
@@ -152,6 +223,10 @@ class Driver {
 
   #end(key: string, end: Parameters<WorkflowRun["ended"]>[1]): void {
     this.#run.ended(key, end);
+    this.#goOn();
+  }
+
+  #goOn(): void {
     this.#work().catch((error: unknown) => this.#ended.reject(error));
   }
 }

@@ -128,6 +128,7 @@ async function play(client: OpenPeer, definition: Workflow, steps: number): Prom
       signal: new AbortController().signal,
       progress: () => undefined,
       recall: async () => undefined,
+      hear: () => new Promise(() => undefined),
       step: async (_name, fn) => fn({ key: "", signal: new AbortController().signal }),
       submit: async (capability, input, options = {}) => {
         const rank = options.rank === undefined ? {} : { rank: options.rank };

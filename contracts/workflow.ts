@@ -84,6 +84,16 @@ export const StepSchema = z.strictObject({
 });
 export type Step = z.infer<typeof StepSchema>;
 
+/** What becomes of a workflow under way: only steps that have not begun can be changed. */
+export const WorkflowChangeSchema = z.strictObject({
+  add: z.array(StepSchema).max(STEPS_MAX).optional(),
+  /** Counted as skipped: what comes after them goes on. */
+  drop: z.array(TokenSchema).max(STEPS_MAX).optional(),
+  /** Steps of the same id take their place. */
+  replace: z.array(StepSchema).max(STEPS_MAX).optional(),
+});
+export type WorkflowChange = z.infer<typeof WorkflowChangeSchema>;
+
 export const WorkflowSchema = z.strictObject({
   v: z.literal(1),
   kind: z.literal("workflow"),

@@ -359,6 +359,12 @@ export class Inspector {
     return explanations;
   }
 
+  /** The input of a task, fetched where it travels by reference. */
+  async input(spec: Spec): Promise<unknown> {
+    if (spec.inputRef === undefined) return spec.input;
+    return openArtefact(await this.#artefacts.get(spec.inputRef));
+  }
+
   /** The output of a finished task, fetched where it travels by reference. */
   async output(outcome: Outcome): Promise<unknown> {
     if (outcome.outputRef === undefined) return outcome.output;

@@ -7,8 +7,9 @@ import type { FlowReport } from "../../sim/flow/report.ts";
 import { CliError, EXIT, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
-import { numberFrom, readInput } from "../lib/parse.ts";
+import { numberFrom, parseJson, readInput, readJsonFile } from "../lib/parse.ts";
 import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import { registerWorkflowTasks } from "./workflow-tasks.ts";
 
 interface RunOptions {
   params?: string;
@@ -85,11 +86,12 @@ export function registerWorkflow(parley: Command): void {
     "parley workflow run montage.json.gz --agents 100 --time-scale 0.01 --schedule out.csv",
     "parley workflow run a.json.gz b.json.gz --copies 4 --agents 1000 --json",
   );
+  registerWorkflowTasks(flow);
 }
 
 async function check(command: Command, file: string): Promise<void> {
   const s = session(command);
-  const value = await read(file);
+  const value = await readJsonFile(file);
   const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
   const offered = await withInspector(s, "read", async (mesh) => {
     await mesh.readCards();
@@ -101,29 +103,12 @@ async function check(command: Command, file: string): Promise<void> {
   s.out.text(`${name} ${version}: ${steps.length} steps, nothing wrong`);
 }
 
-async function read(file: string): Promise<unknown> {
-  if (file === "-") return readInput("-");
-  return parse(file, await readFile(file).catch((error: Error) => Promise.reject(missing(error))));
-}
-
-function missing(error: Error): CliError {
-  return usage(error.message);
-}
-
-function parse(file: string, bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString());
-  } catch (error) {
-    throw usage(`${file} is no JSON: ${(error as Error).message}`);
-  }
-}
-
 async function run(command: Command, files: readonly string[]): Promise<void> {
   const s = session<RunOptions>(command);
   const [first = ""] = files;
-  const bytes = await readFile(first).catch((error: Error) => Promise.reject(missing(error)));
+  const bytes = await readFile(first).catch((error: Error) => Promise.reject(usage(error.message)));
   const packed = bytes[0] === 0x1f;
-  const value = packed ? undefined : (parse(first, bytes) as { kind?: unknown } | null);
+  const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
   if (value?.kind !== "workflow") return recorded(s, files);
   if (files.length > 1) throw usage("one definition at a time");
   return defined(s, value);

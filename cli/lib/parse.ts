@@ -1,5 +1,6 @@
 // Arguments as people write them.
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { InvalidArgumentError } from "commander";
 import { isToken, parseAddress, tokenAdvice } from "../../contracts/ids.ts";
 import type { Requirements } from "../../contracts/spec.ts";
@@ -117,5 +118,22 @@ export function readInput(text: string | undefined): unknown {
       `the input is no JSON: ${(error as Error).message}`,
       `quote it for the shell, as in: '{"text":"hello"}' , or pipe it in with -`,
     );
+  }
+}
+
+/** A file of JSON; - for a pipe. */
+export async function readJsonFile(file: string): Promise<unknown> {
+  if (file === "-") return readInput("-");
+  const bytes = await readFile(file).catch((error: Error) => {
+    throw usage(error.message);
+  });
+  return parseJson(file, bytes);
+}
+
+export function parseJson(file: string, bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch (error) {
+    throw usage(`${file} is no JSON: ${(error as Error).message}`);
   }
 }

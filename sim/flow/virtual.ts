@@ -4,7 +4,12 @@ import { Acts, DurableRun, type MakeTask } from "../../agent-sdk/durable.ts";
 import { cancelOn, handleOf } from "../../agent-sdk/handle.ts";
 import { inherit, taskOptions } from "../../agent-sdk/options.ts";
 import { readWorkflow, runWorkflow } from "../../agent-sdk/workflow.ts";
-import { type Outcome, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
+import {
+  ATTEMPTS_MAX,
+  type Outcome,
+  parseRecordSubject,
+  TASKS_STREAM,
+} from "../../contracts/index.ts";
 import type { AgentDefinition } from "../../mesh/index.ts";
 import type { Run } from "../../mesh/runtime/hosted-agent.ts";
 import type { Peer } from "../../mesh/runtime/peer.ts";
@@ -33,6 +38,8 @@ const MEET_MS = 10_000;
 const DEADLINE_MS = 25 * 24 * 3_600_000;
 /** Away after a crash, ms: least, and the mean of what comes on top. */
 const AWAY_MS = [200, 3_000] as const;
+/** A host that dies takes an attempt of all that it had. */
+const RETRY = { attempts: ATTEMPTS_MAX, backoffMs: 50 };
 const OWNER = "s0";
 
 /** Rejects when the workflows do not end, with how far they came. */
@@ -134,6 +141,7 @@ class FlowWorld {
         submit: (capability, input, options) => acts.submit(capability, input, options),
         step: (name, fn, options) => acts.step(name, fn, options),
         recall: (key) => acts.recall(key),
+        hear: (key) => acts.hear(key),
         progress: () => undefined,
         signal,
       },
@@ -199,13 +207,14 @@ class FlowWorld {
     this.#o.flows.forEach(({ name, steps }, flow) => {
       const tagged = steps.map((s) => ({
         ...s,
+        retry: RETRY,
         input: { ...(s.input as object), flow, id: s.id },
       }));
       const definition = { v: 1, kind: "workflow", name, version: "1.0.0", steps: tagged };
       void this.#submitter.peer?.submitters.submit(
         "workflow",
         { definition },
-        { task: `f${flow}`, timeoutMs: DEADLINE_MS },
+        { task: `f${flow}`, timeoutMs: DEADLINE_MS, retry: RETRY },
       );
     });
   }

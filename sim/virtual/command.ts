@@ -1,7 +1,6 @@
 // `parley sim virtual`: the same mesh on a virtual clock, network and store. One seed, one history.
 import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { setFlagsFromString } from "node:v8";
 import { type Command, CommanderError } from "commander";
 import { ProgressLine } from "../live/progress.ts";
 import { formatReport, isClean, type Report, writeSchedule } from "../report.ts";
@@ -14,6 +13,7 @@ import {
   optionsOf,
   type VirtualFlags,
 } from "./flags.ts";
+import { calmCollector, needsRoom, withRoom } from "./heap.ts";
 import { runVirtual, type VirtualRun } from "./run.ts";
 
 const EXAMPLES = `
@@ -75,8 +75,13 @@ export function registerVirtual(sim: Command): void {
     .action(async (raw: Record<string, unknown>, self: Command) => {
       // `parley --json sim virtual` and `parley sim --json virtual` mean the same.
       const json = self.optsWithGlobals<{ json?: boolean }>().json === true;
+      const flags = flagsOf(raw);
+      if (needsRoom(flags.agents)) {
+        process.exitCode = await withRoom();
+        return;
+      }
       calmCollector();
-      process.exitCode = await play(flagsOf(raw), outputs(raw, json, flagsOf(raw)));
+      process.exitCode = await play(flags, outputs(raw, json, flags));
     });
 }
 
@@ -209,11 +214,4 @@ function judged({ verdict }: VirtualRun): string {
   if (first !== undefined) return `${first.rule} broke at event ${first.event}, ${first.atMs} ms`;
   const why = report.why === undefined ? "" : `: ${report.why}`;
   return `${rules} rules held, ${report.verdict}${why}`;
-}
-
-/** Messages are many small Buffers: V8 would look through the whole heap for every 64 MB of them,
- * a quarter of the time of 100,000 agents (measured, Node 24; Node 22 does not know the flag). */
-function calmCollector(): void {
-  const [major = 0] = process.versions.node.split(".").map(Number);
-  if (major >= 24) setFlagsFromString("--external-memory-accounted-in-global-limit");
 }

@@ -2,14 +2,16 @@
 // ends. Whoever drives it makes a task of every effect and tells how it ended.
 //
 // Phases: running -> closed
-//         running -> stopping -> undoing -> exiting -> closed     (a step failed)
+//         running -> stopping -> undoing -> exiting -> closed     (a step failed, or: stop)
 //
 // Invariants
 //   W1  A step begins only after everything that it needs has ended (S9).
 //   W2  After a failure no step begins; what completed is undone, last first, one at a time.
+//   W4  A change touches no step that has begun.
 //   W3  What is to be undone is settled once, before the first undoing begins: whoever carries on
 //       is given that list and adds nothing to it.
-import type { Failure, Step, Workflow } from "../../../contracts/index.ts";
+import type { Failure, Step, Workflow, WorkflowChange } from "../../../contracts/index.ts";
+import { checkWorkflow, type Problem } from "./check.ts";
 import { type Graph, graphOf, ranks } from "./graph.ts";
 import { fill, holds, type Scope } from "./template.ts";
 
@@ -56,13 +58,13 @@ interface StepState {
 }
 
 export class WorkflowRun {
-  readonly workflow: Workflow;
+  #workflow: Workflow;
   readonly out: RunEffect[] = [];
-  readonly #graph: Graph;
-  readonly #ranks: number[];
+  #graph: Graph;
+  #ranks: number[];
   readonly #scope: Scope;
   readonly #steps: StepState[];
-  readonly #waits: number[];
+  #waits: number[];
   /** Keys of tasks under way, and the step of each. */
   readonly #open = new Map<string, number>();
   /** Steps in the order of their completion. */
@@ -72,22 +74,33 @@ export class WorkflowRun {
   #phase: Phase = "running";
   #verdict: Verdict | undefined;
   #undone = 0;
+  #started = false;
 
-  constructor(workflow: Workflow, params: Readonly<Record<string, unknown>> = {}) {
-    this.workflow = workflow;
+  /** @param given outputs of steps that are done already, by id */
+  constructor(
+    workflow: Workflow,
+    params: Readonly<Record<string, unknown>> = {},
+    given: Readonly<Record<string, unknown>> = {},
+  ) {
+    this.#workflow = workflow;
     this.#graph = graphOf(workflow.steps);
-    this.#ranks = ranks(this.#graph, (i) => workflow.steps[i]?.durationMs ?? 1_000);
+    this.#ranks = ranksOf(workflow, this.#graph);
     this.#scope = { params: { ...workflow.params, ...params }, steps: {} };
-    this.#steps = workflow.steps.map(() => ({
-      state: "pending",
-      output: undefined,
-      items: [],
-      next: 0,
-      open: 0,
-      round: 0,
-    }));
+    this.#steps = workflow.steps.map(pending);
     this.#waits = this.#graph.before.map((list) => list.length);
     this.#left = workflow.steps.length;
+    for (const [id, output] of Object.entries(given)) {
+      const i = this.#graph.index.get(id);
+      if (i !== undefined) this.#complete(i, "completed", output);
+    }
+    // Whoever did them is the one to undo them.
+    this.#done.length = 0;
+    this.#ready.length = 0;
+  }
+
+  /** As it is now, changes included. */
+  get workflow(): Workflow {
+    return this.#workflow;
   }
 
   get phase(): Phase {
@@ -100,14 +113,64 @@ export class WorkflowRun {
 
   /** @param verdict of whoever ran this before: carries on with the undoing */
   start(verdict?: Verdict): void {
+    this.#started = true;
     if (verdict !== undefined) {
       this.#verdict = verdict;
       return this.#undoNext();
     }
     this.#waits.forEach((n, i) => {
-      if (n === 0) this.#ready.push(i);
+      if (n === 0 && this.#stepAt(i).state === "pending") this.#ready.push(i);
     });
     this.#proceed();
+  }
+
+  /** Begins nothing more, and undoes what was done. Nothing happens when it is ending anyway. */
+  stop(reason: string): void {
+    if (this.#phase !== "running" || !this.#started) return;
+    this.#verdict = { failure: { code: "E_CANCELED", message: reason, retry: false }, undo: [] };
+    this.#halt();
+  }
+
+  /** Before or after `start`. Gives what is wrong with it; then nothing has changed. */
+  change(change: WorkflowChange): Problem[] {
+    const { add = [], drop = [], replace = [] } = change;
+    if (this.#phase !== "running") {
+      const fix = "submit a workflow of its own for what is still to be done";
+      return [{ path: "", problem: "this workflow is about to end", fix }];
+    }
+    const problems: Problem[] = [];
+    for (const id of [...drop, ...replace.map((step) => step.id)]) {
+      const state = this.stateOf(id);
+      if (state === "pending") continue;
+      const problem = state === "unknown" ? `there is no step "${id}"` : `"${id}" is ${state}`;
+      problems.push({ path: id, problem, fix: "name steps that have not begun" });
+    }
+    const other = new Map(replace.map((step) => [step.id, step]));
+    const steps = [...this.#workflow.steps.map((step) => other.get(step.id) ?? step), ...add];
+    const next = { ...this.#workflow, steps };
+    problems.push(...checkWorkflow(next));
+    if (problems.length > 0) return problems;
+    this.#adopt(next);
+    for (const id of drop)
+      this.#complete(this.#graph.index.get(id) as number, "skipped", undefined);
+    if (this.#started) this.#proceed();
+    return [];
+  }
+
+  #adopt(next: Workflow): void {
+    const more = next.steps.length - this.#workflow.steps.length;
+    this.#workflow = next;
+    this.#graph = graphOf(next.steps);
+    this.#ranks = ranksOf(next, this.#graph);
+    for (let n = 0; n < more; n++) this.#steps.push(pending());
+    this.#left += more;
+    const over = (i: number) => ["completed", "skipped"].includes(this.#stepAt(i).state);
+    this.#waits = this.#graph.before.map((list) => list.filter((i) => !over(i)).length);
+    this.#ready.length = 0;
+    if (!this.#started) return;
+    this.#waits.forEach((n, i) => {
+      if (n === 0 && this.#stepAt(i).state === "pending") this.#ready.push(i);
+    });
   }
 
   /** A task of this run ended. Unknown keys are ignored: it was canceled meanwhile. */
@@ -129,7 +192,7 @@ export class WorkflowRun {
   }
 
   #step(i: number): Step {
-    return this.workflow.steps[i] as Step;
+    return this.#workflow.steps[i] as Step;
   }
 
   #begin(i: number): void {
@@ -228,7 +291,8 @@ export class WorkflowRun {
     const rank = (i: number) => this.#ranks[i] as number;
     if (this.#ready.length > 1) this.#ready.sort((a, b) => rank(b) - rank(a));
     for (let at = 0; at < this.#ready.length && this.#phase === "running"; at++) {
-      this.#begin(this.#ready[at] as number);
+      const i = this.#ready[at] as number;
+      if (this.#stepAt(i).state === "pending") this.#begin(i);
     }
     this.#ready.length = 0;
     if (this.#phase === "running" && this.#left === 0) this.#exit();
@@ -246,6 +310,10 @@ export class WorkflowRun {
       },
       undo: [],
     };
+    this.#halt();
+  }
+
+  #halt(): void {
     this.#phase = "stopping";
     if (this.#open.size === 0) return this.#judge();
     this.out.push({ do: "cancel", keys: [...this.#open.keys()] });
@@ -284,7 +352,7 @@ export class WorkflowRun {
   }
 
   #exit(): void {
-    const { onExit } = this.workflow;
+    const { onExit } = this.#workflow;
     if (onExit === undefined) return this.#close();
     this.#phase = "exiting";
     const failure = this.#verdict?.failure;
@@ -304,8 +372,16 @@ export class WorkflowRun {
   }
 
   #output(): unknown {
-    if (this.workflow.output !== undefined) return fill(this.workflow.output, this.#scope);
-    const last = this.workflow.steps.filter((_, i) => this.#graph.after[i]?.length === 0);
+    if (this.#workflow.output !== undefined) return fill(this.#workflow.output, this.#scope);
+    const last = this.#workflow.steps.filter((_, i) => this.#graph.after[i]?.length === 0);
     return Object.fromEntries(last.map(({ id }) => [id, this.#scope.steps[id]?.output ?? null]));
   }
+}
+
+function ranksOf(workflow: Workflow, graph: Graph): number[] {
+  return ranks(graph, (i) => workflow.steps[i]?.durationMs ?? 1_000);
+}
+
+function pending(): StepState {
+  return { state: "pending", output: undefined, items: [], next: 0, open: 0, round: 0 };
 }

@@ -1,0 +1,38 @@
+// Room for large fleets: Node's heap ends at a quarter of the memory or 4 GB, whatever is there.
+import { spawn } from "node:child_process";
+import { totalmem } from "node:os";
+import { setFlagsFromString } from "node:v8";
+
+const FLAG = "--max-old-space-size=";
+/** From so many agents on; each contract under way takes 25 KB (measured). */
+const AGENTS_LARGE = 20_000;
+const HEAP_MB = 7_168;
+
+/** Messages are many small Buffers: V8 would look through the whole heap for every 64 MB of them,
+ * a quarter of the time of 100,000 agents (measured, Node 24; Node 22 does not know the flag). */
+export function calmCollector(): void {
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  if (major >= 24) setFlagsFromString("--external-memory-accounted-in-global-limit");
+}
+
+export function needsRoom(agents: number): boolean {
+  return agents >= AGENTS_LARGE && !process.execArgv.some((arg) => arg.startsWith(FLAG));
+}
+
+/** This very command in a process with a larger heap. Resolves with its exit status. */
+export function withRoom(): Promise<number> {
+  const heapMb = Math.min(HEAP_MB, Math.floor((totalmem() / 2 ** 20) * 0.8));
+  const args = [...process.execArgv, `${FLAG}${heapMb}`, ...process.argv.slice(1)];
+  const child = spawn(process.execPath, args, { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both; the child decides when it is over.
+  const stay = () => undefined;
+  const pass = () => void child.kill("SIGTERM");
+  process.on("SIGINT", stay).on("SIGTERM", pass);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      process.off("SIGINT", stay).off("SIGTERM", pass);
+      resolve(code ?? 130);
+    });
+  });
+}

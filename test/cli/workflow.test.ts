@@ -1,0 +1,185 @@
+// Workflows by the command line: listed, looked into, drawn, stopped, changed, tried again.
+import { readFile, writeFile } from "node:fs/promises";
+import { join as joinPath } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
+import {
+  defineCapability,
+  join,
+  type Log,
+  type Mesh,
+  serveWorkflows,
+  type Workflow,
+  workflow,
+} from "../../agent-sdk/index.ts";
+import type { StepRow } from "../../cli/lib/flow-file.ts";
+import { CliMesh } from "../support/cli-mesh.ts";
+
+const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};
+let mesh: CliMesh;
+let user: Mesh;
+const joined: Mesh[] = [];
+const did: string[] = [];
+const gates = new Map<string, PromiseWithResolvers<void>>();
+const broken = new Set<string>();
+
+const work = defineCapability({
+  name: "work",
+  input: z.object({ what: z.string() }),
+  output: z.string(),
+});
+
+async function agent(name: string): Promise<Mesh> {
+  const { home, server } = mesh.local;
+  const one = await join({ name, server: server.url, home: home.dir, log: silent });
+  joined.push(one);
+  return one;
+}
+
+function held(what: string): PromiseWithResolvers<void> {
+  const gate = Promise.withResolvers<void>();
+  gates.set(what, gate);
+  return gate;
+}
+
+beforeAll(async () => {
+  mesh = await CliMesh.start();
+  user = await agent("user");
+  await user.serve(
+    work,
+    async ({ what }) => {
+      await gates.get(what)?.promise;
+      if (broken.has(what)) throw new Error(`${what} is broken`);
+      did.push(what);
+      return what.toUpperCase();
+    },
+    { slots: 20 },
+  );
+  await serveWorkflows(user);
+}, 30_000);
+afterAll(async () => {
+  for (const gate of gates.values()) gate.resolve();
+  await Promise.all(joined.map((one) => one.close()));
+  await mesh?.stop();
+});
+
+const step = (id: string, after: string[] = [], more: object = {}) => ({
+  id,
+  capability: "work",
+  input: { what: id },
+  after,
+  retry: { attempts: 1 },
+  ...more,
+});
+const flow = (name: string, steps: Workflow["steps"]): Workflow => ({
+  v: 1,
+  kind: "workflow",
+  name,
+  version: "1.0.0",
+  steps,
+});
+const undo = (what: string) => ({ compensate: { capability: "work", input: { what } } });
+const steps = async (id: string) =>
+  ((await mesh.json(["workflow", "get", id])) as { steps: StepRow[] }).steps;
+const stateOf = async (id: string) =>
+  Object.fromEntries((await steps(id)).map((row) => [row.id, row.state]));
+
+describe("parley workflow", { timeout: 60_000 }, () => {
+  test("ls, get, history and show tell what a finished one did", async () => {
+    const definition = flow("told", [step("t-a"), step("t-b", ["t-a"]), step("t-c", ["t-a"])]);
+    const handle = await user.submit(workflow, { definition });
+    await handle.result();
+    const listed = (await mesh.json(["workflow", "ls"])) as { task: string; name: string }[];
+    expect(listed).toContainEqual(expect.objectContaining({ task: handle.task, name: "told" }));
+    expect(await steps(handle.task)).toMatchObject(
+      ["t-a", "t-b", "t-c"].map((id) => ({ id, state: "completed", contractor: user.address })),
+    );
+    const history = (await mesh.json(["workflow", "history", handle.task])) as {
+      step: string;
+      what: string;
+    }[];
+    const order = history.filter((h) => h.what === "completed").map((h) => h.step);
+    expect([order[0], order.at(-1), order.length]).toEqual(["t-a", "", 4]);
+    const file = joinPath(mesh.dir, "told.svg");
+    await mesh.run(["workflow", "show", handle.task, "--output", file]);
+    const svg = await readFile(file, "utf8");
+    expect(svg).toMatch(/^<svg [\s\S]*<title>t-a: completed by user\.[\s\S]*<\/svg>\s*$/);
+  });
+
+  test("cancel undoes what was done, last first, each once", async () => {
+    const gate = held("c-wait");
+    const definition = flow("left", [
+      step("c-a", [], undo("c-no-a")),
+      step("c-b", ["c-a"], undo("c-no-b")),
+      step("c-wait", ["c-b"]),
+      step("c-never", ["c-wait"]),
+    ]);
+    const { task } = await user.submit(workflow, { definition });
+    await vi.waitFor(async () => expect((await stateOf(task))["c-wait"]).toBe("running"), 20_000);
+    const told = await mesh.json(["workflow", "cancel", task, "--reason", "the customer left"]);
+    expect(told).toMatchObject({
+      state: "failed",
+      failure: { code: "E_CANCELED", message: "the customer left" },
+    });
+    gate.resolve();
+    expect(did.filter((what) => what.startsWith("c-"))).toEqual(["c-a", "c-b", "c-no-b", "c-no-a"]);
+    expect(await stateOf(task)).toMatchObject({
+      "c-wait": "canceled",
+      "c-never": "never begun",
+      "c-a~undo": "completed",
+    });
+    const again = await mesh.run(["workflow", "cancel", task]);
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining("is over")]);
+  });
+
+  test("change adds, drops and replaces steps that have not begun, and no others", async () => {
+    const gate = held("h-a");
+    const definition = flow("bent", [
+      step("h-a"),
+      step("h-drop", ["h-a"]),
+      step("h-other", ["h-a"]),
+    ]);
+    const handle = await user.submit(workflow, { definition });
+    await vi.waitFor(
+      async () => expect((await stateOf(handle.task))["h-a"]).toBe("running"),
+      20_000,
+    );
+    const file = joinPath(mesh.dir, "change.json");
+    const ask = async (change: object) => {
+      await writeFile(file, JSON.stringify(change));
+      return mesh.run(["workflow", "change", handle.task, file]);
+    };
+    const refused = await ask({ drop: ["h-a", "h-none"] });
+    expect(refused.code).toBe(2);
+    expect(refused.err).toMatch(/"h-a" is running; [\s\S]*there is no step "h-none"/);
+    const taken = await ask({
+      drop: ["h-drop"],
+      replace: [step("h-other", ["h-a"], { input: { what: "h-new" } })],
+      add: [step("h-more", ["h-other"])],
+    });
+    expect([taken.code, taken.out.trim()]).toEqual([0, "changed"]);
+    gate.resolve();
+    expect(await handle.result()).toEqual({ "h-drop": null, "h-more": "H-MORE" });
+    expect(did.filter((what) => what.startsWith("h-"))).toEqual(["h-a", "h-new", "h-more"]);
+    expect((await stateOf(handle.task))["h-drop"]).toBe("dropped");
+  });
+
+  test("retry does again what did not complete, and only that", async () => {
+    broken.add("r-b");
+    const definition = flow("again", [step("r-a"), step("r-b", ["r-a"]), step("r-c", ["r-b"])]);
+    const handle = await user.submit(workflow, { definition });
+    expect((await handle.outcome()).state).toBe("failed");
+    broken.clear();
+    const { task, given } = await mesh.json(["workflow", "retry", handle.task]);
+    expect(given).toEqual(["r-a"]);
+    await vi.waitFor(async () => expect((await stateOf(task))["r-c"]).toBe("completed"), 20_000);
+    expect(did.filter((what) => what.startsWith("r-"))).toEqual(["r-a", "r-b", "r-c"]);
+    expect((await stateOf(task))["r-a"]).toBe("given");
+  });
+});
