@@ -2,6 +2,7 @@
 // initiator, with a history.
 // Started by harness/workers.ts; ends when its parent does, by whatever death.
 import { basename } from "node:path";
+import { conduct } from "../agent-sdk/conduct.ts";
 import { openHistory } from "../check/history-file.ts";
 import { defaultLog, type OpenPeer, openPeer, type Run } from "../mesh/index.ts";
 import { credsAuth } from "../mesh/nats/identity/authenticator.ts";
@@ -19,6 +20,8 @@ const TURN_MS = 10;
 const longest = { lagMs: 0, heldMs: 0 };
 /** Connections opened at a time. */
 const OPENING = 16;
+/** Workflows that one process runs at a time. */
+const WORKFLOWS = 50;
 let trust: Trust;
 let log: Log;
 let history: ReturnType<typeof openHistory> | undefined;
@@ -72,9 +75,17 @@ async function enter(plan: WorkerPlan, name: string, creds: Creds, agents: strin
       })),
     });
   }
+  if (plan.conducts === true) hostWorkflows(peer, name);
   await peer.transport.flush();
   open.push(peer);
   follow(name, peer);
+}
+
+function hostWorkflows({ peer }: OpenPeer, name: string): void {
+  const capability = { name: "workflow", version: "1.0.0", slots: WORKFLOWS };
+  const own = { peer, contractor: `${name}.main`, wall: () => Date.now(), log };
+  const run = (r: Run) => conduct(own, r);
+  peer.host({ name: "main", slots: WORKFLOWS, services: [{ capability, run }] });
 }
 
 /** Notes when the connection is of use again: the server answers behind its subscriptions. */

@@ -15,6 +15,8 @@ export interface WorkerPlan {
   /** Given: each agent has a connection of its own under one of these, and `creds` is not used. */
   own?: { name: string; creds: Creds }[];
   slots: number;
+  /** Runs workflows: its one agent is `main`. */
+  conducts?: boolean;
   capabilities: string[];
   /** File of its history. */
   history: string;

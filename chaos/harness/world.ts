@@ -20,6 +20,8 @@ export interface WorldOptions {
   contractors?: number;
   agents?: number;
   initiators?: number;
+  /** Processes that run workflows; they initiate, too. */
+  conductors?: number;
   slots?: number;
   capabilities?: string[];
   /** A connection, with credentials of its own, per contractor process (default) or per agent. */
@@ -108,7 +110,11 @@ export class World {
   }
 
   get initiators(): Worker[] {
-    return [...this.workers.values()].filter((w) => w.plan.agents === 0);
+    return [...this.workers.values()].filter((w) => w.plan.agents === 0 && !w.plan.conducts);
+  }
+
+  get conductors(): Worker[] {
+    return [...this.workers.values()].filter((w) => w.plan.conducts === true);
   }
 
   async #populate(agents: number): Promise<void> {
@@ -119,7 +125,10 @@ export class World {
       const share = Math.floor(all / contractors) + (i < all % contractors ? 1 : 0);
       await this.join("contractor", share, `con${i}`);
     }
-    await this.known(all);
+    const { conductors = 0 } = this.#o;
+    for (let i = 0; i < conductors; i++)
+      await this.join("agent", 0, `flow${i}`, ["workflow"], true);
+    await this.known(all + conductors);
     this.say(`${contractors} contractor processes with ${all} agents, ${initiators} initiators`);
   }
 
@@ -140,8 +149,10 @@ export class World {
     agents: number,
     name: string,
     capabilities: string[] = this.#o.capabilities ?? [CAPABILITY],
+    conducts = false,
   ): Promise<Worker> {
-    const creds = await this.mesh.mint(name, role, role === "contractor" ? capabilities : []);
+    const offers = role === "contractor" || conducts ? capabilities : [];
+    const creds = await this.mesh.mint(name, role, offers);
     this.keys.set(name, keyFromSeed(creds.seed).publicKey);
     const { urls, server } = this.mesh;
     const each = role === "contractor" && this.#o.connections === "agent";
@@ -155,6 +166,7 @@ export class World {
       ...(each ? { own: await this.#mintEach(name, agents, capabilities) } : {}),
       slots: this.#o.slots ?? 1,
       capabilities,
+      ...(conducts ? { conducts } : {}),
       history: "",
       seed: `${this.#seed}/${name}`,
     };

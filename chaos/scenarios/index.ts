@@ -18,6 +18,7 @@ import { scenario as serverKill } from "./server-kill.ts";
 import { scenario as slowConsumer } from "./slow-consumer.ts";
 import { scenario as stall } from "./stall.ts";
 import { scenario as storm } from "./storm.ts";
+import { scenario as workflow } from "./workflow.ts";
 import { scenario as zombie } from "./zombie.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -30,6 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   stall,
   half,
   poison,
+  workflow,
   mix,
   powerCut,
   diskFull,

@@ -1,9 +1,6 @@
 // Recorded workflows in virtual time: the workflow capability of the SDK, on hosts of a simulated
 // world, its steps tendered one by one like any other task.
-import { Acts, DurableRun, type MakeTask } from "../../agent-sdk/durable.ts";
-import { cancelOn, handleOf } from "../../agent-sdk/handle.ts";
-import { inherit, taskOptions } from "../../agent-sdk/options.ts";
-import { readWorkflow, runWorkflow } from "../../agent-sdk/workflow.ts";
+import { conduct } from "../../agent-sdk/conduct.ts";
 import {
   ATTEMPTS_MAX,
   type Outcome,
@@ -89,7 +86,9 @@ class FlowWorld {
 
   #boss(name: string): VirtualHost {
     return this.#host(name, "agent", ["workflow"], (peer, host) => {
-      const run = (r: Run) => this.#conduct(peer, host, r);
+      const wall = () => host.clock.wall();
+      const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
+      const run = (r: Run) => conduct(own, r);
       const slots = Math.max(1, this.#o.flows.length);
       const capability = { name: "workflow", version: "1.0.0", slots };
       peer.host({ name: "main", slots, services: [{ capability, run }] });
@@ -118,36 +117,6 @@ class FlowWorld {
     };
     const services = capabilities.map((c) => ({ capability: { name: c, version: "1.0.0" }, run }));
     return { name, slots: 1, services };
-  }
-
-  /** What `serveWorkflows` does, on the clock of this world. */
-  async #conduct(peer: Peer, host: VirtualHost, run: Run) {
-    const { spec, epoch, live, signal } = run;
-    const make: MakeTask = async (capability, input, options) => {
-      const wall = host.clock.wall();
-      const from = { spec, epoch, contractor: `${host.name}.main`, live };
-      const told = inherit(taskOptions(options, wall), from, wall);
-      const tracker = await peer.submitters.submit(capability.name, input, told);
-      cancelOn(options.signal, tracker, SILENT, true);
-      return { ...handleOf(capability, tracker), ended: () => tracker.ended() };
-    };
-    const durable = new DurableRun(run, make, () => host.clock.wall());
-    const acts = new Acts(durable, "", signal);
-    const { definition } = run.input as { definition: unknown };
-    const output = await runWorkflow(
-      readWorkflow(definition),
-      {},
-      {
-        submit: (capability, input, options) => acts.submit(capability, input, options),
-        step: (name, fn, options) => acts.step(name, fn, options),
-        recall: (key) => acts.recall(key),
-        hear: (key) => acts.hear(key),
-        progress: () => undefined,
-        signal,
-      },
-    );
-    await durable.check();
-    return { output: output === undefined ? null : {} };
   }
 
   #stored(subject: string, data: Uint8Array): void {
