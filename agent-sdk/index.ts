@@ -30,6 +30,25 @@ export type { TaskHandle } from "./handle.ts";
 export { type JoinOptions, join } from "./join.ts";
 export type { AgentQuery, Mesh, ServeOptions } from "./mesh.ts";
 export type { CallOptions, SubmitOptions } from "./options.ts";
+export {
+  type Ballot,
+  type ChatOptions,
+  type Critique,
+  count,
+  criticLoop,
+  delegate,
+  type FanOptions,
+  fanOut,
+  groupChat,
+  type Handoff,
+  handoff,
+  mapReduce,
+  pipeline,
+  type Said,
+  type Verdict,
+  type VoteOptions,
+  vote,
+} from "./patterns.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
 export {
   readWorkflow,

@@ -11,7 +11,9 @@ import {
   WorkflowSchema,
 } from "../contracts/index.ts";
 import { checkWorkflow, type Problem } from "../mesh/core/workflow/check.ts";
+import { type Offer, offersByName } from "../mesh/core/workflow/offer.ts";
 import { type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
+import { checkTypes } from "../mesh/core/workflow/types.ts";
 import { type Capability, defineCapability } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
@@ -38,12 +40,17 @@ function anything(name: string, version = ""): Capability {
 
 /**
  * Reads and checks a definition.
+ * @param offers what agents offer now: who does what, and whether values fit their schemas
  * @throws ParleyError E_SCHEMA with every problem, each with its place and what to do
  */
-export function readWorkflow(value: unknown, offered?: ReadonlySet<string>): Workflow {
+export function readWorkflow(value: unknown, offers?: Iterable<Offer>): Workflow {
   const parsed = WorkflowSchema.safeParse(value);
+  const offered = offers === undefined ? undefined : offersByName(offers);
   const problems: Problem[] = parsed.success
-    ? checkWorkflow(parsed.data, offered)
+    ? [
+        ...checkWorkflow(parsed.data, offered && new Set(offered.keys())),
+        ...(offered === undefined ? [] : checkTypes(parsed.data, offered)),
+      ]
     : parsed.error.issues.map((issue) => ({
         path: issue.path.join("."),
         problem: issue.message,
