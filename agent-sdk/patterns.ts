@@ -50,7 +50,7 @@ export async function fanOut<C extends Capability>(
   return outputs;
 }
 
-/** Hierarchy: split into parts, have each done (perhaps by agents that split again), put together. */
+/** Hierarchy: the parts done by others, who may split theirs again, and put together. */
 export async function delegate<C extends Capability, Out>(
   acts: Acts,
   capability: C,

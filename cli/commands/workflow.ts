@@ -2,16 +2,14 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
-import type { Offer } from "../../mesh/core/workflow/offer.ts";
-import { planWorkflow } from "../../mesh/core/workflow/plan.ts";
-import type { Inspector } from "../../mesh/inspector.ts";
 import type { Profile } from "../../mesh/local.ts";
 import type { FlowReport } from "../../sim/flow/report.ts";
 import { CliError, EXIT, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
-import { list, numberFrom, parseJson, readInput, readJsonFile, token } from "../lib/parse.ts";
-import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import { numberFrom, parseJson, readInput } from "../lib/parse.ts";
+import { type Session, session, withSubmitter } from "../lib/session.ts";
+import { registerWorkflowPlan } from "./workflow-plan.ts";
 import { registerWorkflowTasks } from "./workflow-tasks.ts";
 
 interface RunOptions {
@@ -36,13 +34,6 @@ export function registerWorkflow(parley: Command): void {
     "parley workflow check order.json",
     `parley workflow run order.json --params '{"id":7}' --wait`,
     "parley workflow run montage.json.gz --agents 100 --time-scale 0.01",
-  );
-  withExamples(
-    flow
-      .command("check <file>")
-      .description("everything that is wrong with a definition, and what to do; - for a pipe")
-      .action((file: string, _o: object, command: Command) => check(command, file)),
-    "parley workflow check order.json",
   );
   withExamples(
     flow
@@ -89,58 +80,8 @@ export function registerWorkflow(parley: Command): void {
     "parley workflow run montage.json.gz --agents 100 --time-scale 0.01 --schedule out.csv",
     "parley workflow run a.json.gz b.json.gz --copies 4 --agents 1000 --json",
   );
-  withExamples(
-    flow
-      .command("plan")
-      .description(
-        "the definition that makes what is wanted from what is there, by the inputs and outputs " +
-          "that agents declare; read it, change it, run it",
-      )
-      .requiredOption("--goal <names>", "products wanted, with commas", list)
-      .option("--have <names>", "products that are there: the parameters", list, [])
-      .option("--name <name>", "of the definition", token("name"), "plan")
-      .action((_o: object, command: Command) => plan(command)),
-    "parley workflow plan --goal report --have topic > report.json",
-  );
+  registerWorkflowPlan(flow);
   registerWorkflowTasks(flow);
-}
-
-async function check(command: Command, file: string): Promise<void> {
-  const s = session(command);
-  const value = await readJsonFile(file);
-  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
-  const offered = await withInspector(s, "read", offers).catch(() => undefined);
-  if (offered === undefined) s.out.note("no mesh to ask who offers what: that is not checked");
-  const { name, version, steps } = readWorkflow(value, offered);
-  if (s.out.json) return s.out.document({ name, version, steps: steps.length });
-  s.out.text(`${name} ${version}: ${steps.length} steps, nothing wrong`);
-}
-
-/** What all cards say that agents can do. */
-async function offers(mesh: Inspector): Promise<Offer[]> {
-  await mesh.readCards();
-  const names = [...mesh.registry.capabilities().keys()];
-  return names.flatMap((name) =>
-    mesh.registry.find(name).flatMap((card) => card.capabilities.filter((c) => c.name === name)),
-  );
-}
-
-/** A definition that makes what is wanted, to be read and changed before it runs. */
-async function plan(command: Command): Promise<void> {
-  const s = session<{ goal: string[]; have: string[]; name: string }>(command);
-  const { goal, have, name } = s.options;
-  const known = await withInspector(s, "read", offers);
-  const made = planWorkflow({ name, goals: goal, have }, known);
-  if (made.ok) return s.out.document(made.workflow);
-  if (made.gaps.length === 0) throw usage(`there is nothing to do: ${goal.join(", ")} is there`);
-  const lines = made.gaps.map(({ product, makers }) => {
-    if (makers.length === 0) return `${product}: nobody makes it`;
-    const who = makers.map((m) => `${m.capability} (lacks ${m.lacks.join(", ")})`);
-    return `${product}: could come from ${who.join(", ")}`;
-  });
-  throw new CliError("E_NO_CAPABILITY", `no way to ${goal.join(", ")}:\n  ${lines.join("\n  ")}`, {
-    next: "start agents that make what is missing, or name it with --have",
-  });
 }
 
 async function run(command: Command, files: readonly string[]): Promise<void> {

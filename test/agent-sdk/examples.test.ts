@@ -17,6 +17,19 @@ test.each([
   ],
   ["05-map-reduce.ts", /^4500 words in 1000 texts\n$/],
   ["06-software-life-cycle.ts", /^tested: code of the design for "a button", draft 3\n$/],
+  [
+    "07-human-approval.ts",
+    /^20: paid, decided by the rule for small sums\n200: not paid, decided by nobody in time\n$/,
+  ],
+  ["08-research-pipeline.ts", /^4 notes speak for it, with sources \(for, 2 rounds\)\n$/],
+  [
+    "09-patterns.ts",
+    new RegExp(
+      "^pipeline: HELLO!\nmap-reduce: 13 letters, the longest has 5\n" +
+        "group chat: begin; ann heard 1; bob heard 2; ann heard 3\n" +
+        "handoff: desk to expert, done: help, please\n$",
+    ),
+  ],
 ])(
   "%s does what it says, and ends",
   async (file, said) => {
