@@ -25,7 +25,7 @@ export function registerWorkflowPlan(flow: Command): void {
       )
       .requiredOption("--goal <names>", "products wanted, with commas", list)
       .option("--have <names>", "products that are there: the parameters", list, [])
-      .option("--name <name>", "of the definition", token("name"), "plan")
+      .option("--call <name>", "the definition's name", token("name"), "plan")
       .action((_o: object, command: Command) => plan(command)),
     "parley workflow plan --goal report --have topic > report.json",
   );
@@ -53,10 +53,10 @@ async function offers(mesh: Inspector): Promise<Offer[]> {
 
 /** A definition that makes what is wanted, to be read and changed before it runs. */
 async function plan(command: Command): Promise<void> {
-  const s = session<{ goal: string[]; have: string[]; name: string }>(command);
-  const { goal, have, name } = s.options;
+  const s = session<{ goal: string[]; have: string[]; call: string }>(command);
+  const { goal, have, call } = s.options;
   const known = await withInspector(s, "read", offers);
-  const made = planWorkflow({ name, goals: goal, have }, known);
+  const made = planWorkflow({ name: call, goals: goal, have }, known);
   if (made.ok) return s.out.document(made.workflow);
   if (made.gaps.length === 0) throw usage(`there is nothing to do: ${goal.join(", ")} is there`);
   const lines = made.gaps.map(({ product, makers }) => {
