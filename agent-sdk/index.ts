@@ -14,6 +14,7 @@ export type {
 export { ParleyError } from "../contracts/index.ts";
 export type { BidTerms, Policy, ScoredBid, TaskEvent, TaskFacts } from "../mesh/index.ts";
 export type { Log } from "../mesh/ports/index.ts";
+export { Board, type BoardItem, type Lease } from "./board.ts";
 export type {
   Capability,
   CapabilityOptions,
@@ -24,6 +25,7 @@ export type {
 } from "./capability.ts";
 export { defineCapability } from "./capability.ts";
 export type { Handler, TaskContext } from "./context.ts";
+export { Definitions } from "./definitions.ts";
 export type { AskOptions, Branch, DurableActs, StepOptions } from "./durable.ts";
 export { RetryableError, TerminalError } from "./errors.ts";
 export type { TaskHandle } from "./handle.ts";

@@ -16,6 +16,7 @@ import {
   type Service,
 } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
+import { Board } from "./board.ts";
 import {
   announced,
   type Capability,
@@ -25,6 +26,7 @@ import {
   type ServeTerms,
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
+import { Definitions } from "./definitions.ts";
 import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
@@ -318,6 +320,16 @@ export class Mesh implements AsyncDisposable {
     }
     const names = [...registry.capabilities().keys()];
     return [...new Set(names.flatMap((name) => registry.find(name, requires)))];
+  }
+
+  /** What agents share on purpose under a topic. @throws ParleyError E_SCHEMA */
+  async board(topic: string): Promise<Board> {
+    return new Board((await this.#ready()).buckets.board, topic);
+  }
+
+  /** Definitions of workflows, stored by version. */
+  async definitions(): Promise<Definitions> {
+    return new Definitions((await this.#ready()).buckets.workflows, this.principal);
   }
 
   /**

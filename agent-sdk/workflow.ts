@@ -16,6 +16,7 @@ import { type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/
 import { checkTypes } from "../mesh/core/workflow/types.ts";
 import { type Capability, defineCapability } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
+import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
 import type { SubmitOptions } from "./options.ts";
 
@@ -24,7 +25,9 @@ export const workflow = defineCapability({
   name: "workflow",
   description: "runs a workflow: a graph of steps, each a task for some capability",
   input: z.object({
-    definition: WorkflowSchema,
+    definition: WorkflowSchema.optional(),
+    /** Instead: a stored one, `ann.report` (the newest) or `ann.report@1.2.0`. */
+    use: z.string().max(256).optional(),
     params: z.record(z.string(), z.unknown()).optional(),
     /** Outputs of steps, by id, that were done before and are not done again. */
     given: z.record(z.string(), z.unknown()).optional(),
@@ -66,10 +69,25 @@ export function readWorkflow(value: unknown, offers?: Iterable<Offer>): Workflow
 export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
   return mesh.serve(
     workflow,
-    ({ definition, params = {}, given = {} }, task) =>
-      runWorkflow(readWorkflow(definition), params, task, given),
+    async ({ definition, use, params = {}, given = {} }, task) => {
+      const found = await definitionOf(mesh, definition, use, task);
+      return runWorkflow(readWorkflow(found), params, task, given);
+    },
     { slots: 100, ...options },
   );
+}
+
+/** A stored one is kept as it was found: the next contractor runs the same version. */
+async function definitionOf(
+  mesh: Mesh,
+  definition: Workflow | undefined,
+  use: string | undefined,
+  task: Pick<TaskContext, "step">,
+): Promise<Workflow> {
+  if (definition !== undefined) return definition;
+  if (use === undefined) throw new TerminalError("give a definition, or the name of a stored one");
+  const load = async () => (await mesh.definitions()).get(use);
+  return task.step("definition", load, { key: "definition" });
 }
 
 /** Runs a definition inside a handler. @throws ParleyError E_TERMINAL when a step failed. */

@@ -6,6 +6,7 @@ import {
   AGENTS_STREAM,
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
+  BOARD_BUCKET,
   JANITOR_CONSUMER,
   KEYS_STREAM,
   patterns,
@@ -14,6 +15,7 @@ import {
   TASKS_BUCKET,
   TASKS_STREAM,
   URGENCY,
+  WORKFLOWS_BUCKET,
 } from "./subjects.ts";
 
 export const ROLES = [
@@ -74,8 +76,22 @@ const artefacts = [
 /** After an unknown outcome an author looks whether its own record is there. */
 const ownRecord = `$JS.API.DIRECT.GET.${TASKS_STREAM}.$KV.${TASKS_BUCKET}.*.*.*.*.*.*.${ME}.*`;
 
+/** Definitions are their author's, and everybody's to read; the board is everybody's. */
+const shared = {
+  publish: [
+    `$KV.${WORKFLOWS_BUCKET}.${ME}.*.*`,
+    `$JS.API.DIRECT.GET.KV_${WORKFLOWS_BUCKET}`,
+    `$JS.API.DIRECT.GET.KV_${WORKFLOWS_BUCKET}.>`,
+    `$KV.${BOARD_BUCKET}.>`,
+    `$JS.API.DIRECT.GET.KV_${BOARD_BUCKET}`,
+    `$JS.API.DIRECT.GET.KV_${BOARD_BUCKET}.>`,
+  ],
+  subscribe: ["mesh.board.>"],
+} as const;
+
 const contractor: Permissions = {
   publish: [
+    ...shared.publish,
     ownRecord,
     ...(
       [
@@ -101,6 +117,7 @@ const contractor: Permissions = {
     ...artefacts,
   ],
   subscribe: [
+    ...shared.subscribe,
     `mesh.cfp.${CAP}.>`,
     `mesh.award.${ME}.>`,
     `mesh.offer.${ME}.>`,
@@ -157,6 +174,7 @@ const initiator: Permissions = {
 
 const submitter: Permissions = {
   publish: [
+    ...shared.publish,
     ownRecord,
     author("spec", ME),
     author("cancel", ME),
@@ -175,6 +193,7 @@ const submitter: Permissions = {
     ...artefacts,
   ],
   subscribe: [
+    ...shared.subscribe,
     `mesh.rec.*.${ME}.>`,
     `mesh.rec.${ME}.>`,
     `mesh.bid.${ME}.>`,
@@ -208,7 +227,14 @@ const observer: Permissions = {
     "$JS.API.INFO",
     "$JS.API.STREAM.NAMES",
     "$JS.API.STREAM.LIST",
-    ...[TASKS_STREAM, AGENTS_STREAM, KEYS_STREAM, AUDIT_STREAM].flatMap((s) => [
+    ...[
+      TASKS_STREAM,
+      AGENTS_STREAM,
+      KEYS_STREAM,
+      AUDIT_STREAM,
+      `KV_${WORKFLOWS_BUCKET}`,
+      `KV_${BOARD_BUCKET}`,
+    ].flatMap((s) => [
       `$JS.API.STREAM.INFO.${s}`,
       `$JS.API.STREAM.MSG.GET.${s}`,
       `$JS.API.DIRECT.GET.${s}`,

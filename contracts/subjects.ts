@@ -11,6 +11,10 @@ import { NOBODY } from "./ids.ts";
 export const TASKS_BUCKET = "mesh_tasks";
 export const AGENTS_BUCKET = "mesh_agents";
 export const ARTEFACTS_BUCKET = "mesh_artifacts";
+/** Definitions of workflows: `<principal>.<name>.<version>`, the version's dots as `_`. */
+export const WORKFLOWS_BUCKET = "mesh_workflows";
+/** What agents share on purpose: `<topic>.<key…>`. */
+export const BOARD_BUCKET = "mesh_board";
 export const TASKS_STREAM = `KV_${TASKS_BUCKET}`;
 export const AGENTS_STREAM = `KV_${AGENTS_BUCKET}`;
 export const REGISTRY_STREAM = "mesh_registry";
@@ -322,6 +326,9 @@ export const streamSubjects = {
   keys: "mesh.key.>",
   cardsIngest: { src: "mesh.reg.>", dest: `$KV.${AGENTS_BUCKET}.>` },
   cardRepublish: { src: `$KV.${AGENTS_BUCKET}.>`, dest: "mesh.card.>" },
+  workflows: `$KV.${WORKFLOWS_BUCKET}.*.*.*`,
+  board: `$KV.${BOARD_BUCKET}.>`,
+  boardRepublish: { src: `$KV.${BOARD_BUCKET}.>`, dest: "mesh.board.>" },
   /** Few subjects, so that a long history costs the server little memory. */
   audit: {
     src: `${KEY_PREFIX}*.*.*.*.*.*.*.*`,

@@ -1,16 +1,17 @@
 // The mesh as a library: opens a peer on NATS. The one place where runtime and adapters meet.
 import pino from "pino";
-import { ParleyError, type Role } from "../contracts/index.ts";
+import { BOARD_BUCKET, ParleyError, type Role, WORKFLOWS_BUCKET } from "../contracts/index.ts";
 import type { Policy } from "./core/policy.ts";
 import { createPrng } from "./core/prng.ts";
 import { NatsArtefacts } from "./nats/artefacts.ts";
+import { NatsBucket } from "./nats/bucket.ts";
 import { NatsCards } from "./nats/cards.ts";
 import { type ConnectOptions, connectNats } from "./nats/connect.ts";
 import { NatsLedger } from "./nats/ledger.ts";
 import { NatsSupervision } from "./nats/supervision.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
 import { NatsTransport } from "./nats/transport.ts";
-import type { History, Log, Signer, Trust } from "./ports/index.ts";
+import type { Bucket, History, Log, Signer, Trust } from "./ports/index.ts";
 import { Peer } from "./runtime/peer.ts";
 
 export interface OpenOptions extends ConnectOptions {
@@ -42,6 +43,7 @@ export interface OpenPeer {
   peer: Peer;
   transport: NatsTransport;
   ledger: NatsLedger;
+  buckets: { board: Bucket; workflows: Bucket };
   close(graceMs?: number): Promise<void>;
 }
 
@@ -107,6 +109,10 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
     peer,
     transport,
     ledger,
+    buckets: {
+      board: new NatsBucket(transport, systemClock, o.principal, BOARD_BUCKET, "mesh.board."),
+      workflows: new NatsBucket(transport, systemClock, o.principal, WORKFLOWS_BUCKET, ""),
+    },
     async close(graceMs?: number) {
       await peer.stop(graceMs);
       ledger.stop();

@@ -6,7 +6,7 @@ import type { Inspector } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { list, readJsonFile, token } from "../lib/parse.ts";
-import { session, withInspector } from "../lib/session.ts";
+import { session, withInspector, withSubmitter } from "../lib/session.ts";
 
 export function registerWorkflowPlan(flow: Command): void {
   withExamples(
@@ -15,6 +15,21 @@ export function registerWorkflowPlan(flow: Command): void {
       .description("everything that is wrong with a definition, and what to do; - for a pipe")
       .action((file: string, _o: object, command: Command) => check(command, file)),
     "parley workflow check order.json",
+  );
+  withExamples(
+    flow
+      .command("put <file>")
+      .description("store a version of a definition, to be run by its name")
+      .action((file: string, _o: object, command: Command) => put(command, file)),
+    "parley workflow put report.json",
+    'parley workflow run cli.report --params \'{"topic":"voles"}\' --wait',
+  );
+  withExamples(
+    flow
+      .command("stored")
+      .description("the definitions that are stored")
+      .action((_o: object, command: Command) => stored(command)),
+    "parley workflow stored",
   );
   withExamples(
     flow
@@ -40,6 +55,30 @@ async function check(command: Command, file: string): Promise<void> {
   const { name, version, steps } = readWorkflow(value, offered);
   if (s.out.json) return s.out.document({ name, version, steps: steps.length });
   s.out.text(`${name} ${version}: ${steps.length} steps, nothing wrong`);
+}
+
+async function put(command: Command, file: string): Promise<void> {
+  const s = session(command);
+  const value = await readJsonFile(file);
+  const { Definitions } = await import("../../agent-sdk/definitions.ts");
+  await withSubmitter(s, async (peer, { buckets }) => {
+    const use = await new Definitions(buckets.workflows, peer.options.principal).put(value);
+    if (s.out.json) return s.out.document({ use });
+    s.out.text(use);
+    s.out.note(`run it: parley workflow run ${use.split("@")[0]}`);
+  });
+}
+
+async function stored(command: Command): Promise<void> {
+  const s = session(command);
+  const { Definitions } = await import("../../agent-sdk/definitions.ts");
+  await withSubmitter(s, async (peer, { buckets }) => {
+    const all = await new Definitions(buckets.workflows, peer.options.principal).list();
+    if (s.out.json) return s.out.document(all);
+    if (all.length === 0) return s.out.note("no definitions are stored");
+    const rows = all.map(({ name, version }) => [name, version]);
+    s.out.table(["NAME", "VERSION"], rows);
+  });
 }
 
 /** What all cards say that agents can do. */

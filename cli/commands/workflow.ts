@@ -1,4 +1,5 @@
 // `parley workflow …`: definitions on the running mesh, recorded workflows on one of their own.
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
@@ -39,8 +40,9 @@ export function registerWorkflow(parley: Command): void {
     flow
       .command("run <files...>")
       .description(
-        "a definition: on the running mesh. A recorded workflow (WfFormat 1.5, .json or " +
-          ".json.gz): on a mesh of its own, its steps as long as they were, times --time-scale",
+        "a definition, or a stored one's name: on the running mesh. A recorded workflow " +
+          "(WfFormat 1.5, .json or .json.gz): on a mesh of its own, its steps as long as they " +
+          "were, times --time-scale",
       )
       .option("--params <json>", "definition: its parameters")
       .option("--wait", "definition: wait for the end and print the output")
@@ -84,25 +86,32 @@ export function registerWorkflow(parley: Command): void {
   registerWorkflowTasks(flow);
 }
 
+/** `ann.report` or `ann.report@1.2.0`: a stored definition. */
+const STORED = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(@\d+\.\d+\.\d+)?$/;
+
 async function run(command: Command, files: readonly string[]): Promise<void> {
   const s = session<RunOptions>(command);
   const [first = ""] = files;
-  const bytes = await readFile(first).catch((error: Error) => Promise.reject(usage(error.message)));
+  if (files.length === 1 && STORED.test(first) && !existsSync(first)) {
+    return submitted(s, { use: first });
+  }
+  const bytes = await readFile(first).catch((error: Error) => {
+    throw usage(error.message);
+  });
   const packed = bytes[0] === 0x1f;
   const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
   if (value?.kind !== "workflow") return recorded(s, files);
   if (files.length > 1) throw usage("one definition at a time");
-  return defined(s, value);
+  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
+  return submitted(s, { definition: readWorkflow(value) });
 }
 
-async function defined(s: Session<RunOptions>, value: unknown): Promise<void> {
-  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
-  const definition = readWorkflow(value);
+async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
   const params = s.options.params === undefined ? {} : readInput(s.options.params);
   await withSubmitter(s, async (peer) => {
     const { timeout } = s.options;
     const time = timeout === undefined ? {} : { timeoutMs: timeout };
-    const tracker = await peer.submitters.submit("workflow", { definition, params }, time);
+    const tracker = await peer.submitters.submit("workflow", { ...what, params }, time);
     if (s.options.wait !== true) {
       if (s.out.json) return s.out.document({ task: tracker.task, owner: tracker.owner });
       s.out.text(tracker.task);

@@ -53,8 +53,18 @@ export async function readFlow(
   const input = (await mesh.input(spec)) as Record<string, Record<string, unknown> | undefined>;
   const changes = changesOf(file.records);
   const { params = {}, given = {} } = input;
-  const definition = withChanges(readWorkflow(input.definition), changes);
+  const found = input.definition ?? (await usedDefinition(mesh, file));
+  const definition = withChanges(readWorkflow(found), changes);
   return { file, definition, params, given, changes, tasks: await tasksOf(mesh, file, definition) };
+}
+
+/** A stored definition as its contractor found it. */
+async function usedDefinition(mesh: Inspector, { task, records, view }: TaskFile) {
+  const entry = entries(records).find((e) => e.key === "=definition");
+  if (entry === undefined || view.spec === undefined) {
+    throw new CliError("E_NOT_FOUND", `workflow ${task} has not begun: no definition is known yet`);
+  }
+  return entry.ref === undefined ? entry.value : mesh.input({ ...view.spec, inputRef: entry.ref });
 }
 
 /** Journal entries of a task, oldest first. */

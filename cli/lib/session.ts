@@ -78,7 +78,7 @@ export async function withInspector<T>(
 /** Runs `work` with a peer that submits and calls, and closes it whatever happens. */
 export async function withSubmitter<T>(
   s: Session<unknown>,
-  work: (peer: OpenPeer["peer"], target: Target) => Promise<T>,
+  work: (peer: OpenPeer["peer"], opened: OpenPeer, target: Target) => Promise<T>,
 ): Promise<T> {
   const { openPeer } = await import("../../mesh/index.ts");
   const target = await findTarget(s.options, "submit");
@@ -91,7 +91,7 @@ export async function withSubmitter<T>(
     log: logTo(s.out),
   }).catch(atConnecting);
   try {
-    return await work(opened.peer, target);
+    return await work(opened.peer, opened, target);
   } finally {
     await opened.close(0).catch(() => undefined);
   }

@@ -34,15 +34,14 @@ export class NatsBucket implements Bucket {
   async get(key: string): Promise<BucketEntry | undefined> {
     const subject = `$JS.API.DIRECT.GET.${this.#stream}.${this.#head}${key}`;
     const m = await this.#link.request(subject, EMPTY, { timeoutMs: TIMEOUT_MS });
-    if (m.status === 404 || isGone(m)) return undefined;
-    return this.#entry(m);
+    return m.status === 404 ? undefined : this.#entry(m);
   }
 
   #entry(m: Incoming): BucketEntry {
     const subject = m.header("Nats-Subject") ?? "";
     return {
       key: subject.slice(this.#head.length),
-      value: m.data,
+      value: isGone(m) ? undefined : m.data,
       rev: Number(m.header("Nats-Sequence")),
     };
   }
@@ -93,12 +92,11 @@ export class NatsBucket implements Bucket {
     return found.filter((m) => !isGone(m)).map((m) => this.#entry(m));
   }
 
-  watch(pattern: string, then: (key: string, entry: BucketEntry | undefined) => void): () => void {
+  watch(pattern: string, then: (entry: BucketEntry) => void): () => void {
     const sub = this.#link.subscribe(`${this.#echo}${pattern}`, (m) => {
       // Said by the server's stream alone: anybody could say it on the bare subject.
       if (m.header("Nats-Stream") !== this.#stream) return;
-      const entry = this.#entry(m);
-      then(entry.key, isGone(m) ? undefined : entry);
+      then(this.#entry(m));
     });
     return () => sub.unsubscribe();
   }

@@ -7,6 +7,7 @@ import {
   AGENTS_STREAM,
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
+  BOARD_BUCKET,
   JANITOR_CONSUMER,
   KEYS_STREAM,
   patterns,
@@ -15,6 +16,7 @@ import {
   supervisionConsumer,
   TASKS_STREAM,
   URGENCY,
+  WORKFLOWS_BUCKET,
 } from "../../contracts/index.ts";
 
 export interface ProvisionOptions {
@@ -41,7 +43,13 @@ export function streamConfigs(o: ProvisionOptions): Wanted[] {
     max_consumers: 20_000,
   };
   const audit = o.audit === false ? [] : [auditStream(common)];
-  return [tasksStream(common), ...cardStreams(common), artefactsStream(common), ...audit];
+  return [
+    tasksStream(common),
+    ...cardStreams(common),
+    artefactsStream(common),
+    ...sharedStreams(common),
+    ...audit,
+  ];
 }
 
 function tasksStream(common: Common): Wanted {
@@ -121,6 +129,41 @@ function artefactsStream(common: Common): Wanted {
     duplicate_window: SECOND / 10,
     description: "Parley: inputs and results too large for a record",
   };
+}
+
+/** A definition is written once, so that a version stays what it was; the board is rewritten. */
+function sharedStreams(common: Common): Wanted[] {
+  const small = {
+    ...common,
+    max_msgs_per_subject: 1,
+    allow_rollup_hdrs: false,
+    deny_delete: true,
+    deny_purge: false,
+    duplicate_window: SECOND / 10,
+  };
+  return [
+    {
+      ...small,
+      name: `KV_${WORKFLOWS_BUCKET}`,
+      subjects: [streamSubjects.workflows],
+      discard: "new",
+      discard_new_per_subject: true,
+      max_msg_size: 1024 * 1024,
+      description: "Parley: definitions of workflows, by version",
+    },
+    {
+      ...small,
+      name: `KV_${BOARD_BUCKET}`,
+      subjects: [streamSubjects.board],
+      discard: "new",
+      // No notices of an end: with them the server takes rollups, and one would wipe the board.
+      allow_msg_ttl: true,
+      max_msg_size: 64 * 1024,
+      max_bytes: 256 * 1024 ** 2,
+      republish: streamSubjects.boardRepublish,
+      description: "Parley: what agents share on purpose",
+    },
+  ];
 }
 
 function auditStream(common: Common): Wanted {

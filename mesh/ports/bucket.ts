@@ -1,7 +1,8 @@
 /** One key of a bucket. */
 export interface BucketEntry {
   key: string;
-  value: Uint8Array;
+  /** Undefined: it is gone, and for some seconds its revision still counts. */
+  value: Uint8Array | undefined;
   /** Its revision: what the next write under the key must name. */
   rev: number;
 }
@@ -20,6 +21,6 @@ export interface Bucket {
   remove(key: string, rev?: number): Promise<void>;
   /** Newest of every key, at most 1,024. */
   list(pattern: string): Promise<BucketEntry[]>;
-  /** Called for every write from now on; a value of undefined: it is gone. */
-  watch(pattern: string, then: (key: string, entry: BucketEntry | undefined) => void): () => void;
+  /** Called for every write from now on, and when a key is gone. */
+  watch(pattern: string, then: (entry: BucketEntry) => void): () => void;
 }

@@ -1,3 +1,4 @@
+export type * from "./bucket.ts";
 export type * from "./clock.ts";
 export type * from "./history.ts";
 export type * from "./identity.ts";
