@@ -12,10 +12,11 @@ import {
 } from "../contracts/index.ts";
 import { checkWorkflow, type Problem } from "../mesh/core/workflow/check.ts";
 import { type Offer, offersByName } from "../mesh/core/workflow/offer.ts";
-import { type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
+import { type Duty, type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
 import { checkTypes } from "../mesh/core/workflow/types.ts";
 import { type Capability, defineCapability } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
+import { subTaskId } from "./durable.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
 import type { SubmitOptions } from "./options.ts";
@@ -71,10 +72,27 @@ export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<
     workflow,
     async ({ definition, use, params = {}, given = {} }, task) => {
       const found = await definitionOf(mesh, definition, use, task);
-      return runWorkflow(readWorkflow(found), params, task, given);
+      const handOver = (duties: readonly Duty[]) => undo(mesh, task.task, duties);
+      return runWorkflow(readWorkflow(found), params, { ...task, handOver }, given);
     },
     { slots: 100, ...options },
   );
+}
+
+/** A workflow of this agent's own, since the canceled task gives no authority any more. It is made
+ * once: under an id that follows from the task's. */
+async function undo(mesh: Mesh, task: string, duties: readonly Duty[]): Promise<void> {
+  if (duties.length === 0) return;
+  const steps = duties.map(({ capability }, i) => ({
+    id: `undo-${i}`,
+    capability,
+    input: { $: `params.${i}` },
+    ...(i === 0 ? {} : { after: [`undo-${i - 1}`] }),
+  }));
+  const params = Object.fromEntries(duties.map(({ input }, i) => [i, input]));
+  const definition = { v: 1 as const, kind: "workflow" as const, name: "undo", steps };
+  const again = { task: subTaskId(mesh.principal, task, "~undo"), retry: { attempts: 10 } };
+  await mesh.submit(workflow, { definition, params }, again);
 }
 
 /** A stored one is kept as it was found: the next contractor runs the same version. */
@@ -106,7 +124,10 @@ export async function runWorkflow(
 export type WorkflowHost = Pick<
   TaskContext,
   "submit" | "step" | "recall" | "hear" | "signal" | "progress"
->;
+> & {
+  /** Sees to it that what a canceled workflow leaves to undo is done; without it nobody does. */
+  handOver?: (duties: readonly Duty[]) => Promise<void>;
+};
 
 /** Under these names a workflow hears words of its owner (`parley workflow cancel`, `change`). */
 export const STOP_KEY = "stop";
@@ -133,6 +154,8 @@ class Driver {
   readonly #ended = Promise.withResolvers<unknown>();
   #done = 0;
   #changes = 0;
+  /** Canceled: what is left is handed over. */
+  #leaving = false;
   /** Effects wait for what is being written down. */
   #kept: Promise<unknown> = Promise.resolve();
 
@@ -143,7 +166,7 @@ class Driver {
 
   async drive(): Promise<unknown> {
     const { signal } = this.#task;
-    const abort = () => this.#ended.reject(signal.reason);
+    const abort = () => this.#aborted();
     signal.addEventListener("abort", abort, { once: true });
     try {
       await this.#recallChanges();
@@ -156,6 +179,15 @@ class Driver {
     } finally {
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  #aborted(): void {
+    const { reason } = this.#task.signal;
+    const canceled = reason instanceof ParleyError && reason.code === "E_CANCELED";
+    if (!canceled || this.#task.handOver === undefined) return this.#ended.reject(reason);
+    this.#leaving = true;
+    this.#run.leave(reason.message);
+    this.#goOn();
   }
 
   /** What a predecessor decided; or keeps what is decided now. */
@@ -215,6 +247,10 @@ class Driver {
         case "verdict":
           await this.#verdict(effect.verdict);
           break;
+        case "handOver":
+          await this.#task.handOver?.(effect.duties);
+          this.#ended.reject(this.#task.signal.reason);
+          break;
         case "end":
           if (effect.failure === undefined) this.#ended.resolve(effect.output);
           else this.#ended.reject(asError(effect.failure));
@@ -232,7 +268,9 @@ class Driver {
       const outcome = await handle.outcome();
       this.#tell(wish.key, outcome, outcome.state === "completed" ? await handle.output() : null);
     } catch (error) {
-      if (this.#task.signal.aborted) return this.#ended.reject(this.#task.signal.reason);
+      if (this.#task.signal.aborted && !this.#leaving) {
+        return this.#ended.reject(this.#task.signal.reason);
+      }
       const message = error instanceof Error ? error.message : String(error);
       const code = error instanceof ParleyError ? error.code : "E_HANDLER";
       this.#end(wish.key, { state: "failed", failure: { code, message, retry: false } });

@@ -25,10 +25,13 @@ export interface TaskWish {
   rank: number;
 }
 
+/** A task that undoes a step, or ends the run. */
+export type Duty = Pick<TaskWish, "key" | "capability" | "input">;
+
 export interface Verdict {
   failure: Failure;
   /** Last first. */
-  undo: { key: string; capability: string; input: unknown }[];
+  undo: Duty[];
 }
 
 export type RunEffect =
@@ -37,6 +40,8 @@ export type RunEffect =
   | { do: "cancel"; keys: string[] }
   /** To be kept before anything else is done. */
   | { do: "verdict"; verdict: Verdict }
+  /** After `leave`: what is still to be done by somebody else, in this order. */
+  | { do: "handOver"; duties: Duty[] }
   | { do: "end"; output: unknown; failure: Failure | undefined };
 
 export interface TaskEnd {
@@ -75,6 +80,7 @@ export class WorkflowRun {
   #verdict: Verdict | undefined;
   #undone = 0;
   #started = false;
+  #leaving = false;
 
   /** @param given outputs of steps that are done already, by id */
   constructor(
@@ -129,6 +135,12 @@ export class WorkflowRun {
     if (this.#phase !== "running" || !this.#started) return;
     this.#verdict = { failure: { code: "E_CANCELED", message: reason, retry: false }, undo: [] };
     this.#halt();
+  }
+
+  /** Whoever runs this may do nothing more (it was canceled): stops, and hands over the rest. */
+  leave(reason: string): void {
+    this.#leaving = true;
+    this.stop(reason);
   }
 
   /** Before or after `start`. Gives what is wrong with it; then nothing has changed. */
@@ -329,12 +341,13 @@ export class WorkflowRun {
       const input = fill(compensate.input ?? { $: "output" }, { ...this.#scope, output });
       verdict.undo.push({ key: `${id}~undo`, capability: compensate.capability, input });
     }
-    this.out.push({ do: "verdict", verdict });
+    if (!this.#leaving) this.out.push({ do: "verdict", verdict });
     this.#undoNext();
   }
 
   #undoNext(): void {
     const verdict = this.#verdict as Verdict;
+    if (this.#leaving) return this.#handOver();
     const next = verdict.undo[this.#undone];
     if (next === undefined) return this.#exit();
     this.#phase = "undoing";
@@ -342,7 +355,18 @@ export class WorkflowRun {
     this.out.push({ do: "task", wish: { ...next, step: undefined, rank: 0 } });
   }
 
+  #handOver(): void {
+    const { undo, failure } = this.#verdict as Verdict;
+    const duties = undo.slice(this.#undone);
+    const { onExit } = this.#workflow;
+    if (onExit !== undefined) duties.push(this.#exitDuty(onExit, failure));
+    this.#phase = "closed";
+    this.out.push({ do: "handOver", duties });
+  }
+
   #undoEnded(key: string, end: TaskEnd): void {
+    // Cut short with everything else: it is still to be done.
+    if (this.#leaving && end.state !== "completed") return this.#handOver();
     const { failure } = this.#verdict as Verdict;
     if (end.state !== "completed") {
       failure.message += `; ${key} ${end.state}: ${end.failure?.message ?? ""}`;
@@ -355,13 +379,16 @@ export class WorkflowRun {
     const { onExit } = this.#workflow;
     if (onExit === undefined) return this.#close();
     this.#phase = "exiting";
-    const failure = this.#verdict?.failure;
+    const duty = this.#exitDuty(onExit, this.#verdict?.failure);
+    this.#open.set(duty.key, -1);
+    this.out.push({ do: "task", wish: { ...duty, step: undefined, rank: 0 } });
+  }
+
+  #exitDuty(onExit: NonNullable<Workflow["onExit"]>, failure: Failure | undefined): Duty {
     const state = failure === undefined ? "completed" : "failed";
     const scope = { ...this.#scope, state, failure: failure ?? null };
     const input = fill(onExit.input ?? { state: { $: "state" } }, scope);
-    const wish = { key: "~exit", step: undefined, capability: onExit.capability, input, rank: 0 };
-    this.#open.set(wish.key, -1);
-    this.out.push({ do: "task", wish });
+    return { key: "~exit", capability: onExit.capability, input };
   }
 
   #close(): void {

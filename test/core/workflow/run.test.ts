@@ -223,3 +223,62 @@ describe("after a failure", () => {
     });
   });
 });
+
+describe("a run that is stopped", () => {
+  const chain = (n: number) =>
+    flow(
+      Array.from({ length: n }, (_, i) =>
+        step(`s${i}`, i === 0 ? [] : [`s${i - 1}`], {
+          compensate: { capability: "undo", input: { of: { $: "output" } } },
+        }),
+      ),
+      { onExit: { capability: "bye" } },
+    );
+
+  test("undoes exactly what completed, last first, wherever it is stopped", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.nat(7), (n, done) => {
+        const play = new Play(chain(n)).start();
+        const completed = Math.min(done, n - 1);
+        for (let i = 0; i < completed; i++) play.one(`s${i}`, { state: "completed", output: i });
+        play.run.stop("enough");
+        play.all((key) => ({
+          state: key.startsWith("s") && !key.includes("~") ? "canceled" : "completed",
+        }));
+        const undone = play.began.filter((key) => key.endsWith("~undo"));
+        const wanted = Array.from({ length: completed }, (_, i) => `s${completed - 1 - i}~undo`);
+        expect(undone).toEqual(wanted);
+        expect(play.began.at(-1)).toBe("~exit");
+        expect(play.result).toMatchObject({ failure: { code: "E_CANCELED", message: "enough" } });
+      }),
+    );
+  });
+
+  test("W4: a change touches no step that has begun, and all of it or nothing", () => {
+    const play = new Play(flow([step("a"), step("b", ["a"]), step("c", ["a"])])).start();
+    expect(play.run.change({ drop: ["a"], add: [step("x")] })).toHaveLength(1);
+    expect(play.run.stateOf("x")).toBe("unknown");
+    expect(
+      play.run.change({ drop: ["b"], replace: [step("c", ["b"])], add: [step("d", ["c"])] }),
+    ).toEqual([]);
+    play.all(() => ({ state: "completed" }));
+    expect(play.began).toEqual(["a", "c", "d"]);
+    expect(play.run.change({ add: [step("late")] })).toMatchObject([
+      { problem: "this workflow is about to end" },
+    ]);
+  });
+
+  test("left, hands over what is still to be undone, and begins nothing", () => {
+    const play = new Play(chain(3)).start();
+    play.one("s0", { state: "completed", output: 1 });
+    play.run.leave("gone");
+    const handed: unknown[] = [];
+    play.run.ended("s1", { state: "completed", output: 2 });
+    for (const effect of play.run.out) if (effect.do === "handOver") handed.push(...effect.duties);
+    expect(handed).toEqual([
+      { key: "s1~undo", capability: "undo", input: { of: 2 } },
+      { key: "s0~undo", capability: "undo", input: { of: 1 } },
+      { key: "~exit", capability: "bye", input: { state: "failed" } },
+    ]);
+  });
+});
