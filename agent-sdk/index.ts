@@ -28,6 +28,17 @@ export type { Handler, TaskContext } from "./context.ts";
 export { Definitions } from "./definitions.ts";
 export type { AskOptions, Branch, DurableActs, StepOptions } from "./durable.ts";
 export { RetryableError, TerminalError } from "./errors.ts";
+export {
+  defineFlow,
+  type Flow,
+  type FlowStepOptions,
+  type LoopOptions,
+  type Ref,
+  type StepRef,
+  type Template,
+  undo,
+  where,
+} from "./flow.ts";
 export type { TaskHandle } from "./handle.ts";
 export { type JoinOptions, join } from "./join.ts";
 export type { AgentQuery, Mesh, ServeOptions } from "./mesh.ts";
