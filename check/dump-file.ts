@@ -24,6 +24,7 @@ import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
 import { openTerms } from "../mesh/runtime/awards.ts";
 import { type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
 import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
+import { type DumpStep, stepsIn } from "./flow-rules.ts";
 
 /** One stored record. */
 export interface DumpLine {
@@ -58,6 +59,10 @@ export interface DumpLine {
   head?: string;
   prev?: string;
   capability?: string;
+  /** Of a workflow's spec. */
+  steps?: DumpStep[];
+  /** This checkpoint holds a change of the workflow. */
+  changed?: boolean;
   award?: DumpAward;
 }
 
@@ -243,7 +248,13 @@ function describe(
     line.backoffMs = Number(retry?.backoffMs ?? BACKOFF_MS);
     line.policy = String((body.award as { policy?: string } | undefined)?.policy ?? "balanced");
     if (Array.isArray(body.exclude)) line.exclude = body.exclude.map(String);
+    const steps = stepsIn(body);
+    if (steps !== undefined) line.steps = steps;
     return;
+  }
+  if (line.kind === "checkpoint" && Array.isArray(body.entries)) {
+    const keys = (body.entries as { key?: unknown }[]).map((entry) => String(entry?.key));
+    if (keys.some((key) => key.startsWith("=change."))) line.changed = true;
   }
   if (typeof body.award !== "object" || body.award === null) return;
   const opened = award(body.award as { terms?: unknown; sig?: unknown });

@@ -2,6 +2,7 @@
 import type { Case, Finding, Rule } from "./case.ts";
 import type { DumpLine } from "./dump-file.ts";
 import { EVIDENCE } from "./evidence.ts";
+import { FLOW_RULES } from "./flow-rules.ts";
 import { fold } from "./fold.ts";
 import { type Operation, type Run, type Trace, whole } from "./traces.ts";
 
@@ -276,6 +277,7 @@ export const RULES: readonly Rule[] = [
   l1,
   l2,
   ...EVIDENCE,
+  ...FLOW_RULES,
 ];
 
 export function judgeTask(

@@ -4,8 +4,17 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkHistory } from "../../check/checker.ts";
 import type { DumpLine } from "../../check/dump-file.ts";
+import { type DumpStep, s8, s9, stepsIn } from "../../check/flow-rules.ts";
+import { fold } from "../../check/fold.ts";
 import { type HistoryLine, lineFault } from "../../check/format.ts";
-import { addLine, addRecord, emptyRun, type Meta, type Operation } from "../../check/traces.ts";
+import {
+  addLine,
+  addRecord,
+  emptyRun,
+  type Meta,
+  type Operation,
+  type Trace,
+} from "../../check/traces.ts";
 
 const TASK = "bob.t1";
 const MS = 1e6;
@@ -224,5 +233,74 @@ describe("the judge", () => {
         else expect(fault).not.toBe("");
       }),
     );
+  });
+});
+
+describe("workflows", () => {
+  const STEPS = [
+    { id: "a", capability: "x" },
+    { id: "b", capability: "x", input: { of: { $: "steps.a.output" } } },
+    { id: "c", capability: "x", after: ["b"] },
+  ];
+  const spec = { owner: "bob", task: "flow", capability: "workflow" };
+  const steps = stepsIn({ ...spec, input: { definition: { steps: STEPS } } }) ?? [];
+  const line = (task: string, kind: string, rev: number, state?: string): DumpLine => ({
+    rev,
+    at: rev,
+    task,
+    kind,
+    n: "1",
+    from: "amy.a",
+    to: "_._",
+    id: `${kind}${rev}`,
+    d: "",
+    ...(state === undefined ? {} : { state }),
+  });
+  /** Contract and end of each step at these revisions; the second list: of its second task. */
+  const judge = (at: Record<string, [number, number][]>, over: Partial<DumpLine> = {}) => {
+    const run = emptyRun();
+    addRecord(run, { ...line("bob.flow", "spec", 1), steps, ...over });
+    for (const [id, tries] of Object.entries(at)) {
+      const { tasks } = steps.find((s) => s.id === id) as DumpStep;
+      tries.forEach(([contract, end], n) => {
+        const task = tasks[n] as string;
+        addRecord(run, line(task, "spec", contract - 1));
+        addRecord(run, line(task, "contract", contract));
+        addRecord(run, line(task, "outcome", end, "completed"));
+      });
+    }
+    const found: string[] = [];
+    const trace = run.traces.get("bob.flow") as Trace;
+    const c = { trace, run, fold: fold(trace.records), judged: () => undefined };
+    for (const rule of [s8, s9])
+      rule({ ...c, found: (r, what) => void found.push(`${r} ${what}`) });
+    return found;
+  };
+
+  test("S9: values and order are what a step comes after", () => {
+    expect(steps.map((s) => s.after)).toEqual([[], ["a"], ["b"]]);
+    expect(judge({ a: [[3, 4]], b: [[6, 7]], c: [[9, 10]] })).toEqual([]);
+    expect(judge({ a: [[3, 8]], b: [[6, 7]], c: [[9, 10]] })).toEqual([
+      'S9 step "b" was begun at 6, before "a" was done',
+    ]);
+  });
+
+  test("S9: what comes after a skipped step goes on", () => {
+    expect(judge({ a: [[3, 4]], c: [[6, 7]] })).toEqual([]);
+  });
+
+  test("S8: a step that is done twice is found, also when its second try was another task", () => {
+    expect(
+      judge({
+        a: [
+          [3, 4],
+          [6, 7],
+        ],
+      }),
+    ).toEqual(['S8 step "a" is recorded 2 times']);
+  });
+
+  test("that were changed on the way are not judged", () => {
+    expect(judge({ a: [[3, 8]], b: [[6, 7]] }, { changed: true })).toEqual([]);
   });
 });
