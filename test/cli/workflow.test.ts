@@ -35,6 +35,12 @@ const work = defineCapability({
   output: z.string(),
 });
 
+const brew = defineCapability({
+  name: "brew",
+  input: z.object({ beans: z.string() }),
+  output: z.object({ coffee: z.string() }),
+});
+
 async function agent(name: string): Promise<Mesh> {
   const { home, server } = mesh.local;
   const one = await join({ name, server: server.url, home: home.dir, log: silent });
@@ -61,6 +67,7 @@ beforeAll(async () => {
     },
     { slots: 20 },
   );
+  await user.serve(brew, ({ beans }) => ({ coffee: `${beans} coffee` }), { slots: 4 });
   await serveWorkflows(user);
 }, 30_000);
 afterAll(async () => {
@@ -181,5 +188,36 @@ describe("parley workflow", { timeout: 60_000 }, () => {
     await vi.waitFor(async () => expect((await stateOf(task))["r-c"]).toBe("completed"), 20_000);
     expect(did.filter((what) => what.startsWith("r-"))).toEqual(["r-a", "r-b", "r-c"]);
     expect((await stateOf(task))["r-a"]).toBe("given");
+  });
+
+  test("plan makes a definition from what agents declare; put stores it, run finds it", async () => {
+    const planned = await mesh.run(["workflow", "plan", "--goal", "coffee", "--have", "beans"]);
+    expect(JSON.parse(planned.out)).toMatchObject({
+      steps: [{ id: "brew", capability: "brew", input: { beans: { $: "params.beans" } } }],
+      output: { coffee: { $: "steps.brew.output.coffee" } },
+    });
+    const none = await mesh.run(["workflow", "plan", "--goal", "tea"]);
+    expect([none.code, none.err]).toEqual([4, expect.stringContaining("tea: nobody makes it")]);
+    const file = joinPath(mesh.dir, "coffee.json");
+    await writeFile(file, planned.out);
+    expect(await mesh.json(["workflow", "check", file])).toMatchObject({ name: "plan", steps: 1 });
+    const { use } = await mesh.json(["workflow", "put", file]);
+    expect(use).toMatch(/\.plan@1\.0\.0$/);
+    const again = await mesh.run(["workflow", "put", file]);
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining("stored already")]);
+    const [name] = use.split("@");
+    expect(await mesh.json(["workflow", "stored"])).toContainEqual({ name, version: "1.0.0" });
+    const params = ["--params", JSON.stringify({ beans: "dark" }), "--wait"];
+    const ran = await mesh.json(["workflow", "run", name, ...params]);
+    expect(ran).toMatchObject({ state: "completed", output: { coffee: "dark coffee" } });
+    expect(await steps(ran.task)).toMatchObject([{ id: "brew", state: "completed" }]);
+  });
+
+  test("check names values that do not fit", async () => {
+    const file = joinPath(mesh.dir, "misfit.json");
+    const misfit = { id: "a", capability: "brew", input: { sugar: 1 } };
+    await writeFile(file, JSON.stringify(flow("misfit", [misfit])));
+    const { code, err } = await mesh.run(["workflow", "check", file]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/"brew" needs "beans"/)]);
   });
 });
