@@ -5,7 +5,8 @@ import type { Log } from "../mesh/ports/index.ts";
 import { Acts, DurableRun, type MakeTask } from "./durable.ts";
 import { cancelOn, handleOf } from "./handle.ts";
 import { inherit, taskOptions } from "./options.ts";
-import { readWorkflow, runWorkflow } from "./workflow.ts";
+import { readWorkflow } from "./read-workflow.ts";
+import { runWorkflow } from "./workflow.ts";
 
 export interface Conductor {
   peer: Pick<OpenPeer["peer"], "submitters">;

@@ -2,7 +2,7 @@
 // fit is an error of the compiler. What comes out is a definition like any other.
 import type { Condition, Step, Workflow } from "../contracts/workflow.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
-import { readWorkflow } from "./workflow.ts";
+import { readWorkflow } from "./read-workflow.ts";
 
 const PATH = Symbol("path");
 

@@ -62,9 +62,9 @@ export {
   type VoteOptions,
   vote,
 } from "./patterns.ts";
+export { readWorkflow } from "./read-workflow.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
 export {
-  readWorkflow,
   runWorkflow,
   serveWorkflows,
   type WorkflowHost,

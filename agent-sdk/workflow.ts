@@ -10,16 +10,14 @@ import {
   WorkflowChangeSchema,
   WorkflowSchema,
 } from "../contracts/index.ts";
-import { checkWorkflow, type Problem } from "../mesh/core/workflow/check.ts";
-import { type Offer, offersByName } from "../mesh/core/workflow/offer.ts";
 import { type Duty, type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
-import { checkTypes } from "../mesh/core/workflow/types.ts";
 import { type Capability, defineCapability } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
 import { subTaskId } from "./durable.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
 import type { SubmitOptions } from "./options.ts";
+import { readWorkflow } from "./read-workflow.ts";
 
 /** Runs a definition that comes with its input. */
 export const workflow = defineCapability({
@@ -40,30 +38,6 @@ export const workflow = defineCapability({
 function anything(name: string, version = ""): Capability {
   const any = z.unknown();
   return Object.freeze({ name, version, input: any, output: any }) as unknown as Capability;
-}
-
-/**
- * Reads and checks a definition.
- * @param offers what agents offer now: who does what, and whether values fit their schemas
- * @throws ParleyError E_SCHEMA with every problem, each with its place and what to do
- */
-export function readWorkflow(value: unknown, offers?: Iterable<Offer>): Workflow {
-  const parsed = WorkflowSchema.safeParse(value);
-  const offered = offers === undefined ? undefined : offersByName(offers);
-  const problems: Problem[] = parsed.success
-    ? [
-        ...checkWorkflow(parsed.data, offered && new Set(offered.keys())),
-        ...(offered === undefined ? [] : checkTypes(parsed.data, offered)),
-      ]
-    : parsed.error.issues.map((issue) => ({
-        path: issue.path.join("."),
-        problem: issue.message,
-        fix: "see docs/workflows.md for the form of a definition",
-      }));
-  if (parsed.success && problems.length === 0) return parsed.data;
-  const lines = problems.map((p) => `${p.path}: ${p.problem}; ${p.fix}`);
-  const head = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the workflow`;
-  throw new ParleyError("E_SCHEMA", `${head}:\n  ${lines.join("\n  ")}`);
 }
 
 /** Takes workflows: this agent runs their graphs, other agents (or it itself) their steps. */

@@ -24,7 +24,7 @@ import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
 import { openTerms } from "../mesh/runtime/awards.ts";
 import { type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
 import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
-import { type DumpStep, stepsIn } from "./flow-rules.ts";
+import { type DumpStep, stepsIn } from "./flow-steps.ts";
 
 /** One stored record. */
 export interface DumpLine {

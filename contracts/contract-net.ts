@@ -97,34 +97,29 @@ export const SeenBidSchema = z.object({
 });
 export type SeenBid = z.infer<typeof SeenBidSchema>;
 
-/** The bids of an award, packed: each a list of its fields in the order above. */
+/** The order in which an award's packed bids tell their fields. */
+export const SEEN_BID_FIELDS = [
+  "from",
+  "startMs",
+  "durationMs",
+  "cost",
+  "confidence",
+  "load",
+  "calibratedMs",
+  "calibratedConfidence",
+  "score",
+] as const satisfies readonly (keyof SeenBid)[];
+
+/** The bids of an award, packed: each a list of its fields. */
 export const SeenBidsSchema = z.object({
   bids: z
     .array(
       z
-        .tuple([AddressSchema, finite, finite, finite, finite, finite, finite, finite, finite])
+        .tuple([AddressSchema], finite)
+        .refine((fields) => fields.length === SEEN_BID_FIELDS.length, "a bid has nine fields")
         .transform(
-          ([
-            from,
-            startMs,
-            durationMs,
-            cost,
-            confidence,
-            load,
-            calibratedMs,
-            calibratedConfidence,
-            score,
-          ]): SeenBid => ({
-            from,
-            startMs,
-            durationMs,
-            cost,
-            confidence,
-            load,
-            calibratedMs,
-            calibratedConfidence,
-            score,
-          }),
+          (fields) =>
+            Object.fromEntries(SEEN_BID_FIELDS.map((name, i) => [name, fields[i]])) as SeenBid,
         ),
     )
     .max(64),

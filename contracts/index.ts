@@ -33,6 +33,7 @@ export {
   ProgressSchema,
   REFUSAL_REASONS,
   RefusalSchema,
+  SEEN_BID_FIELDS,
   SeenBidSchema,
   SeenBidsSchema,
 } from "./contract-net.ts";

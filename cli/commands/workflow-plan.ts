@@ -49,7 +49,7 @@ export function registerWorkflowPlan(flow: Command): void {
 async function check(command: Command, file: string): Promise<void> {
   const s = session(command);
   const value = await readJsonFile(file);
-  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
+  const { readWorkflow } = await import("../../agent-sdk/read-workflow.ts");
   const offered = await withInspector(s, "read", offers).catch(() => undefined);
   if (offered === undefined) s.out.note("no mesh to ask who offers what: that is not checked");
   const { name, version, steps } = readWorkflow(value, offered);

@@ -102,7 +102,7 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
   if (value?.kind !== "workflow") return recorded(s, files);
   if (files.length > 1) throw usage("one definition at a time");
-  const { readWorkflow } = await import("../../agent-sdk/workflow.ts");
+  const { readWorkflow } = await import("../../agent-sdk/read-workflow.ts");
   return submitted(s, { definition: readWorkflow(value) });
 }
 

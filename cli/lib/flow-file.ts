@@ -1,6 +1,7 @@
 // A workflow as the store shows it: its definition with all changes, and the tasks of its steps.
 import { subTaskId } from "../../agent-sdk/durable.ts";
-import { changeKey, type KeptChange, readWorkflow } from "../../agent-sdk/workflow.ts";
+import { readWorkflow } from "../../agent-sdk/read-workflow.ts";
+import { changeKey, type KeptChange } from "../../agent-sdk/workflow.ts";
 import type { JournalEntry, Step, Workflow } from "../../contracts/index.ts";
 import type { Inspector, ProvenRecord, TaskFile } from "../../mesh/inspector.ts";
 import { CliError } from "./errors.ts";

@@ -1,6 +1,11 @@
 // The bids inside an award's terms: packed, since of all who open an award only those who explain
 // or judge it read them.
-import { type AwardTerms, type SeenBid, SeenBidsSchema } from "../../contracts/index.ts";
+import {
+  type AwardTerms,
+  SEEN_BID_FIELDS,
+  type SeenBid,
+  SeenBidsSchema,
+} from "../../contracts/index.ts";
 import { decode } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 
@@ -13,19 +18,7 @@ export type ExplainedTerms = Omit<AwardTerms, "bids"> & { bids: SeenBid[] };
 
 export function packBids(bids: readonly SeenBid[]): Uint8Array {
   if (bids.length === 0) return NONE;
-  return msgpackBytes({
-    bids: bids.map((b) => [
-      b.from,
-      b.startMs,
-      b.durationMs,
-      b.cost,
-      b.confidence,
-      b.load,
-      b.calibratedMs,
-      b.calibratedConfidence,
-      b.score,
-    ]),
-  });
+  return msgpackBytes({ bids: bids.map((bid) => SEEN_BID_FIELDS.map((name) => bid[name])) });
 }
 
 /** Undefined when they cannot be read. */

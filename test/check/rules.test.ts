@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkHistory } from "../../check/checker.ts";
 import type { DumpLine } from "../../check/dump-file.ts";
-import { type DumpStep, s8, s9, stepsIn } from "../../check/flow-rules.ts";
+import { s8, s9 } from "../../check/flow-rules.ts";
+import { type DumpStep, stepsIn } from "../../check/flow-steps.ts";
 import { fold } from "../../check/fold.ts";
 import { type HistoryLine, lineFault } from "../../check/format.ts";
 import {
