@@ -2,6 +2,7 @@
 // every change. It is everybody's to write, so it proves nothing; what must be sure is a task.
 import { isToken, ParleyError, tokenAdvice } from "../contracts/index.ts";
 import type { Bucket, BucketEntry } from "../mesh/ports/index.ts";
+import { jsonOf, orLeftOut } from "./entry.ts";
 
 export interface BoardItem<T = unknown> {
   key: string;
@@ -46,21 +47,23 @@ export class Board {
     return `${this.topic}.${key}`;
   }
 
+  /** @throws ParleyError E_NOT_UNDERSTOOD */
   #item<T>(entry: BucketEntry): BoardItem<T> | undefined {
     if (entry.value === undefined) return undefined;
-    const value = JSON.parse(Buffer.from(entry.value).toString()) as T;
-    return { key: entry.key.slice(this.topic.length + 1), value, rev: entry.rev };
+    const key = entry.key.slice(this.topic.length + 1);
+    return { key, value: jsonOf(entry, "board") as T, rev: entry.rev };
   }
 
+  /** @throws ParleyError E_NOT_UNDERSTOOD when somebody has put there what is no JSON */
   async get<T = unknown>(key: string): Promise<BoardItem<T> | undefined> {
     const entry = await this.#bucket.get(this.#key(key));
     return entry === undefined ? undefined : this.#item<T>(entry);
   }
 
-  /** Everything under the topic, at most 1,024 keys. */
+  /** Everything under the topic, at most 1,024 keys; what is no JSON is left out. */
   async list<T = unknown>(): Promise<BoardItem<T>[]> {
     const entries = await this.#bucket.list(`${this.topic}.>`);
-    return entries.flatMap((entry) => this.#item<T>(entry) ?? []);
+    return entries.flatMap((entry) => orLeftOut(() => this.#item<T>(entry)) ?? []);
   }
 
   /**
@@ -97,11 +100,13 @@ export class Board {
   }
 
   /** Tells of every change from now on; undefined: the key was removed. What ends by its time ends
-   * without a word. The result of this ends it. */
+   * without a word; what is no JSON is left out. The result of this ends it. */
   watch<T = unknown>(then: (key: string, item: BoardItem<T> | undefined) => void): () => void {
-    return this.#bucket.watch(`${this.topic}.>`, (entry) =>
-      then(entry.key.slice(this.topic.length + 1), this.#item<T>(entry)),
-    );
+    return this.#bucket.watch(`${this.topic}.>`, (entry) => {
+      const item = orLeftOut(() => this.#item<T>(entry));
+      if (item === undefined && entry.value !== undefined) return;
+      then(entry.key.slice(this.topic.length + 1), item);
+    });
   }
 
   /** Undefined while somebody else holds it. @param ttlMs at least 1,000; renew well before */

@@ -17,6 +17,8 @@ import { validate } from "./standard-schema.ts";
 
 export interface TaskContext<Input = unknown> {
   readonly task: string;
+  /** Principal whose task it is: two owners may choose the same id. */
+  readonly owner: string;
   /** Number of the contract under which this runs; a resource may fence by it. */
   readonly epoch: number;
   /** Counted from 1. */
@@ -159,6 +161,7 @@ function contextOf<Input>(
   const { purse } = parent;
   return {
     task: spec.task,
+    owner: spec.owner,
     epoch,
     attempt,
     input,

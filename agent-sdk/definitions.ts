@@ -1,6 +1,7 @@
 // Stored definitions of workflows: each version is written once, under its author's name.
 import { isToken, ParleyError, RECORD_BYTES_MAX, type Workflow } from "../contracts/index.ts";
 import type { Bucket } from "../mesh/ports/index.ts";
+import { jsonOf } from "./entry.ts";
 import { readWorkflow } from "./read-workflow.ts";
 
 export interface StoredDefinition {
@@ -41,7 +42,10 @@ export class Definitions {
     return `${this.#principal}.${name}@${version}`;
   }
 
-  /** @param use `ann.report`: what was stored last; `ann.report@1.2.0` */
+  /**
+   * @param use `ann.report`: what was stored last; `ann.report@1.2.0`
+   * @throws ParleyError E_NOT_FOUND; E_NOT_UNDERSTOOD, E_SCHEMA for what is no sound definition
+   */
   async get(use: string): Promise<Workflow> {
     const [name = "", version] = use.split("@");
     const parts = name.split(".");
@@ -55,7 +59,7 @@ export class Definitions {
     if (entry?.value === undefined) {
       throw new ParleyError("E_NOT_FOUND", `no workflow "${use}" is stored`);
     }
-    return readWorkflow(JSON.parse(Buffer.from(entry.value).toString()));
+    return readWorkflow(jsonOf(entry, "workflows"));
   }
 
   async list(): Promise<StoredDefinition[]> {

@@ -47,7 +47,7 @@ export {
   type Ballot,
   type ChatOptions,
   type Critique,
-  count,
+  countVotes,
   criticLoop,
   delegate,
   type FanOptions,
@@ -58,8 +58,8 @@ export {
   mapReduce,
   pipeline,
   type Said,
-  type Verdict,
   type VoteOptions,
+  type VoteResult,
   vote,
 } from "./patterns.ts";
 export { readWorkflow } from "./read-workflow.ts";

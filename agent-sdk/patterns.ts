@@ -5,7 +5,7 @@ import type { Capability, InputOf, OutputOf } from "./capability.ts";
 import type { DurableActs } from "./durable.ts";
 import type { SubmitOptions } from "./options.ts";
 
-type Acts = Pick<DurableActs, "submit" | "all" | "step">;
+type Acts = Pick<DurableActs, "submit" | "all">;
 
 async function ask<C extends Capability>(
   acts: Pick<DurableActs, "submit">,
@@ -124,7 +124,7 @@ export interface VoteOptions<T> {
   same?: (a: T, b: T) => boolean;
 }
 
-export interface Verdict<T> {
+export interface VoteResult<T> {
   /** Undefined: no choice has the quorum. */
   choice: T | undefined;
   /** Share of the weight that it has, 0 to 1. */
@@ -138,7 +138,7 @@ export async function vote<C extends Capability>(
   voters: readonly C[],
   question: InputOf<C>,
   options: VoteOptions<OutputOf<C>> = {},
-): Promise<Verdict<OutputOf<C>>> {
+): Promise<VoteResult<OutputOf<C>>> {
   type T = OutputOf<C>;
   const given = await acts.all(
     voters.map((voter, i) => async (own: DurableActs) => {
@@ -147,15 +147,15 @@ export async function vote<C extends Capability>(
       return state === "completed" ? { choice: await handle.result(), voter: i } : undefined;
     }),
   );
-  return count(given.filter((b) => b !== undefined) as Ballot<T>[], voters.length, options);
+  return countVotes(given.filter((b) => b !== undefined) as Ballot<T>[], voters.length, options);
 }
 
 /** @param voters how many were asked: weight that was not given still counts for the quorum */
-export function count<T>(
+export function countVotes<T>(
   ballots: readonly Ballot<T>[],
   voters: number,
   { weights, quorum, same = sameJson }: VoteOptions<T> = {},
-): Verdict<T> {
+): VoteResult<T> {
   const weight = (voter: number) => weights?.[voter] ?? 1;
   let all = 0;
   for (let i = 0; i < voters; i++) all += weight(i);

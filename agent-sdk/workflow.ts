@@ -2,12 +2,16 @@
 // sub-task under an id that follows from the step, so the next contractor finds what was done.
 import { z } from "zod";
 import {
+  CHANGE_KEY,
+  changeKey,
   type Failure,
+  type KeptChange,
+  KeptChangeSchema,
   type Outcome,
   ParleyError,
+  STOP_KEY,
   type Step,
   type Workflow,
-  WorkflowChangeSchema,
   WorkflowSchema,
 } from "../contracts/index.ts";
 import { type Duty, type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
@@ -46,7 +50,7 @@ export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<
     workflow,
     async ({ definition, use, params = {}, given = {} }, task) => {
       const found = await definitionOf(mesh, definition, use, task);
-      const handOver = (duties: readonly Duty[]) => undo(mesh, task.task, duties);
+      const handOver = (duties: readonly Duty[]) => undo(mesh, task, duties);
       return runWorkflow(readWorkflow(found), params, { ...task, handOver }, given);
     },
     { slots: 100, ...options },
@@ -55,7 +59,11 @@ export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<
 
 /** A workflow of this agent's own, since the canceled task gives no authority any more. It is made
  * once: under an id that follows from the task's. */
-async function undo(mesh: Mesh, task: string, duties: readonly Duty[]): Promise<void> {
+async function undo(
+  mesh: Mesh,
+  { owner, task }: Pick<TaskContext, "owner" | "task">,
+  duties: readonly Duty[],
+): Promise<void> {
   if (duties.length === 0) return;
   const steps = duties.map(({ capability }, i) => ({
     id: `undo-${i}`,
@@ -65,7 +73,7 @@ async function undo(mesh: Mesh, task: string, duties: readonly Duty[]): Promise<
   }));
   const params = Object.fromEntries(duties.map(({ input }, i) => [i, input]));
   const definition = { v: 1 as const, kind: "workflow" as const, name: "undo", steps };
-  const again = { task: subTaskId(mesh.principal, task, "~undo"), retry: { attempts: 10 } };
+  const again = { task: subTaskId(owner, task, "~undo"), retry: { attempts: 10 } };
   await mesh.submit(workflow, { definition, params }, again);
 }
 
@@ -102,23 +110,6 @@ export type WorkflowHost = Pick<
   /** Sees to it that what a canceled workflow leaves to undo is done; without it nobody does. */
   handOver?: (duties: readonly Duty[]) => Promise<void>;
 };
-
-/** Under these names a workflow hears words of its owner (`parley workflow cancel`, `change`). */
-export const STOP_KEY = "stop";
-export const CHANGE_KEY = "change";
-
-/** A change as it stands in the journal, carried out or not. */
-const KeptChangeSchema = z.object({
-  /** Chosen by whoever asked for it, to know it again. */
-  id: z.string().max(64),
-  change: WorkflowChangeSchema,
-  refused: z.array(z.string()).optional(),
-});
-export type KeptChange = z.infer<typeof KeptChangeSchema>;
-
-export function changeKey(n: number): string {
-  return `${CHANGE_KEY}.${n}`;
-}
 
 class Driver {
   readonly #run: WorkflowRun;

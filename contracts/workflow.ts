@@ -109,3 +109,21 @@ export const WorkflowSchema = z.strictObject({
   onExit: ActionSchema.optional(),
 });
 export type Workflow = z.infer<typeof WorkflowSchema>;
+
+/** Under these names a workflow hears words of its owner (`parley workflow cancel`, `change`). */
+export const STOP_KEY = "stop";
+export const CHANGE_KEY = "change";
+
+/** A change as it stands in the workflow's journal, carried out or not. */
+export const KeptChangeSchema = z.object({
+  /** Chosen by whoever asked for it, to know it again. */
+  id: z.string().max(64),
+  change: WorkflowChangeSchema,
+  refused: z.array(z.string()).optional(),
+});
+export type KeptChange = z.infer<typeof KeptChangeSchema>;
+
+/** Name of the n-th change in the journal, from 0. */
+export function changeKey(n: number): string {
+  return `${CHANGE_KEY}.${n}`;
+}

@@ -445,4 +445,5 @@ function statsOf(m: Incoming): ServiceStats | undefined {
 }
 
 export type { Explanation } from "./runtime/explain.ts";
+export { entriesOf } from "./runtime/journal.ts";
 export type { ProvenRecord } from "./runtime/records.ts";

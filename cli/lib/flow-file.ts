@@ -1,9 +1,20 @@
 // A workflow as the store shows it: its definition with all changes, and the tasks of its steps.
 import { subTaskId } from "../../agent-sdk/durable.ts";
 import { readWorkflow } from "../../agent-sdk/read-workflow.ts";
-import { changeKey, type KeptChange } from "../../agent-sdk/workflow.ts";
-import type { JournalEntry, Step, Workflow } from "../../contracts/index.ts";
-import type { Inspector, ProvenRecord, TaskFile } from "../../mesh/inspector.ts";
+import {
+  changeKey,
+  type KeptChange,
+  type Spec,
+  type Step,
+  type Workflow,
+} from "../../contracts/index.ts";
+import { changed } from "../../mesh/core/workflow/change.ts";
+import {
+  entriesOf,
+  type Inspector,
+  type ProvenRecord,
+  type TaskFile,
+} from "../../mesh/inspector.ts";
 import { CliError } from "./errors.ts";
 import { findTask } from "./task-file.ts";
 
@@ -38,61 +49,53 @@ export interface StepRow {
   tasks: number;
 }
 
-/** @throws CliError E_NOT_FOUND, E_USAGE when it is no workflow */
+/** The workflow's own task. @throws CliError E_NOT_FOUND, E_USAGE when it is no workflow */
+export async function findFlow(
+  mesh: Inspector,
+  id: string,
+  owner: string | undefined,
+): Promise<TaskFile & { spec: Spec }> {
+  const file = await findTask(mesh, id, owner);
+  const { spec } = file.view;
+  if (spec?.capability === WORKFLOW) return { ...file, spec };
+  throw new CliError("E_USAGE", `task ${id} is no workflow: it asks for ${spec?.capability}`, {
+    next: `parley task get ${id}`,
+  });
+}
+
+/** With its definition and the tasks of its steps. @throws CliError as `findFlow` */
 export async function readFlow(
   mesh: Inspector,
   id: string,
   owner: string | undefined,
 ): Promise<FlowFile> {
-  const file = await findTask(mesh, id, owner);
-  const { spec } = file.view;
-  if (spec?.capability !== WORKFLOW) {
-    throw new CliError("E_USAGE", `task ${id} is no workflow: it asks for ${spec?.capability}`, {
-      next: `parley task get ${id}`,
-    });
-  }
+  const { spec, ...file } = await findFlow(mesh, id, owner);
   const input = (await mesh.input(spec)) as Record<string, Record<string, unknown> | undefined>;
   const changes = changesOf(file.records);
   const { params = {}, given = {} } = input;
   const found = input.definition ?? (await usedDefinition(mesh, file));
-  const definition = withChanges(readWorkflow(found), changes);
+  const definition = changes
+    .filter(({ refused }) => refused === undefined)
+    .reduce((now, { change }) => changed(now, change), readWorkflow(found));
   return { file, definition, params, given, changes, tasks: await tasksOf(mesh, file, definition) };
 }
 
 /** A stored definition as its contractor found it. */
 async function usedDefinition(mesh: Inspector, { task, records, view }: TaskFile) {
-  const entry = entries(records).find((e) => e.key === "=definition");
+  const entry = entriesOf(records).find((e) => e.key === "=definition");
   if (entry === undefined || view.spec === undefined) {
     throw new CliError("E_NOT_FOUND", `workflow ${task} has not begun: no definition is known yet`);
   }
   return entry.ref === undefined ? entry.value : mesh.input({ ...view.spec, inputRef: entry.ref });
 }
 
-/** Journal entries of a task, oldest first. */
-function entries(records: readonly ProvenRecord[]): JournalEntry[] {
-  return records.flatMap((r) => {
-    const body = r.body as { entries?: JournalEntry[] };
-    return r.kind === "checkpoint" && r.flaw === undefined ? (body.entries ?? []) : [];
-  });
-}
-
 export function changesOf(records: readonly ProvenRecord[]): KeptChange[] {
-  const kept = new Map(entries(records).map((entry) => [entry.key, entry.value]));
+  const kept = new Map(entriesOf(records).map((entry) => [entry.key, entry.value]));
   const changes: KeptChange[] = [];
   for (let n = 0; kept.has(`=${changeKey(n)}`); n++) {
     changes.push(kept.get(`=${changeKey(n)}`) as KeptChange);
   }
   return changes;
-}
-
-function withChanges(definition: Workflow, changes: readonly KeptChange[]): Workflow {
-  let { steps } = definition;
-  for (const { change, refused } of changes) {
-    if (refused !== undefined) continue;
-    const other = new Map((change.replace ?? []).map((step) => [step.id, step]));
-    steps = [...steps.map((step) => other.get(step.id) ?? step), ...(change.add ?? [])];
-  }
-  return { ...definition, steps };
 }
 
 /** Its sub-tasks are younger than it is: the list ends where it stands itself. */

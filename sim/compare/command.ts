@@ -3,10 +3,10 @@
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
+import { above, whole } from "../flag-numbers.ts";
 import { FlowError } from "../flow/wfformat.ts";
 import { isGraphFile, readGraph } from "../graph/workload.ts";
 import { ProgressLine } from "../live/progress.ts";
-import { above, whole } from "../numbers.ts";
 import { DEFAULTS, flagsOf } from "../virtual/flags.ts";
 import { WorkloadError } from "../workload/task.ts";
 import { plot } from "./plot.ts";

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
 import type { Profile } from "../../mesh/local.ts";
-import { above, whole } from "../numbers.ts";
+import { above, whole } from "../flag-numbers.ts";
 import type { PoolProfile } from "../pool.ts";
 import type { Connections } from "../report-types.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
-import { above, whole } from "../numbers.ts";
+import { above, whole } from "../flag-numbers.ts";
 import type { PoolProfile } from "../pool.ts";
 import { readAzureCsv } from "../workload/azure-csv.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";

@@ -61,6 +61,20 @@ describe("a board", async () => {
     expect(await one.lease("sweep", 1_000)).toBeUndefined();
   });
 
+  test("says so where somebody has written what is no JSON, and shows the rest", async () => {
+    const board = await (await mesh.join("tidy")).board("mixed");
+    const seen: string[] = [];
+    const stop = board.watch((key) => void seen.push(key));
+    const { transport } = await mesh.local.open("messy", "agent", []);
+    await transport.request("$KV.mesh_board.mixed.bad", Buffer.from("{"), { timeoutMs: 2_000 });
+    await transport.close();
+    await board.set("good", 1);
+    expect(await codeOf(board.get("bad"))).toBe("E_NOT_UNDERSTOOD");
+    expect((await board.list()).map(({ key }) => key)).toEqual(["good"]);
+    await vi.waitFor(() => expect(seen).toEqual(["good"]), 5_000);
+    stop();
+  });
+
   test("refuses names that are no tokens", async () => {
     const user = await mesh.join("user");
     expect(await codeOf(user.board("a.b"))).toBe("E_SCHEMA");
@@ -114,6 +128,20 @@ describe("stored definitions", async () => {
     const sent = transport.request(subject, Buffer.from("{}"), { timeoutMs: 2_000 });
     expect(await codeOf(sent)).toBe("E_PERMISSION");
     await transport.close();
+  });
+
+  test("that are none say so", async () => {
+    const { transport } = await mesh.local.open("scribe", "agent", []);
+    const write = (key: string, text: string) =>
+      transport.request(`$KV.mesh_workflows.scribe.${key}`, Buffer.from(text), {
+        timeoutMs: 2_000,
+      });
+    await write("torn.1_0_0", "{");
+    await write("odd.1_0_0", "[]");
+    await transport.close();
+    const store = await (await mesh.join("finder")).definitions();
+    expect(await codeOf(store.get("scribe.torn"))).toBe("E_NOT_UNDERSTOOD");
+    expect(await codeOf(store.get("scribe.odd"))).toBe("E_SCHEMA");
   });
 
   test("that are not there say so", async () => {

@@ -7,10 +7,11 @@
 // Invariants
 //   W1  A step begins only after everything that it needs has ended (S9).
 //   W2  After a failure no step begins; what completed is undone, last first, one at a time.
-//   W4  A change touches no step that has begun.
 //   W3  What is to be undone is settled once, before the first undoing begins: whoever carries on
 //       is given that list and adds nothing to it.
+//   W4  A change touches no step that has begun.
 import type { Failure, Step, Workflow, WorkflowChange } from "../../../contracts/index.ts";
+import { changed } from "./change.ts";
 import { checkWorkflow, type Problem } from "./check.ts";
 import { type Graph, graphOf, ranks } from "./graph.ts";
 import { fill, holds, type Scope } from "./template.ts";
@@ -145,21 +146,20 @@ export class WorkflowRun {
 
   /** Before or after `start`. Gives what is wrong with it; then nothing has changed. */
   change(change: WorkflowChange): Problem[] {
-    const { add = [], drop = [], replace = [] } = change;
+    const drop = new Set(change.drop);
+    const replaced = (change.replace ?? []).map((step) => step.id);
     if (this.#phase !== "running") {
       const fix = "submit a workflow of its own for what is still to be done";
       return [{ path: "", problem: "this workflow is about to end", fix }];
     }
     const problems: Problem[] = [];
-    for (const id of [...drop, ...replace.map((step) => step.id)]) {
+    for (const id of [...drop, ...replaced]) {
       const state = this.stateOf(id);
       if (state === "pending") continue;
       const problem = state === "unknown" ? `there is no step "${id}"` : `"${id}" is ${state}`;
       problems.push({ path: id, problem, fix: "name steps that have not begun" });
     }
-    const other = new Map(replace.map((step) => [step.id, step]));
-    const steps = [...this.#workflow.steps.map((step) => other.get(step.id) ?? step), ...add];
-    const next = { ...this.#workflow, steps };
+    const next = changed(this.#workflow, change);
     problems.push(...checkWorkflow(next));
     if (problems.length > 0) return problems;
     this.#adopt(next);

@@ -259,7 +259,7 @@ describe("a run that is stopped", () => {
     expect(play.run.change({ drop: ["a"], add: [step("x")] })).toHaveLength(1);
     expect(play.run.stateOf("x")).toBe("unknown");
     expect(
-      play.run.change({ drop: ["b"], replace: [step("c", ["b"])], add: [step("d", ["c"])] }),
+      play.run.change({ drop: ["b", "b"], replace: [step("c", ["b"])], add: [step("d", ["c"])] }),
     ).toEqual([]);
     play.all(() => ({ state: "completed" }));
     expect(play.began).toEqual(["a", "c", "d"]);
