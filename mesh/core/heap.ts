@@ -1,71 +1,85 @@
-// A binary min-heap. Ties are broken by insertion order, so equal keys leave as they came.
-
-interface Entry<T> {
-  key: number;
-  seq: number;
-  value: T;
-}
+// A binary min-heap. Ties are broken by insertion order, so equal keys leave as they came. Keys lie
+// in arrays of their own: comparing two of them touches no object, and an entry takes 24 bytes.
 
 export class Heap<T> {
-  #entries: Entry<T>[] = [];
+  #keys: number[] = [];
+  #seqs: number[] = [];
+  #values: T[] = [];
   #seq = 0;
 
   get size(): number {
-    return this.#entries.length;
+    return this.#values.length;
   }
 
   push(key: number, value: T): void {
-    const entries = this.#entries;
-    entries.push({ key, seq: this.#seq++, value });
-    let i = entries.length - 1;
+    const seq = this.#seq++;
+    const keys = this.#keys;
+    let i = keys.length;
+    this.#put(i, key, seq, value);
     while (i > 0) {
       const up = (i - 1) >> 1;
-      if (!before(entries[i]!, entries[up]!)) break;
-      swap(entries, i, up);
+      // What is there came before: of equal keys it stays above.
+      if (keys[up]! <= key) break;
+      this.#move(up, i);
       i = up;
     }
+    this.#put(i, key, seq, value);
   }
 
   peekKey(): number | undefined {
-    return this.#entries[0]?.key;
+    return this.#keys[0];
   }
 
   peek(): T | undefined {
-    return this.#entries[0]?.value;
+    return this.#values[0];
   }
 
   pop(): T | undefined {
-    const entries = this.#entries;
-    const top = entries[0];
-    const last = entries.pop();
-    if (top === undefined || last === undefined) return undefined;
-    if (entries.length === 0) return top.value;
-    entries[0] = last;
+    const top = this.#values[0];
+    const key = this.#keys.pop();
+    const seq = this.#seqs.pop();
+    const value = this.#values.pop();
+    if (key === undefined || seq === undefined || this.#keys.length === 0) return top;
+    this.#sink(key, seq, value as T);
+    return top;
+  }
+
+  /** Puts an entry where it belongs below the root's place, which is free. */
+  #sink(key: number, seq: number, value: T): void {
+    const size = this.#keys.length;
     let i = 0;
     for (;;) {
       const left = 2 * i + 1;
-      if (left >= entries.length) break;
+      if (left >= size) break;
       const right = left + 1;
-      const child =
-        right < entries.length && before(entries[right]!, entries[left]!) ? right : left;
-      if (!before(entries[child]!, entries[i]!)) break;
-      swap(entries, i, child);
+      const child = right < size && this.#before(right, left) ? right : left;
+      const least = this.#keys[child]!;
+      if (key < least || (key === least && seq < this.#seqs[child]!)) break;
+      this.#move(child, i);
       i = child;
     }
-    return top.value;
+    this.#put(i, key, seq, value);
+  }
+
+  #before(a: number, b: number): boolean {
+    const x = this.#keys[a]!;
+    const y = this.#keys[b]!;
+    return x < y || (x === y && this.#seqs[a]! < this.#seqs[b]!);
+  }
+
+  #put(i: number, key: number, seq: number, value: T): void {
+    this.#keys[i] = key;
+    this.#seqs[i] = seq;
+    this.#values[i] = value;
+  }
+
+  #move(from: number, to: number): void {
+    this.#put(to, this.#keys[from]!, this.#seqs[from]!, this.#values[from] as T);
   }
 
   clear(): void {
-    this.#entries.length = 0;
+    this.#keys.length = 0;
+    this.#seqs.length = 0;
+    this.#values.length = 0;
   }
-}
-
-function before<T>(a: Entry<T>, b: Entry<T>): boolean {
-  return a.key < b.key || (a.key === b.key && a.seq < b.seq);
-}
-
-function swap<T>(entries: Entry<T>[], i: number, j: number): void {
-  const held = entries[i]!;
-  entries[i] = entries[j]!;
-  entries[j] = held;
 }

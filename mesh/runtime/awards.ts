@@ -1,4 +1,5 @@
 // Awards: an initiator's signed choice, bound to one task, revision, contractor and moment.
+import { hash } from "node:crypto";
 import {
   AwardMessageSchema,
   type AwardTerms,
@@ -69,25 +70,39 @@ export function sealAward(
   };
 }
 
+interface OwnAward {
+  /** Digest of the text by which records embed it. */
+  digest: string;
+  terms: BoundTerms;
+}
+
 /** Awards that this peer made and that are not settled: known by their exact bytes, so that a
  * claim that embeds one needs no second proof. */
 export class OwnAwards {
-  #byTask = new Map<string, Map<string, BoundTerms>>();
+  #byTask = new Map<string, OwnAward[]>();
 
   add(terms: AwardTerms, bytes: Uint8Array): void {
     const path = taskPath(terms.owner, terms.task);
-    const mine = this.#byTask.get(path) ?? new Map<string, BoundTerms>();
-    mine.set(base64url(bytes), bound(terms));
-    this.#byTask.set(path, mine);
+    const own = { digest: digestOf(base64url(bytes)), terms: bound(terms) };
+    const mine = this.#byTask.get(path);
+    if (mine === undefined) this.#byTask.set(path, [own]);
+    else mine.push(own);
   }
 
   find(path: string, text: string): BoundTerms | undefined {
-    return this.#byTask.get(path)?.get(text);
+    const mine = this.#byTask.get(path);
+    if (mine === undefined) return undefined;
+    const digest = digestOf(text);
+    return mine.find((own) => own.digest === digest)?.terms;
   }
 
   forget(path: string): void {
     this.#byTask.delete(path);
   }
+}
+
+function digestOf(text: string): string {
+  return hash("sha256", text, "base64url");
 }
 
 /** Everything that can be checked without asking anybody. */

@@ -27,6 +27,7 @@ import { encodeContent, openArtefact } from "./artefact.ts";
 import { base64url, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
+import { detached } from "./codec/detached.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import { ContractNotices } from "./contract-notices.ts";
 import type { Deps } from "./dependencies.ts";
@@ -148,7 +149,7 @@ export class Contractors {
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     const opened = openAward(message.data, from, agent.address, this.#d.clock.wall());
     if (typeof opened === "string") return void this.#d.inbound.reject("award", opened);
-    if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {
+    if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {
       return void this.#d.inbound.reject("award", "E_REPLAY");
     }
     const { identities } = this.#d;

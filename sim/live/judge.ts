@@ -20,7 +20,9 @@ interface Life {
   contractMs?: number;
   contractRev: number;
   contractor?: string;
-  readonly outcomes: Outcome[];
+  /** The first, and those that should not be. */
+  outcome?: Outcome;
+  more?: Outcome[];
 }
 
 export interface Verdict {
@@ -35,6 +37,8 @@ export class Judge {
   readonly #owner: string;
   #lives = new Map<string, Life>();
   #contracts = 0;
+  /** One text for each author, however many records it writes. */
+  #authors = new Map<string, string>();
 
   constructor(owner: string) {
     this.#owner = owner;
@@ -45,7 +49,7 @@ export class Judge {
     if (key.owner !== this.#owner) return;
     let life = this.#lives.get(key.task);
     if (life === undefined) {
-      life = { contractRev: 0, outcomes: [] };
+      life = { contractRev: 0 };
       this.#lives.set(key.task, life);
     }
     if (key.kind === "spec") life.specMs = storedAt;
@@ -54,9 +58,21 @@ export class Judge {
       life.contractMs = Math.min(life.contractMs ?? storedAt, storedAt);
       if (rev > life.contractRev) {
         life.contractRev = rev;
-        life.contractor = author(key);
+        life.contractor = this.#author(key);
       }
-    } else if (key.kind === "outcome") life.outcomes.push(outcomeOf(record));
+    } else if (key.kind === "outcome") {
+      const outcome = outcomeOf(record, this.#author(key));
+      if (life.outcome === undefined) life.outcome = outcome;
+      else life.more = [...(life.more ?? []), outcome];
+    }
+  }
+
+  #author({ fromPrincipal, fromAgent }: RecordKey): string {
+    const text = `${fromPrincipal}.${fromAgent}`;
+    const known = this.#authors.get(text);
+    if (known !== undefined) return known;
+    this.#authors.set(text, text);
+    return text;
   }
 
   verdict(submitted: readonly Submission[], reported: readonly Execution[]): Verdict {
@@ -70,8 +86,8 @@ export class Judge {
   #executions(reported: readonly Execution[], known: ReadonlySet<string>): ExecutionRow[] {
     // What is stored but was not reported: the host died before it could.
     const unreported = new Map<string, ExecutionRow>();
-    for (const [task, { outcomes }] of this.#lives) {
-      for (const { state, worker, epoch, startMs, endMs } of outcomes) {
+    for (const [task, life] of this.#lives) {
+      for (const { state, worker, epoch, startMs, endMs } of outcomesOf(life)) {
         if (state !== "completed" || startMs === undefined || endMs === undefined) continue;
         const row: ExecutionRow = { task, worker, startMs, endMs, completed: true };
         if (known.has(task)) unreported.set(`${task} ${worker} ${epoch}`, row);
@@ -90,7 +106,7 @@ export class Judge {
 }
 
 function rowOf(id: string, submitMs: number, life: Life | undefined): TaskRow {
-  const [outcome] = life?.outcomes ?? [];
+  const { outcome } = life ?? {};
   return {
     id,
     submitMs,
@@ -99,16 +115,16 @@ function rowOf(id: string, submitMs: number, life: Life | undefined): TaskRow {
     outcomeMs: outcome?.storedMs,
     state: outcome?.state ?? (life?.contractMs === undefined ? "submitted" : "running"),
     contractor: life?.contractor,
-    outcomes: life?.outcomes.length ?? 0,
+    outcomes: life === undefined ? 0 : outcomesOf(life).length,
   };
 }
 
-function author(key: RecordKey): string {
-  return `${key.fromPrincipal}.${key.fromAgent}`;
+function outcomesOf({ outcome, more = [] }: Life): Outcome[] {
+  return outcome === undefined ? [] : [outcome, ...more];
 }
 
 /** Judged by what is stored even if it were no sound record: then its state is its own word. */
-function outcomeOf({ key, storedAt, body }: StoredRecord): Outcome {
+function outcomeOf({ key, storedAt, body }: StoredRecord, worker: string): Outcome {
   let said: Record<string, unknown> = {};
   try {
     said = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
@@ -118,7 +134,7 @@ function outcomeOf({ key, storedAt, body }: StoredRecord): Outcome {
   const time = (value: unknown) => (typeof value === "number" ? value : undefined);
   return {
     state: typeof said.state === "string" ? said.state : "unreadable",
-    worker: author(key),
+    worker,
     epoch: Number(key.n),
     storedMs: storedAt,
     startMs: time(said.startedAt),

@@ -36,6 +36,7 @@ export function simDefinition(
   ended: (execution: Execution) => void,
   time: SimTime = { wall: wallMs, sleep },
 ): AgentDefinition {
+  const worker = `${principal}.${agent.name}`;
   const work = async (run: Run): Promise<RunResult> => {
     const input = SimInputSchema.safeParse(run.spec.input);
     if (!input.success) {
@@ -44,7 +45,6 @@ export function simDefinition(
     const startMs = time.wall();
     const finished = await time.sleep(input.data.serviceMs / agent.speed, run.signal);
     const endMs = time.wall();
-    const worker = `${principal}.${agent.name}`;
     ended({ task: run.spec.task, worker, epoch: run.epoch, startMs, endMs, finished });
     if (!finished) throw run.signal.reason;
     if (run.attempt <= (input.data.fails ?? 0)) throw new Error("it was to fail");

@@ -48,20 +48,9 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, run: () => void): Timer {
-    let armed: (() => void) | undefined = run;
-    const due = (): void => {
-      const then = armed;
-      armed = undefined;
-      then?.();
-    };
-    this.#world.after(Math.max(TIMER_MS_MIN, ms) / this.#rate, () => {
-      if (armed !== undefined) this.#run(due);
-    });
-    return {
-      cancel: () => {
-        armed = undefined;
-      },
-    };
+    const timer = new VirtualTimer(run, this.#run);
+    this.#world.after(Math.max(TIMER_MS_MIN, ms) / this.#rate, timer.due);
+    return timer;
   }
 
   /** From here on it runs at this speed; timers that are set already keep theirs. */
@@ -74,5 +63,30 @@ export class VirtualClock implements Clock {
   /** Moves its date, not its monotonic clock: what an operator or a time service does. */
   step(ms: number): void {
     this.#offsetMs += ms;
+  }
+}
+
+/** One of hundreds of thousands: it holds little, and nothing once it is canceled. */
+class VirtualTimer implements Timer {
+  #armed: (() => void) | undefined;
+  readonly #run: (event: () => void) => void;
+
+  constructor(armed: () => void, run: (event: () => void) => void) {
+    this.#armed = armed;
+    this.#run = run;
+  }
+
+  cancel(): void {
+    this.#armed = undefined;
+  }
+
+  readonly due = (): void => {
+    if (this.#armed !== undefined) this.#run(() => this.#fire());
+  };
+
+  #fire(): void {
+    const then = this.#armed;
+    this.#armed = undefined;
+    then?.();
   }
 }

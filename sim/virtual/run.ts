@@ -49,7 +49,7 @@ export interface VirtualOptions {
   permissions?: boolean;
   faults?: FaultMix | FaultPlan;
   quality?: LinkQuality;
-  /** Finished tasks stay in the store so long, ms. Default 60 s, without faults 10 s. */
+  /** Finished tasks stay in the store so long, ms. Default 60 s, without faults 2 s. */
   keepMs?: number;
   /** Gets every line of the history as it is written: JSON without a line break. */
   history?: (line: string) => void;
@@ -130,7 +130,7 @@ const MEET_MS = 60_000;
 const TIMEOUT_MS_MIN = 60_000;
 /** With faults: longer than a writer may take to find out what became of its record. */
 const KEEP_MS = 60_000;
-const KEEP_CALM_MS = 10_000;
+const KEEP_CALM_MS = 2_000;
 const PENDING_SAID = 20;
 /** Faults go on after the last arrival, ms. */
 const AFTER_MS = 2_000;
