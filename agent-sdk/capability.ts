@@ -1,5 +1,6 @@
 // A capability as its author states it: one value, imported by the side that serves and by the
 // side that calls, so that both are held to the same types.
+import { z } from "zod";
 import {
   type Capability as AnnouncedCapability,
   type Attributes,
@@ -122,6 +123,12 @@ export function announced(c: Capability, terms: ServeTerms): AnnouncedCapability
     if (value !== undefined) Object.assign(card, { [key]: value });
   }
   return card;
+}
+
+/** Whatever its agents take and give: they check it themselves. */
+export function untyped(name: string, version = ""): Capability {
+  const any = z.unknown();
+  return Object.freeze({ name, version, input: any, output: any }) as unknown as Capability;
 }
 
 /** What one agent says of its own way of serving a capability. */

@@ -64,6 +64,7 @@ export {
 } from "./patterns.ts";
 export { readWorkflow } from "./read-workflow.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
+export { Triggers } from "./triggers.ts";
 export {
   runWorkflow,
   serveWorkflows,

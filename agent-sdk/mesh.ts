@@ -32,6 +32,7 @@ import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
 import { type CallOptions, inherit, type SubmitOptions, taskOptions } from "./options.ts";
 import { validate } from "./standard-schema.ts";
+import { Triggers } from "./triggers.ts";
 
 export interface ServeOptions extends ServeTerms {
   /**
@@ -330,6 +331,14 @@ export class Mesh implements AsyncDisposable {
   /** Definitions of workflows, stored by version. */
   async definitions(): Promise<Definitions> {
     return new Definitions((await this.#ready()).buckets.workflows, this.principal);
+  }
+
+  /** What begins tasks of this principal by itself: moments, cron, events. */
+  async triggers(): Promise<Triggers> {
+    const { buckets, events } = await this.#ready();
+    const { principal } = this;
+    const ports = { bucket: buckets.triggers, events, principal, log: this.#o.log };
+    return new Triggers(ports, this);
   }
 
   /**

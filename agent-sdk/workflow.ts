@@ -15,7 +15,7 @@ import {
   WorkflowSchema,
 } from "../contracts/index.ts";
 import { type Duty, type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
-import { type Capability, defineCapability } from "./capability.ts";
+import { defineCapability, untyped } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
 import { subTaskId } from "./durable.ts";
 import { TerminalError } from "./errors.ts";
@@ -37,12 +37,6 @@ export const workflow = defineCapability({
   }),
   output: z.unknown(),
 });
-
-/** Whatever a step's agents take and give: they check it themselves. */
-function anything(name: string, version = ""): Capability {
-  const any = z.unknown();
-  return Object.freeze({ name, version, input: any, output: any }) as unknown as Capability;
-}
 
 /** Takes workflows: this agent runs their graphs, other agents (or it itself) their steps. */
 export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
@@ -229,7 +223,7 @@ class Driver {
     try {
       const options = optionsOf(wish, AbortSignal.any([this.#task.signal, stop.signal]));
       const { step, capability, input } = wish;
-      const handle = await this.#task.submit(anything(capability, step?.version), input, options);
+      const handle = await this.#task.submit(untyped(capability, step?.version), input, options);
       const outcome = await handle.outcome();
       this.#tell(wish.key, outcome, outcome.state === "completed" ? await handle.output() : null);
     } catch (error) {

@@ -9,6 +9,7 @@ import { registerIdentity } from "./commands/identity.ts";
 import { registerSim } from "./commands/sim.ts";
 import { registerSubmit } from "./commands/submit.ts";
 import { registerTask } from "./commands/task.ts";
+import { registerTrigger } from "./commands/trigger.ts";
 import { registerUp } from "./commands/up.ts";
 import { registerWorkflow } from "./commands/workflow.ts";
 import { asCliError, EXIT, errorLines, Interrupted } from "./lib/errors.ts";
@@ -43,6 +44,7 @@ async function program(args: string[]): Promise<Command> {
   registerSubmit(parley);
   registerTask(parley);
   registerWorkflow(parley);
+  registerTrigger(parley);
   registerDescribe(parley);
   registerDoctor(parley);
   for (const command of parley.commands) takeGlobals(command);

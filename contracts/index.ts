@@ -45,4 +45,5 @@ export * from "./records.ts";
 export * from "./roles.ts";
 export * from "./spec.ts";
 export * from "./subjects.ts";
+export * from "./trigger.ts";
 export * from "./workflow.ts";

@@ -7,6 +7,7 @@ import {
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
   BOARD_BUCKET,
+  EVENTS_STREAM,
   JANITOR_CONSUMER,
   KEYS_STREAM,
   patterns,
@@ -14,6 +15,7 @@ import {
   supervisionConsumer,
   TASKS_BUCKET,
   TASKS_STREAM,
+  TRIGGERS_BUCKET,
   URGENCY,
   WORKFLOWS_BUCKET,
 } from "./subjects.ts";
@@ -76,7 +78,8 @@ const artefacts = [
 /** After an unknown outcome an author looks whether its own record is there. */
 const ownRecord = `$JS.API.DIRECT.GET.${TASKS_STREAM}.$KV.${TASKS_BUCKET}.*.*.*.*.*.*.${ME}.*`;
 
-/** Definitions are their author's, and everybody's to read; the board is everybody's. */
+/** Definitions and triggers are their author's, and everybody's to read; the board is everybody's,
+ * and so are events. */
 const shared = {
   publish: [
     `$KV.${WORKFLOWS_BUCKET}.${ME}.*.*`,
@@ -85,8 +88,14 @@ const shared = {
     `$KV.${BOARD_BUCKET}.>`,
     `$JS.API.DIRECT.GET.KV_${BOARD_BUCKET}`,
     `$JS.API.DIRECT.GET.KV_${BOARD_BUCKET}.>`,
+    `$KV.${TRIGGERS_BUCKET}.${ME}.*.*`,
+    `$JS.API.DIRECT.GET.KV_${TRIGGERS_BUCKET}`,
+    `$JS.API.DIRECT.GET.KV_${TRIGGERS_BUCKET}.>`,
+    "mesh.event.>",
+    `$JS.API.DIRECT.GET.${EVENTS_STREAM}`,
+    `$JS.API.DIRECT.GET.${EVENTS_STREAM}.>`,
   ],
-  subscribe: ["mesh.board.>"],
+  subscribe: ["mesh.board.>", `mesh.trigger.${ME}.>`, "mesh.happened.>"],
 } as const;
 
 const contractor: Permissions = {
@@ -234,6 +243,8 @@ const observer: Permissions = {
       AUDIT_STREAM,
       `KV_${WORKFLOWS_BUCKET}`,
       `KV_${BOARD_BUCKET}`,
+      `KV_${TRIGGERS_BUCKET}`,
+      EVENTS_STREAM,
     ].flatMap((s) => [
       `$JS.API.STREAM.INFO.${s}`,
       `$JS.API.STREAM.MSG.GET.${s}`,

@@ -15,12 +15,16 @@ export const ARTEFACTS_BUCKET = "mesh_artifacts";
 export const WORKFLOWS_BUCKET = "mesh_workflows";
 /** What agents share on purpose: `<topic>.<key…>`. */
 export const BOARD_BUCKET = "mesh_board";
+/** What begins tasks by itself, by principal and name, and how far each is. */
+export const TRIGGERS_BUCKET = "mesh_triggers";
 export const TASKS_STREAM = `KV_${TASKS_BUCKET}`;
 export const AGENTS_STREAM = `KV_${AGENTS_BUCKET}`;
 export const REGISTRY_STREAM = "mesh_registry";
 /** Cards kept for as long as records of their agents may have to be proven. */
 export const KEYS_STREAM = "mesh_keys";
 export const AUDIT_STREAM = "mesh_audit";
+/** What was told on `mesh.event.<topic>`, for a day. */
+export const EVENTS_STREAM = "mesh_events";
 
 export const RECORD_KINDS = [
   "spec",
@@ -329,6 +333,10 @@ export const streamSubjects = {
   workflows: `$KV.${WORKFLOWS_BUCKET}.*.*.*`,
   board: `$KV.${BOARD_BUCKET}.>`,
   boardRepublish: { src: `$KV.${BOARD_BUCKET}.>`, dest: "mesh.board.>" },
+  triggers: `$KV.${TRIGGERS_BUCKET}.*.*.*`,
+  triggersRepublish: { src: `$KV.${TRIGGERS_BUCKET}.>`, dest: "mesh.trigger.>" },
+  events: "mesh.event.>",
+  eventsRepublish: { src: "mesh.event.>", dest: "mesh.happened.>" },
   /** Few subjects, so that a long history costs the server little memory. */
   audit: {
     src: `${KEY_PREFIX}*.*.*.*.*.*.*.*`,

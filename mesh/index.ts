@@ -1,17 +1,24 @@
 // The mesh as a library: opens a peer on NATS. The one place where runtime and adapters meet.
 import pino from "pino";
-import { BOARD_BUCKET, ParleyError, type Role, WORKFLOWS_BUCKET } from "../contracts/index.ts";
+import {
+  BOARD_BUCKET,
+  ParleyError,
+  type Role,
+  TRIGGERS_BUCKET,
+  WORKFLOWS_BUCKET,
+} from "../contracts/index.ts";
 import type { Policy } from "./core/policy.ts";
 import { createPrng } from "./core/prng.ts";
 import { NatsArtefacts } from "./nats/artefacts.ts";
 import { NatsBucket } from "./nats/bucket.ts";
 import { NatsCards } from "./nats/cards.ts";
 import { type ConnectOptions, connectNats } from "./nats/connect.ts";
+import { NatsEvents } from "./nats/events.ts";
 import { NatsLedger } from "./nats/ledger.ts";
 import { NatsSupervision } from "./nats/supervision.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
 import { NatsTransport } from "./nats/transport.ts";
-import type { Bucket, History, Log, Signer, Trust } from "./ports/index.ts";
+import type { Bucket, EventLog, History, Log, Signer, Trust } from "./ports/index.ts";
 import { Peer } from "./runtime/peer.ts";
 
 export interface OpenOptions extends ConnectOptions {
@@ -43,7 +50,8 @@ export interface OpenPeer {
   peer: Peer;
   transport: NatsTransport;
   ledger: NatsLedger;
-  buckets: { board: Bucket; workflows: Bucket };
+  buckets: { board: Bucket; workflows: Bucket; triggers: Bucket };
+  events: EventLog;
   close(graceMs?: number): Promise<void>;
 }
 
@@ -105,14 +113,18 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
     await transport.close().catch(() => undefined);
     throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
   }
+  const bucket = (name: string, echo: string) =>
+    new NatsBucket(transport, systemClock, o.principal, name, echo);
   return {
     peer,
     transport,
     ledger,
     buckets: {
-      board: new NatsBucket(transport, systemClock, o.principal, BOARD_BUCKET, "mesh.board."),
-      workflows: new NatsBucket(transport, systemClock, o.principal, WORKFLOWS_BUCKET, ""),
+      board: bucket(BOARD_BUCKET, "mesh.board."),
+      workflows: bucket(WORKFLOWS_BUCKET, ""),
+      triggers: bucket(TRIGGERS_BUCKET, "mesh.trigger."),
     },
+    events: new NatsEvents(transport, systemClock, o.principal),
     async close(graceMs?: number) {
       await peer.stop(graceMs);
       ledger.stop();

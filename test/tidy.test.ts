@@ -113,7 +113,15 @@ const RULES: readonly Rule[] = [
   },
   {
     folder: "agent-sdk/",
-    may: ["agent-sdk/", "contracts/", "mesh/index.ts", "mesh/core/workflow/", "zod", "node:"],
+    may: [
+      "agent-sdk/",
+      "contracts/",
+      "mesh/index.ts",
+      "mesh/core/workflow/",
+      "zod",
+      "croner",
+      "node:",
+    ],
     mayTypes: ["mesh/ports/"],
     except: isCompositionRoot,
   },

@@ -8,6 +8,8 @@ import {
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
   BOARD_BUCKET,
+  EVENT_BYTES_MAX,
+  EVENTS_STREAM,
   JANITOR_CONSUMER,
   KEYS_STREAM,
   patterns,
@@ -15,6 +17,7 @@ import {
   streamSubjects,
   supervisionConsumer,
   TASKS_STREAM,
+  TRIGGERS_BUCKET,
   URGENCY,
   WORKFLOWS_BUCKET,
 } from "../../contracts/index.ts";
@@ -48,6 +51,7 @@ export function streamConfigs(o: ProvisionOptions): Wanted[] {
     ...cardStreams(common),
     artefactsStream(common),
     ...sharedStreams(common),
+    eventsStream(common),
     ...audit,
   ];
 }
@@ -163,7 +167,34 @@ function sharedStreams(common: Common): Wanted[] {
       republish: streamSubjects.boardRepublish,
       description: "Parley: what agents share on purpose",
     },
+    {
+      ...small,
+      name: `KV_${TRIGGERS_BUCKET}`,
+      subjects: [streamSubjects.triggers],
+      discard: "new",
+      max_msg_size: 256 * 1024,
+      republish: streamSubjects.triggersRepublish,
+      description: "Parley: what begins tasks by itself, and how far it is",
+    },
   ];
+}
+
+/** Kept for as long as whoever waits for one may be away. */
+function eventsStream(common: Common): Wanted {
+  return {
+    ...common,
+    name: EVENTS_STREAM,
+    subjects: [streamSubjects.events],
+    discard: "old",
+    allow_rollup_hdrs: false,
+    deny_delete: true,
+    deny_purge: true,
+    max_age: 24 * 3_600 * SECOND,
+    max_bytes: 256 * 1024 ** 2,
+    max_msg_size: EVENT_BYTES_MAX,
+    republish: streamSubjects.eventsRepublish,
+    description: "Parley: events that triggers wait for",
+  };
 }
 
 function auditStream(common: Common): Wanted {

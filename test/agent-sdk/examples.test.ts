@@ -21,6 +21,7 @@ test.each([
     "07-human-approval.ts",
     /^20: paid, decided by the rule for small sums\n200: not paid, decided by nobody in time\n$/,
   ],
+  ["10-triggers.ts", /^packed order 7\nclosed in the evening\n$/],
   ["08-research-pipeline.ts", /^4 notes speak for it, with sources \(for, 2 rounds\)\n$/],
   [
     "09-patterns.ts",

@@ -1,0 +1,250 @@
+// Serves the triggers of one principal in one process; others may do the same beside it.
+//
+// Invariants
+//   T1  What one moment or event begins has one id: however many processes submit it, and however
+//       often, it is one task.
+//   T2  A mark moves only after what it covers was submitted, and never back.
+//   T3  A trigger's moments are submitted in their order; of events, so many at a time.
+import {
+  ParleyError,
+  type StoredTrigger,
+  StoredTriggerSchema,
+  TriggerMarkSchema,
+} from "../contracts/index.ts";
+import { fill } from "../mesh/core/workflow/template.ts";
+import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
+import { untyped } from "./capability.ts";
+import { duesBetween, nextDue } from "./due.ts";
+import { subTaskId } from "./durable.ts";
+import { jsonOf, orLeftOut } from "./entry.ts";
+import type { SubmitOptions } from "./options.ts";
+import type { Submitting, TriggerPorts } from "./triggers.ts";
+
+/** Older than this, a moment was missed, ms. */
+const LATE_MS = 10_000;
+/** Events that are submitted at a time. */
+const AT_ONCE = 64;
+/** After a fault of the store or the link, ms. */
+const AGAIN_MS = 1_000;
+/** Longest sleep, ms: clocks are set, and timers of the platform end at 24 days. */
+const SLEEP_MS_MAX = 60_000;
+
+export function markBytes(upTo: number): Uint8Array {
+  return Buffer.from(JSON.stringify({ v: 1, kind: "mark", upTo }));
+}
+
+/** What a template of an input may name. */
+interface Cause {
+  due?: string;
+  event?: { topic: string; seq: number; at: string; data: unknown };
+}
+
+export class TriggerDesk {
+  readonly #ports: TriggerPorts;
+  readonly #mesh: Submitting;
+  readonly #posts = new Map<string, Post>();
+  #unwatch: () => void = () => undefined;
+
+  constructor(ports: TriggerPorts, mesh: Submitting) {
+    this.#ports = ports;
+    this.#mesh = mesh;
+  }
+
+  async start(): Promise<void> {
+    const { bucket, principal } = this.#ports;
+    const pattern = `${principal}.*.spec`;
+    this.#unwatch = bucket.watch(pattern, (entry) => this.#take(entry));
+    for (const entry of await bucket.list(pattern)) this.#take(entry);
+  }
+
+  stop(): void {
+    this.#unwatch();
+    for (const post of this.#posts.values()) post.stop();
+    this.#posts.clear();
+  }
+
+  #take(entry: BucketEntry): void {
+    const name = entry.key.split(".")[1] ?? "";
+    const held = this.#posts.get(name);
+    // The list may be older than what the watch has told.
+    if (held !== undefined && held.rev >= entry.rev) return;
+    held?.stop();
+    this.#posts.delete(name);
+    if (entry.value === undefined) return;
+    const found = orLeftOut(() => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data);
+    if (found === undefined) {
+      return this.#ports.log.warn({ trigger: name }, "this trigger cannot be read: put it anew");
+    }
+    const post = new Post(found, entry.rev, this.#ports, this.#mesh);
+    this.#posts.set(name, post);
+    post.start();
+  }
+}
+
+/** One trigger under way. */
+class Post {
+  readonly rev: number;
+  readonly #trigger: StoredTrigger;
+  readonly #ports: TriggerPorts;
+  readonly #mesh: Submitting;
+  readonly #key: string;
+  #timer: NodeJS.Timeout | undefined;
+  #unwatch: () => void = () => undefined;
+  #looking = false;
+  #again = false;
+  #over = false;
+
+  constructor(trigger: StoredTrigger, rev: number, ports: TriggerPorts, mesh: Submitting) {
+    this.rev = rev;
+    this.#trigger = trigger;
+    this.#ports = ports;
+    this.#mesh = mesh;
+    this.#key = `${ports.principal}.${trigger.name}.mark`;
+  }
+
+  start(): void {
+    const { when } = this.#trigger;
+    if ("event" in when) {
+      this.#unwatch = this.#ports.events.watch(when.event, () => this.#look());
+    }
+    this.#look();
+  }
+
+  stop(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#unwatch();
+  }
+
+  /** One at a time; what is told meanwhile makes for another. */
+  #look(): void {
+    if (this.#over) return;
+    this.#again = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    clearTimeout(this.#timer);
+    this.#looks().then(
+      () => this.#rest(),
+      (error: unknown) => {
+        const { name } = this.#trigger;
+        this.#ports.log.warn({ trigger: name, error: String(error) }, "a trigger has to wait");
+        this.#looking = false;
+        this.#sleep(AGAIN_MS);
+      },
+    );
+  }
+
+  async #looks(): Promise<void> {
+    while (this.#again && !this.#over) {
+      this.#again = false;
+      const { bucket } = this.#ports;
+      const entry = await bucket.get(this.#key);
+      const mark =
+        entry?.value === undefined
+          ? undefined
+          : orLeftOut(() => TriggerMarkSchema.safeParse(jsonOf(entry, "triggers")).data);
+      const upTo = mark?.upTo ?? 0;
+      const next =
+        "event" in this.#trigger.when ? await this.#events(upTo) : await this.#dues(upTo);
+      if (next === upTo) continue;
+      await this.#mark(next, entry?.rev ?? 0);
+    }
+  }
+
+  async #mark(upTo: number, rev: number): Promise<void> {
+    try {
+      await this.#ports.bucket.put(this.#key, markBytes(upTo), { rev });
+    } catch (error) {
+      // Another process was faster: what it covers is for the next look to see.
+      if (!(error instanceof ParleyError) || error.code !== "E_FENCED") throw error;
+    }
+    this.#again = true;
+  }
+
+  /** Gives the moment up to which all was submitted. */
+  async #dues(upTo: number): Promise<number> {
+    const now = Date.now();
+    const after = Math.max(upTo, this.#trigger.since);
+    const dues = duesBetween(this.#trigger, after, now);
+    for (const due of this.#wanted(dues, now)) {
+      await this.#submit(due, { due: new Date(due).toISOString() });
+    }
+    return dues.at(-1) ?? upTo;
+  }
+
+  /** Of moments that passed while nobody was here, those that are made up for. */
+  #wanted(dues: readonly number[], now: number): readonly number[] {
+    const { missed } = this.#trigger;
+    if (missed === "all") return dues;
+    const fresh = dues.filter((due) => now - due <= LATE_MS);
+    return missed === "none" || fresh.length > 0 ? fresh : dues.slice(-1);
+  }
+
+  /** Gives the place up to which all was submitted. */
+  async #events(upTo: number): Promise<number> {
+    const { when } = this.#trigger;
+    if (!("event" in when)) return upTo;
+    const events = await this.#ports.events.read(when.event, upTo, AT_ONCE);
+    await Promise.all(events.map((event) => this.#submit(event.seq, { event: shown(event) })));
+    return events.at(-1)?.seq ?? upTo;
+  }
+
+  async #submit(place: number, cause: Cause): Promise<void> {
+    const { name, capability, version } = this.#trigger;
+    const { principal, log } = this.#ports;
+    const task = subTaskId(principal, `trigger.${name}`, String(place));
+    const options = { ...optionsOf(this.#trigger), task, onBehalfOf: `trigger.${name}` };
+    try {
+      await this.#mesh.submit(untyped(capability, version), this.#input(cause), options);
+    } catch (error) {
+      if (error instanceof ParleyError && !error.retry && error.code !== "E_CONNECTION") {
+        // It would be refused for ever, and hold up what comes after it.
+        return log.error(
+          { trigger: name, place, error: String(error) },
+          "a trigger's task is left",
+        );
+      }
+      throw error;
+    }
+  }
+
+  #input(cause: Cause): unknown {
+    const { input } = this.#trigger;
+    if (input === undefined) return cause.event === undefined ? cause : cause.event.data;
+    return fill(input, { params: {}, steps: {}, ...cause });
+  }
+
+  /** Until the next moment. */
+  #rest(): void {
+    this.#looking = false;
+    if (this.#again) return this.#look();
+    const now = Date.now();
+    const next = nextDue(this.#trigger, now);
+    if (next !== undefined) this.#sleep(next - now);
+  }
+
+  #sleep(ms: number): void {
+    if (this.#over) return;
+    this.#timer = setTimeout(() => this.#look(), Math.min(SLEEP_MS_MAX, Math.max(1, ms)));
+    this.#timer.unref();
+  }
+}
+
+function optionsOf(trigger: StoredTrigger): SubmitOptions {
+  const { timeoutMs, priority, budget, retry, requires, award, to, otherwise } = trigger;
+  const given = { timeoutMs, priority, budget, retry, requires, award, to, otherwise };
+  const kept = Object.entries(given).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(kept) as SubmitOptions;
+}
+
+/** Data that is no JSON comes as text: anybody may have told it. */
+function shown({ topic, seq, at, data }: MeshEvent): NonNullable<Cause["event"]> {
+  const text = Buffer.from(data).toString();
+  let value: unknown = text;
+  try {
+    value = text === "" ? null : JSON.parse(text);
+  } catch {
+    // Stays the text.
+  }
+  return { topic, seq, at: new Date(at).toISOString(), data: value };
+}

@@ -1,0 +1,74 @@
+// When a trigger is due, without a clock.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { checkWhen, duesBetween, nextDue } from "../../agent-sdk/due.ts";
+import type { When } from "../../contracts/index.ts";
+
+const since = Date.UTC(2026, 0, 1);
+const day = 24 * 3_600_000;
+const iso = (ms: number | undefined) => ms && new Date(ms).toISOString();
+
+describe("the next moment", () => {
+  test("of an interval is counted from when it was stored", () => {
+    const trigger = { when: { everyMs: 5_000 }, since };
+    expect(nextDue(trigger, since)).toBe(since + 5_000);
+    expect(nextDue(trigger, since + 5_000)).toBe(since + 10_000);
+    expect(nextDue(trigger, since + 7_777)).toBe(since + 10_000);
+  });
+
+  test("of a single one is that one, or none", () => {
+    const trigger = { when: { at: "2026-03-01T12:00:00+01:00" }, since };
+    expect(iso(nextDue(trigger, since))).toBe("2026-03-01T11:00:00.000Z");
+    expect(nextDue(trigger, Date.UTC(2026, 2, 1, 11))).toBeUndefined();
+  });
+
+  test("of cron is read in its zone, over the change of the clocks", () => {
+    const at = (timeZone?: string) => ({
+      when: { cron: "0 3 * * *", ...(timeZone === undefined ? {} : { timeZone }) },
+      since,
+    });
+    const before = Date.UTC(2026, 2, 27, 12);
+    const hours = duesBetween(at("Europe/Berlin"), before, before + 3 * day).map(iso);
+    expect(hours).toEqual([
+      "2026-03-28T02:00:00.000Z",
+      "2026-03-29T01:00:00.000Z",
+      "2026-03-30T01:00:00.000Z",
+    ]);
+    expect(iso(nextDue(at(), before))).toBe("2026-03-28T03:00:00.000Z");
+  });
+
+  test("of an event is not known", () => {
+    expect(nextDue({ when: { event: "orders.>" }, since }, since)).toBeUndefined();
+  });
+});
+
+test("moments are the same, in whatever pieces a span is looked through", () => {
+  const when = fc.oneof(
+    fc.record({ everyMs: fc.integer({ min: 1_000, max: day }) }),
+    fc.constantFrom<When>({ cron: "*/7 * * * *" }, { cron: "0 30 4 * * 1-5" }),
+  );
+  const cuts = fc.array(fc.integer({ min: 0, max: day / 4 }), { maxLength: 5 });
+  fc.assert(
+    fc.property(when, cuts, (when, cuts) => {
+      const trigger = { when, since };
+      const ends = [...cuts.toSorted((a, b) => a - b), day / 4].map((ms) => since + ms);
+      let from = since;
+      const pieces = ends.flatMap((end) => {
+        const found = duesBetween(trigger, from, end);
+        from = end;
+        return found;
+      });
+      expect(pieces.slice(-1_000)).toEqual(duesBetween(trigger, since, since + day / 4));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test.each([
+  [{ cron: "61 * * * *" }, /when.cron: .*minute.*write "minute hour/],
+  [{ cron: "0 3 * * *", timeZone: "Mars/Olympus" }, /Mars/],
+  [{ cron: "0 0 31 2 *" }, /no such day ever comes/],
+  [{ at: "2025-12-31T00:00:00Z" }, /is over; give a moment/],
+])("%j is refused, and why is said", (when, text) => {
+  expect(() => checkWhen(when, since)).toThrow(text);
+});
