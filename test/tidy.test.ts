@@ -113,15 +113,7 @@ const RULES: readonly Rule[] = [
   },
   {
     folder: "agent-sdk/",
-    may: [
-      "agent-sdk/",
-      "contracts/",
-      "mesh/index.ts",
-      "mesh/core/workflow/",
-      "zod",
-      "croner",
-      "node:",
-    ],
+    may: [..."agent-sdk/ contracts/ mesh/index.ts mesh/core/workflow/ zod croner node:".split(" ")],
     mayTypes: ["mesh/ports/"],
     except: isCompositionRoot,
   },
