@@ -4,9 +4,9 @@ import { totalmem } from "node:os";
 import { setFlagsFromString } from "node:v8";
 
 const FLAG = "--max-old-space-size=";
-/** From so many agents on; each contract under way takes 25 KB (measured). */
+/** From so many agents on; each contract under way takes 15 KB (measured). */
 const AGENTS_LARGE = 20_000;
-const HEAP_MB = 7_168;
+const HEAP_MB = 5_120;
 
 /** Messages are many small Buffers: V8 would look through the whole heap for every 64 MB of them,
  * a quarter of the time of 100,000 agents (measured, Node 24; Node 22 does not know the flag). */

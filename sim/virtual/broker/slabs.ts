@@ -2,10 +2,10 @@
 // shares with whatever was made around the same time; kept for good, it keeps all of that (35 KB a
 // finished task instead of 6, measured).
 
-const SLAB_BYTES = 8 * 1024;
-/** Larger ones get memory of their own: one record of a long task would keep a whole slab of others
- * (62 MB instead of 28 for 4,800 tasks, measured). */
-const SMALL_BYTES_MAX = 768;
+/** Small, since one record of a long task keeps all of its slab. */
+const SLAB_BYTES = 16 * 1024;
+/** Larger ones get memory of their own, which costs more time than a place in a slab. */
+const SMALL_BYTES_MAX = 4 * 1024;
 
 export class Slabs {
   #slab = Buffer.alloc(0);

@@ -35,8 +35,8 @@ export type Ack =
   | { ok: true; seq: number; duplicate: boolean; stored: Stored | undefined }
   | { ok: false; code: number; err: number; text: string };
 
-/** Ids whose time is over are looked for so often, ms. */
-const FORGET_MS = 1_000;
+/** Places of forgotten ids that are kept at least before the list is made anew. */
+const FORGOTTEN_MAX = 1_024;
 
 const EXPECTED = "Nats-Expected-Last-Subject-Sequence";
 const GUARD = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -50,8 +50,9 @@ export class Stream {
   #bySubject = new Map<string, Stored>();
   #bySeq = new Map<number, Stored>();
   #families = new Map<string, Stored[]>();
-  #ids = new Map<string, { seq: number; at: number }>();
-  #forgotAt = 0;
+  /** Sequence of each id, and all ids in the order of time: there are a million of them. */
+  #ids = new Map<string, number>();
+  #idsByTime: { id: string[]; at: number[]; next: number } = { id: [], at: [], next: 0 };
 
   /** @param slabs shared with streams that take over messages of this one */
   constructor(config: StreamConfig, slabs = new Slabs()) {
@@ -78,9 +79,7 @@ export class Stream {
     if (id !== undefined) {
       this.#forgetIds(now);
       const known = this.#ids.get(id);
-      if (known !== undefined && known.at >= now - (this.config.duplicateMs ?? 0)) {
-        return { ok: true, seq: known.seq, duplicate: true, stored: undefined };
-      }
+      if (known !== undefined) return { ok: true, seq: known, duplicate: true, stored: undefined };
     }
     if (this.config.once === true && this.#newest(subject) !== undefined) {
       return refused(10077, "maximum messages per subject exceeded");
@@ -132,20 +131,21 @@ export class Stream {
     return this.#families.get(family)?.findLast((s) => s.subject === subject);
   }
 
-  /** Insertion order is the order of time, also for an id that comes again. */
   #remember(id: string, seq: number, at: number): void {
-    this.#ids.delete(id);
-    this.#ids.set(id, { seq, at });
+    this.#ids.set(id, seq);
+    this.#idsByTime.id.push(id);
+    this.#idsByTime.at.push(at);
   }
 
   #forgetIds(now: number): void {
-    if (now < this.#forgotAt + FORGET_MS) return;
-    this.#forgotAt = now;
+    const times = this.#idsByTime;
     const since = now - (this.config.duplicateMs ?? 0);
-    for (const [id, { at }] of this.#ids) {
-      if (at >= since) break;
-      this.#ids.delete(id);
+    while ((times.at[times.next] ?? now) < since) {
+      this.#ids.delete(times.id[times.next++] as string);
     }
+    if (times.next < FORGOTTEN_MAX || 2 * times.next < times.at.length) return;
+    const { id, at, next } = times;
+    this.#idsByTime = { id: id.slice(next), at: at.slice(next), next: 0 };
   }
 
   #familyOf(subject: string): string | undefined {
