@@ -105,6 +105,10 @@ export type WorkflowHost = Pick<
   handOver?: (duties: readonly Duty[]) => Promise<void>;
 };
 
+/** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
+ * to tender while the others are still on their way. */
+const STORED_AT_ONCE = 16;
+
 class Driver {
   readonly #run: WorkflowRun;
   readonly #task: WorkflowHost;
@@ -115,6 +119,9 @@ class Driver {
   #changes = 0;
   /** Canceled: what is left is handed over. */
   #leaving = false;
+  /** Tasks that are to be made, the longest way to the end first. */
+  readonly #wishes: TaskWish[] = [];
+  #storing = 0;
   /** Effects wait for what is being written down. */
   #kept: Promise<unknown> = Promise.resolve();
 
@@ -197,11 +204,10 @@ class Driver {
     for (const effect of this.#run.out.splice(0)) {
       switch (effect.do) {
         case "task":
-          void this.#make(effect.wish);
+          this.#wishes.push(effect.wish);
           break;
         case "cancel":
-          for (const key of effect.keys)
-            this.#stops.get(key)?.abort(new Error("the workflow ends"));
+          this.#cancel(effect.keys);
           break;
         case "verdict":
           await this.#verdict(effect.verdict);
@@ -215,6 +221,34 @@ class Driver {
           else this.#ended.reject(asError(effect.failure));
       }
     }
+    this.#makeMore();
+  }
+
+  #cancel(keys: readonly string[]): void {
+    const gone = new Set(keys);
+    const never = this.#wishes.filter(({ key }) => gone.has(key));
+    const left = this.#wishes.filter(({ key }) => !gone.has(key));
+    this.#wishes.splice(0, this.#wishes.length, ...left);
+    for (const key of keys) this.#stops.get(key)?.abort(new Error("the workflow ends"));
+    for (const { key } of never) this.#end(key, { state: "canceled" });
+  }
+
+  #makeMore(): void {
+    while (this.#storing < STORED_AT_ONCE) {
+      const wish = this.#wishes.shift();
+      if (wish === undefined) return;
+      void this.#make(wish);
+    }
+  }
+
+  async #store({ step, capability, input }: TaskWish, options: SubmitOptions) {
+    this.#storing++;
+    try {
+      return await this.#task.submit(untyped(capability, step?.version), input, options);
+    } finally {
+      this.#storing--;
+      this.#makeMore();
+    }
   }
 
   async #make(wish: TaskWish): Promise<void> {
@@ -222,8 +256,7 @@ class Driver {
     this.#stops.set(wish.key, stop);
     try {
       const options = optionsOf(wish, AbortSignal.any([this.#task.signal, stop.signal]));
-      const { step, capability, input } = wish;
-      const handle = await this.#task.submit(untyped(capability, step?.version), input, options);
+      const handle = await this.#store(wish, options);
       const outcome = await handle.outcome();
       this.#tell(wish.key, outcome, outcome.state === "completed" ? await handle.output() : null);
     } catch (error) {

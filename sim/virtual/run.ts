@@ -3,7 +3,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Report as JudgeReport } from "../../check/checker.ts";
 import type { HistoryLine } from "../../check/format.ts";
-import { parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
+import { CARD_TTL_S, parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
 import type { HistoryEvent } from "../../mesh/ports/index.ts";
 import { Judge } from "../live/judge.ts";
 import type { Execution } from "../live/messages.ts";
@@ -124,6 +124,7 @@ interface Tally {
 const AGENTS_PER_HOST = 50;
 const HOST_SHARE = 100;
 const INITIATORS_MAX = 4;
+const AGENTS_A_TTL_S = 200;
 /** How long the agents may take to be known to all initiators, ms of world time. */
 const MEET_MS = 60_000;
 /** Least deadline of a task, ms; as in the live simulation. */
@@ -192,7 +193,7 @@ class Run {
       quality,
       history: note,
       ended: (execution) => void this.#executions.push(execution),
-      ...(peers === undefined ? {} : { peers }),
+      peers: { cardTtlS: this.#cardTtlS(), ...peers },
     });
     if (options.check === true) this.#invariants = this.#watched(plan);
     if (insider > 0) this.#insiders = this.#hostile(insider);
@@ -215,6 +216,11 @@ class Run {
     this.#broker.store.onStored((stream, stored, wall) => {
       if (stream === TASKS_STREAM) this.#stored(stored, wall);
     });
+  }
+
+  /** Cards of a large fleet are renewed more seldom: presence is no matter of seconds there. */
+  #cardTtlS(): number {
+    return Math.max(CARD_TTL_S, Math.ceil(this.#o.agents / AGENTS_A_TTL_S));
   }
 
   #perHost(): number {
