@@ -6,10 +6,10 @@
 //   T2  A mark moves only after what it covers was submitted, and never back.
 //   T3  A trigger's moments are submitted in their order; of events, so many at a time.
 import {
+  type FailureCode,
   ParleyError,
   type StoredTrigger,
   StoredTriggerSchema,
-  TriggerMarkSchema,
 } from "../contracts/index.ts";
 import { fill } from "../mesh/core/workflow/template.ts";
 import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
@@ -18,20 +18,19 @@ import { duesBetween, nextDue } from "./due.ts";
 import { subTaskId } from "./durable.ts";
 import { jsonOf, orLeftOut } from "./entry.ts";
 import type { SubmitOptions } from "./options.ts";
+import { markBytes, markOf } from "./trigger-mark.ts";
 import type { Submitting, TriggerPorts } from "./triggers.ts";
 
 /** Older than this, a moment was missed, ms. */
 const LATE_MS = 10_000;
 /** Events that are submitted at a time. */
 const AT_ONCE = 64;
-/** After a fault of the store or the link, ms. */
+/** After a fault of the store or the link, ms; longer each time, up to the longest sleep. */
 const AGAIN_MS = 1_000;
-/** Longest sleep, ms: clocks are set, and timers of the platform end at 24 days. */
+/** Longest sleep, ms: a word may be missed, clocks are set, timers of the platform end at 24 days. */
 const SLEEP_MS_MAX = 60_000;
-
-export function markBytes(upTo: number): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: 1, kind: "mark", upTo }));
-}
+/** A task that is refused for one of these would be refused for ever, and hold up the next. */
+const HOPELESS: readonly FailureCode[] = ["E_SCHEMA", "E_INPUT", "E_TOO_LARGE"];
 
 /** What a template of an input may name. */
 interface Cause {
@@ -43,28 +42,44 @@ export class TriggerDesk {
   readonly #ports: TriggerPorts;
   readonly #mesh: Submitting;
   readonly #posts = new Map<string, Post>();
+  readonly #pattern: string;
   #unwatch: () => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(ports: TriggerPorts, mesh: Submitting) {
     this.#ports = ports;
     this.#mesh = mesh;
+    this.#pattern = `${ports.principal}.*.spec`;
   }
 
   async start(): Promise<void> {
-    const { bucket, principal } = this.#ports;
-    const pattern = `${principal}.*.spec`;
-    this.#unwatch = bucket.watch(pattern, (entry) => this.#take(entry));
-    for (const entry of await bucket.list(pattern)) this.#take(entry);
+    this.#unwatch = this.#ports.bucket.watch(this.#pattern, (entry) => this.#take(entry));
+    await this.#list();
+    // What was changed while the link was down was told to nobody.
+    const again = () => void this.#list().catch(() => undefined);
+    this.#timer = setInterval(again, SLEEP_MS_MAX).unref();
+  }
+
+  async #list(): Promise<void> {
+    const entries = await this.#ports.bucket.list(this.#pattern);
+    const names = new Set(entries.map((entry) => nameOf(entry)));
+    for (const [name, post] of this.#posts) {
+      if (names.has(name)) continue;
+      post.stop();
+      this.#posts.delete(name);
+    }
+    for (const entry of entries) this.#take(entry);
   }
 
   stop(): void {
     this.#unwatch();
+    clearInterval(this.#timer);
     for (const post of this.#posts.values()) post.stop();
     this.#posts.clear();
   }
 
   #take(entry: BucketEntry): void {
-    const name = entry.key.split(".")[1] ?? "";
+    const name = nameOf(entry);
     const held = this.#posts.get(name);
     // The list may be older than what the watch has told.
     if (held !== undefined && held.rev >= entry.rev) return;
@@ -81,6 +96,10 @@ export class TriggerDesk {
   }
 }
 
+function nameOf({ key }: BucketEntry): string {
+  return key.split(".")[1] ?? "";
+}
+
 /** One trigger under way. */
 class Post {
   readonly rev: number;
@@ -92,6 +111,7 @@ class Post {
   #unwatch: () => void = () => undefined;
   #looking = false;
   #again = false;
+  #pauseMs = AGAIN_MS;
   #over = false;
 
   constructor(trigger: StoredTrigger, rev: number, ports: TriggerPorts, mesh: Submitting) {
@@ -129,7 +149,8 @@ class Post {
         const { name } = this.#trigger;
         this.#ports.log.warn({ trigger: name, error: String(error) }, "a trigger has to wait");
         this.#looking = false;
-        this.#sleep(AGAIN_MS);
+        this.#sleep(this.#pauseMs);
+        this.#pauseMs = Math.min(SLEEP_MS_MAX, 2 * this.#pauseMs);
       },
     );
   }
@@ -138,22 +159,18 @@ class Post {
     while (this.#again && !this.#over) {
       this.#again = false;
       const { bucket } = this.#ports;
+      const of = "event" in this.#trigger.when ? "event" : "time";
       const entry = await bucket.get(this.#key);
-      const mark =
-        entry?.value === undefined
-          ? undefined
-          : orLeftOut(() => TriggerMarkSchema.safeParse(jsonOf(entry, "triggers")).data);
-      const upTo = mark?.upTo ?? 0;
-      const next =
-        "event" in this.#trigger.when ? await this.#events(upTo) : await this.#dues(upTo);
-      if (next === upTo) continue;
-      await this.#mark(next, entry?.rev ?? 0);
+      const upTo = markOf(entry, of)?.upTo ?? 0;
+      const next = of === "event" ? await this.#events(upTo) : await this.#dues(upTo);
+      this.#pauseMs = AGAIN_MS;
+      if (next !== upTo) await this.#mark(markBytes(of, next), entry?.rev ?? 0);
     }
   }
 
-  async #mark(upTo: number, rev: number): Promise<void> {
+  async #mark(mark: Uint8Array, rev: number): Promise<void> {
     try {
-      await this.#ports.bucket.put(this.#key, markBytes(upTo), { rev });
+      await this.#ports.bucket.put(this.#key, mark, { rev });
     } catch (error) {
       // Another process was faster: what it covers is for the next look to see.
       if (!(error instanceof ParleyError) || error.code !== "E_FENCED") throw error;
@@ -197,8 +214,7 @@ class Post {
     try {
       await this.#mesh.submit(untyped(capability, version), this.#input(cause), options);
     } catch (error) {
-      if (error instanceof ParleyError && !error.retry && error.code !== "E_CONNECTION") {
-        // It would be refused for ever, and hold up what comes after it.
+      if (error instanceof ParleyError && HOPELESS.includes(error.code)) {
         return log.error(
           { trigger: name, place, error: String(error) },
           "a trigger's task is left",
@@ -219,8 +235,8 @@ class Post {
     this.#looking = false;
     if (this.#again) return this.#look();
     const now = Date.now();
-    const next = nextDue(this.#trigger, now);
-    if (next !== undefined) this.#sleep(next - now);
+    const next = nextDue(this.#trigger, now) ?? Number.POSITIVE_INFINITY;
+    this.#sleep(next - now);
   }
 
   #sleep(ms: number): void {

@@ -15,7 +15,8 @@ import type { Capability } from "./capability.ts";
 import { checkWhen } from "./due.ts";
 import { jsonOf, orLeftOut } from "./entry.ts";
 import type { SubmitOptions } from "./options.ts";
-import { markBytes, TriggerDesk } from "./trigger-desk.ts";
+import { TriggerDesk } from "./trigger-desk.ts";
+import { markBytes, markOf } from "./trigger-mark.ts";
 
 /** What serving them takes of a mesh. */
 export interface Submitting {
@@ -53,12 +54,21 @@ export class Triggers {
     checkWhen(trigger.when, trigger.since);
     const { bucket, events, principal } = this.#ports;
     const key = `${principal}.${trigger.name}`;
-    // Before the trigger: events from here on count, however late somebody serves them.
-    if ("event" in trigger.when && (await bucket.get(`${key}.mark`))?.value === undefined) {
-      await bucket.put(`${key}.mark`, markBytes(await events.last(trigger.when.event)));
+    if ("event" in trigger.when && !(await this.#waits(trigger.name))) {
+      // Before the trigger: events from here on count, however late somebody serves them.
+      const upTo = await events.last(trigger.when.event);
+      await bucket.put(`${key}.mark`, markBytes("event", upTo));
     }
     await bucket.put(`${key}.spec`, Buffer.from(JSON.stringify(trigger)));
     return trigger;
+  }
+
+  /** Is there a trigger of that name that waits for events, and knows how far it is? */
+  async #waits(name: string): Promise<boolean> {
+    const before = (await this.list()).find((one) => one.name === name);
+    if (before === undefined || !("event" in before.when)) return false;
+    const { bucket, principal } = this.#ports;
+    return markOf(await bucket.get(`${principal}.${name}.mark`), "event") !== undefined;
   }
 
   /** The principal's own; what is no trigger is left out. */

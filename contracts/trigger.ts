@@ -81,6 +81,7 @@ export type StoredTrigger = z.infer<typeof StoredTriggerSchema>;
 export const TriggerMarkSchema = z.object({
   v: z.literal(1),
   kind: z.literal("mark"),
+  of: z.enum(["time", "event"]),
   upTo: z.int().nonnegative(),
 });
 export type TriggerMark = z.infer<typeof TriggerMarkSchema>;

@@ -25,6 +25,7 @@ interface RunOptions {
   seed: number;
   virtual?: boolean;
   crashes: number;
+  atOnce?: number;
 }
 
 export function registerWorkflow(parley: Command): void {
@@ -69,7 +70,12 @@ export function registerWorkflow(parley: Command): void {
         numberFrom(0, 10_000, false),
         0,
       )
-      .option("--copies <k>", "recorded: of each file", numberFrom(1, 1_000), 1)
+      .option("--copies <k>", "recorded: of each file", numberFrom(1, 10_000), 1)
+      .option(
+        "--at-once <n>",
+        "recorded, virtual: workflows under way at a time (default: all)",
+        numberFrom(1, 10_000),
+      )
       .option("--schedule <file>", "recorded: who did what when, as CSV: task,worker,start,end")
       .addOption(
         new Option("--profile <name>", "recorded: durability of the server")
@@ -135,8 +141,9 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
       files.map(async (file) => readFlow(await readFile(file), basename(file))),
     );
     const { agents, pool, copies, profile, seed, schedule, virtual = false } = s.options;
-    const { crashes, timeScale = virtual ? 1 : 0.01 } = s.options;
+    const { crashes, atOnce, timeScale = virtual ? 1 : 0.01 } = s.options;
     if (crashes > 0 && !virtual) throw usage("--crashes needs --virtual");
+    if (atOnce !== undefined && !virtual) throw usage("--at-once needs --virtual");
     const result = await playFlows({
       flows,
       copies,
@@ -147,6 +154,7 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
       seed,
       virtual,
       crashesPerMinute: crashes,
+      ...(atOnce === undefined ? {} : { atOnce }),
       say: (line) => s.out.note(line),
       signal: s.signal,
     });

@@ -20,6 +20,8 @@ export interface FlowPlan {
   virtual?: boolean;
   /** Virtual: hosts that die and come back, per minute of the world. */
   crashesPerMinute?: number;
+  /** Virtual: workflows under way at a time. Default: all. */
+  atOnce?: number;
   say(line: string): void;
   signal: AbortSignal;
 }
@@ -56,11 +58,12 @@ const UNIVERSAL = "step";
 export async function playFlows(o: FlowPlan): Promise<FlowResult> {
   const flows = o.flows.flatMap((flow) => Array.from({ length: o.copies }, () => flow));
   const universal = o.pool === "universal";
+  // Copies share their steps: a campaign may have a million.
+  const steps = new Map(
+    o.flows.map((f) => [f, stepsOf(f.tasks, o.timeScale, universal ? UNIVERSAL : undefined)]),
+  );
   const plan = {
-    flows: flows.map((flow, i) => ({
-      name: `flow${i}`,
-      steps: stepsOf(flow.tasks, o.timeScale, universal ? UNIVERSAL : undefined),
-    })),
+    flows: flows.map((flow, i) => ({ name: `flow${i}`, steps: steps.get(flow) ?? [] })),
     pool: universal
       ? Array.from({ length: o.agents }, () => [UNIVERSAL])
       : specialists(flows, o.agents),
@@ -68,10 +71,10 @@ export async function playFlows(o: FlowPlan): Promise<FlowResult> {
     say: o.say,
     signal: o.signal,
   };
-  const { crashesPerMinute = 0 } = o;
+  const { crashesPerMinute = 0, atOnce = flows.length } = o;
   const live =
     o.virtual === true
-      ? await runVirtualFlows({ ...plan, crashesPerMinute })
+      ? await runVirtualFlows({ ...plan, crashesPerMinute, atOnce })
       : await runLive({ ...plan, profile: o.profile });
   const ids = flows.map((flow) => flow.tasks.map((t) => t.id));
   return { ...live, ids, report: { ...reportOf(o, flows, live), ...virtualPart(live) } };

@@ -5,7 +5,9 @@ import {
   ATTEMPTS_MAX,
   type Outcome,
   parseRecordSubject,
+  type Spec,
   TASKS_STREAM,
+  taskGuard,
 } from "../../contracts/index.ts";
 import type { AgentDefinition } from "../../mesh/index.ts";
 import type { Run } from "../../mesh/runtime/hosted-agent.ts";
@@ -20,6 +22,8 @@ export interface VirtualFlowOptions
   extends Pick<LiveFlowOptions, "flows" | "pool" | "seed" | "signal" | "say"> {
   /** Hosts that die without a word, and come back, per minute of the world. Default 0. */
   crashesPerMinute?: number;
+  /** Workflows under way at a time. Default: all. */
+  atOnce?: number;
 }
 
 export interface VirtualFlowResult extends LiveFlowResult {
@@ -33,6 +37,9 @@ const AGENTS_PER_HOST = 50;
 const BOSSES = 3;
 const MEET_MS = 10_000;
 const DEADLINE_MS = 25 * 24 * 3_600_000;
+/** What a finished workflow has in the store leaves it after so long, ms of the world: longer than
+ * whoever comes back may want to read it. */
+const KEEP_MS = 60_000;
 /** Away after a crash, ms: least, and the mean of what comes on top. */
 const AWAY_MS = [200, 3_000] as const;
 /** A host that dies takes an attempt of all that it had. */
@@ -53,7 +60,11 @@ class FlowWorld {
   readonly #submitter: VirtualHost;
   readonly #placed: Placed[] = [];
   readonly #states: string[];
+  /** Completions by task. */
   readonly #recorded = new Map<string, number>();
+  /** Steps' tasks of each workflow under way. */
+  readonly #parts = new Map<string, string[]>();
+  #next = 0;
   #ended = 0;
   #crashes = 0;
   #begunMs = 0;
@@ -89,7 +100,7 @@ class FlowWorld {
       const wall = () => host.clock.wall();
       const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
       const run = (r: Run) => conduct(own, r);
-      const slots = Math.max(1, this.#o.flows.length);
+      const slots = Math.max(1, this.#o.atOnce ?? this.#o.flows.length);
       const capability = { name: "workflow", version: "1.0.0", slots };
       peer.host({ name: "main", slots, services: [{ capability, run }] });
     });
@@ -121,16 +132,35 @@ class FlowWorld {
 
   #stored(subject: string, data: Uint8Array): void {
     const key = parseRecordSubject(subject);
+    if (key?.kind === "spec") return this.#begun(key.task, data);
     if (key?.kind !== "outcome") return;
     const { state, failure } = JSON.parse(Buffer.from(data).toString()) as Outcome;
     const flow = /^f(\d+)$/.exec(key.task)?.[1];
-    if (flow !== undefined) {
-      this.#states[Number(flow)] = state;
-      if (failure !== undefined) this.#o.say(`workflow ${flow}: ${failure.message}`);
-      this.#ended++;
-    } else if (state === "completed") {
-      this.#recorded.set(key.task, (this.#recorded.get(key.task) ?? 0) + 1);
+    if (flow === undefined) {
+      if (state === "completed") {
+        this.#recorded.set(key.task, (this.#recorded.get(key.task) ?? 0) + 1);
+      }
+      return;
     }
+    this.#states[Number(flow)] = state;
+    if (failure !== undefined) this.#o.say(`workflow ${flow}: ${failure.message}`);
+    this.#ended++;
+    this.#world.after(KEEP_MS, () => this.#purge(key.task));
+    this.#submitter.run(() => this.#submit());
+  }
+
+  #begun(task: string, data: Uint8Array): void {
+    const { parent } = JSON.parse(Buffer.from(data).toString()) as Spec;
+    if (parent === undefined) this.#parts.set(task, []);
+    else this.#parts.get(parent.task)?.push(task);
+  }
+
+  #purge(flow: string): void {
+    const tasks = this.#broker.store.stream(TASKS_STREAM);
+    for (const task of [flow, ...(this.#parts.get(flow) ?? [])]) {
+      tasks.purge(taskGuard(OWNER, task));
+    }
+    this.#parts.delete(flow);
   }
 
   async play(): Promise<VirtualFlowResult> {
@@ -145,7 +175,8 @@ class FlowWorld {
     });
     const sentBefore = all.reduce((n, host) => n + host.sent, 0);
     this.#begunMs = this.#world.now;
-    this.#submitter.run(() => this.#submit());
+    const { atOnce = this.#o.flows.length } = this.#o;
+    for (let i = 0; i < atOnce; i++) this.#submitter.run(() => this.#submit());
     const rate = this.#o.crashesPerMinute ?? 0;
     if (rate > 0) this.#crashLater(rate);
     const steps = this.#o.flows.reduce((n, f) => n + f.steps.length, 0);
@@ -172,20 +203,22 @@ class FlowWorld {
     };
   }
 
+  /** The next workflow, if there is one. */
   #submit(): void {
-    this.#o.flows.forEach(({ name, steps }, flow) => {
-      const tagged = steps.map((s) => ({
-        ...s,
-        retry: RETRY,
-        input: { ...(s.input as object), flow, id: s.id },
-      }));
-      const definition = { v: 1, kind: "workflow", name, version: "1.0.0", steps: tagged };
-      void this.#submitter.peer?.submitters.submit(
-        "workflow",
-        { definition },
-        { task: `f${flow}`, timeoutMs: DEADLINE_MS, retry: RETRY },
-      );
-    });
+    const flow = this.#next++;
+    const next = this.#o.flows[flow];
+    if (next === undefined) return;
+    const steps = next.steps.map((s) => ({
+      ...s,
+      retry: RETRY,
+      input: { ...(s.input as object), flow, id: s.id },
+    }));
+    const definition = { v: 1, kind: "workflow", name: next.name, version: "1.0.0", steps };
+    void this.#submitter.peer?.submitters.submit(
+      "workflow",
+      { definition },
+      { task: `f${flow}`, timeoutMs: DEADLINE_MS, retry: RETRY },
+    );
   }
 
   /** Anybody but the submitter, who could not tell what he has asked for. */

@@ -66,6 +66,15 @@ describe("an event trigger", async () => {
     const again = await triggers.serve();
     await vi.waitFor(() => expect(seen).toHaveLength(3), 10_000);
     again();
+    // Of another sort under the same name: what it counts by begins anew.
+    await triggers.put({ name: "mail", when: { everyMs: 3_600_000 }, capability });
+    await (await triggers.serve())();
+    await triggers.emit("mail.in", "not for a trigger of time");
+    await triggers.put({ name: "mail", when: { event: "mail.>" }, capability });
+    await triggers.emit("mail.in", "for an event again");
+    await triggers.serve();
+    await vi.waitFor(() => expect(seen).toHaveLength(4), 10_000);
+    expect(seen).toContain("for an event again");
     await triggers.remove("mail");
     expect(await codeOf(triggers.remove("mail"))).toBe("E_NOT_FOUND");
     expect(await triggers.list()).toEqual([]);
