@@ -27,7 +27,7 @@ const LATE_MS = 10_000;
 const AT_ONCE = 64;
 /** After a fault of the store or the link, ms; longer each time, up to the longest sleep. */
 const AGAIN_MS = 1_000;
-/** Longest sleep, ms: a word may be missed, clocks are set, timers of the platform end at 24 days. */
+/** Longest sleep, ms: a word may be missed, clocks are set, timers of Node end at 24 days. */
 const SLEEP_MS_MAX = 60_000;
 /** A task that is refused for one of these would be refused for ever, and hold up the next. */
 const HOPELESS: readonly FailureCode[] = ["E_SCHEMA", "E_INPUT", "E_TOO_LARGE"];

@@ -6,7 +6,14 @@ import {
   TASKS_STREAM,
   URGENCY,
 } from "../../contracts/index.ts";
-import type { Clock, Incoming, SpecDelivery, Subscription, Supervision } from "../ports/index.ts";
+import type {
+  Clock,
+  Incoming,
+  Receipt,
+  SpecDelivery,
+  Subscription,
+  Supervision,
+} from "../ports/index.ts";
 import type { Link } from "./link.ts";
 
 /** Specs asked for at a time and class. */
@@ -132,18 +139,16 @@ export class NatsSupervision implements Supervision {
 }
 
 class Delivery implements SpecDelivery {
-  readonly #transport: Link;
   readonly #message: Incoming;
-  readonly #ackSubject: string;
+  readonly receipt: Receipt;
   readonly key: SpecDelivery["key"];
   readonly rev: number;
   readonly deliveries: number;
   readonly storedAt: number;
 
   constructor(transport: Link, message: Incoming, ackSubject: string, key: SpecDelivery["key"]) {
-    this.#transport = transport;
     this.#message = message;
-    this.#ackSubject = ackSubject;
+    this.receipt = new AckReceipt(transport, ackSubject);
     this.key = key;
     // $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>, or
     // with <domain>.<account> before the stream in the newer form: count from the end.
@@ -161,17 +166,28 @@ class Delivery implements SpecDelivery {
   header(name: string): string | undefined {
     return this.#message.header(name);
   }
+}
+
+/** Held for as long as the task: without the message, which keeps all that came with it. */
+class AckReceipt implements Receipt {
+  readonly #transport: Link;
+  readonly #subject: string;
+
+  constructor(transport: Link, subject: string) {
+    this.#transport = transport;
+    this.#subject = subject;
+  }
 
   ack(): void {
-    this.#transport.publish(this.#ackSubject, ACK);
+    this.#transport.publish(this.#subject, ACK);
   }
 
   working(): void {
-    this.#transport.publish(this.#ackSubject, WORKING);
+    this.#transport.publish(this.#subject, WORKING);
   }
 
   release(afterMs: number): void {
     const delay = Math.round(Math.max(0, afterMs) * 1e6);
-    this.#transport.publish(this.#ackSubject, Buffer.from(`-NAK {"delay":${delay}}`));
+    this.#transport.publish(this.#subject, Buffer.from(`-NAK {"delay":${delay}}`));
   }
 }

@@ -44,8 +44,19 @@ export interface Ledger {
   readonly pending: number;
 }
 
+/** What an initiator keeps of a spec that was handed to it. */
+export interface Receipt {
+  /** The outcome is stored: nobody needs to supervise this any more. */
+  ack(): void;
+  /** Still at it: do not hand it to somebody else yet. */
+  working(): void;
+  /** Hand it to somebody after a pause, ms. */
+  release(afterMs: number): void;
+}
+
 /** A spec handed to this peer, which is its initiator until it acknowledges or falls silent. */
 export interface SpecDelivery {
+  readonly receipt: Receipt;
   readonly key: RecordKey;
   readonly rev: number;
   readonly body: Uint8Array;
@@ -53,12 +64,6 @@ export interface SpecDelivery {
   readonly deliveries: number;
   readonly storedAt: number;
   header(name: string): string | undefined;
-  /** The outcome is stored: nobody needs to supervise this any more. */
-  ack(): void;
-  /** Still at it: do not hand it to somebody else yet. */
-  working(): void;
-  /** Hand it to somebody after a pause, ms. */
-  release(afterMs: number): void;
 }
 
 export interface Supervision {

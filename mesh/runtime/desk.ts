@@ -1,7 +1,7 @@
 // What lies on an initiator's desk.
 import type { Address, Failure, TerminalState } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
-import type { Signer, SpecDelivery } from "../ports/index.ts";
+import type { Receipt, Signer } from "../ports/index.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
 
@@ -12,7 +12,8 @@ export interface LiveObserver {
 
 export interface Entry {
   t: InitiatorTask;
-  delivery: SpecDelivery | undefined;
+  /** Of a durable task: that it is this peer's to supervise. */
+  receipt: Receipt | undefined;
   specBytes: Uint8Array;
   specDigest: string;
   observer: LiveObserver | undefined;
@@ -36,14 +37,15 @@ export interface InitiatorOptions {
 export function newEntry(
   t: InitiatorTask,
   specBytes: Uint8Array,
-  delivery: SpecDelivery | undefined,
+  receipt: Receipt | undefined,
   observer: LiveObserver | undefined,
   now: number,
 ): Entry {
   return {
     t,
-    delivery,
-    specBytes,
+    receipt,
+    // A copy: the bytes that came are a view of all that came with them.
+    specBytes: new Uint8Array(specBytes),
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,

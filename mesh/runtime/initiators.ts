@@ -33,7 +33,7 @@ import {
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
-import type { HistoryEvent, Incoming, SpecDelivery } from "../ports/index.ts";
+import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { choiceOf } from "./choice.ts";
@@ -123,7 +123,7 @@ export class Initiators {
     this.#confirmations.stop();
     this.#rooms.stop();
     this.#watch.stop();
-    for (const entry of this.#entries.values()) entry.delivery?.release(0);
+    for (const entry of this.#entries.values()) entry.receipt?.release(0);
     this.#entries.clear();
     this.#calls.clear();
   }
@@ -134,7 +134,7 @@ export class Initiators {
     const held = this.#entries.get(taskPath(spec.owner, spec.task));
     if (held !== undefined) {
       // Our own silence made the server hand it out again: go on where we are.
-      held.delivery = delivery;
+      held.receipt = delivery.receipt;
       return this.#reread(held);
     }
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
@@ -143,7 +143,7 @@ export class Initiators {
     const entry = this.#enter(
       newTask(spec, record.from, false, record.rev, record.digest),
       delivery.body,
-      delivery,
+      delivery.receipt,
       undefined,
     );
     if (delivery.deliveries > 1) {
@@ -156,24 +156,26 @@ export class Initiators {
 
   #turnAway(delivery: SpecDelivery): void {
     this.#d.inbound.reject("record.spec", "E_SCHEMA");
-    delivery.ack();
+    delivery.receipt.ack();
   }
 
   /** A spec that is proven and may not be carried out: its submitter learns why. */
   refuse(record: ReadRecord, delivery: SpecDelivery, failure: Failure): void {
     const spec = record.body as Spec;
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
-    const again = () => delivery.release(1_000);
+    const again = () => delivery.receipt.release(1_000);
     this.#d.records.read(spec.owner, spec.task).then((records) => {
       const last = records.at(-1);
       // Put under a task that somebody else began, it must not end that one.
       const began = records[0]?.rev === record.rev;
       const ended = records.some((r) => r.kind === "outcome");
-      if (last === undefined || !began || ended) return delivery.ack();
+      if (last === undefined || !began || ended) return delivery.receipt.ack();
       const t = newTask(spec, record.from, false, last.rev, last.digest);
       this.#d.counters.add("ended.rejected");
       // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
-      storeEnd(this.#d, this.#o, t, "rejected", failure, (ok) => (ok ? delivery.ack() : again()));
+      storeEnd(this.#d, this.#o, t, "rejected", failure, (ok) =>
+        ok ? delivery.receipt.ack() : again(),
+      );
     }, again);
   }
 
@@ -202,10 +204,10 @@ export class Initiators {
   #enter(
     t: InitiatorTask,
     specBytes: Uint8Array,
-    delivery: SpecDelivery | undefined,
+    receipt: Receipt | undefined,
     observer: LiveObserver | undefined,
   ): Entry {
-    const entry = newEntry(t, specBytes, delivery, observer, this.#d.clock.now());
+    const entry = newEntry(t, specBytes, receipt, observer, this.#d.clock.now());
     this.#entries.set(pathOf(t), entry);
     return entry;
   }
@@ -437,8 +439,8 @@ export class Initiators {
   /** Nothing stored: the task was purged. A spec that cannot be proven now: somebody may later. */
   #unread(entry: Entry, rev: number): void {
     if (rev === 0) return this.#close(entry);
-    entry.delivery?.release(1_000);
-    entry.delivery = undefined;
+    entry.receipt?.release(1_000);
+    entry.receipt = undefined;
     this.#close(entry);
   }
 
@@ -455,7 +457,7 @@ export class Initiators {
   }
 
   #close(entry: Entry): void {
-    entry.delivery?.ack();
+    entry.receipt?.ack();
     this.#calls.delete(entry.t.cfp);
     this.#d.ownAwards.forget(pathOf(entry.t));
     if (this.#entries.get(pathOf(entry.t)) === entry) this.#entries.delete(pathOf(entry.t));
@@ -474,8 +476,8 @@ export class Initiators {
   #signalProgress(): void {
     const now = this.#d.clock.now();
     for (const entry of this.#entries.values()) {
-      if (entry.delivery !== undefined && now - entry.heldSince > ACK_WAIT_MS / 4) {
-        entry.delivery.working();
+      if (entry.receipt !== undefined && now - entry.heldSince > ACK_WAIT_MS / 4) {
+        entry.receipt.working();
       }
     }
   }

@@ -327,7 +327,7 @@ export class Peer {
   #onSpec(delivery: SpecDelivery): void {
     this.deps.records.onSpec(delivery, (record) => {
       // A spec that cannot be proven will never be sound: it is counted and not handed on.
-      if (record === undefined) return delivery.ack();
+      if (record === undefined) return delivery.receipt.ack();
       if (delivery.key.owner === delivery.key.fromPrincipal) {
         return this.initiators.accept(record, delivery);
       }
@@ -338,7 +338,7 @@ export class Peer {
           this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
           this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
         },
-        () => delivery.release(1_000),
+        () => delivery.receipt.release(1_000),
       );
     });
   }

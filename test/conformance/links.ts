@@ -1,5 +1,7 @@
 // Cases about links that die and servers that stop: what is noticed, how soon, what is kept.
+
 import { expect } from "vitest";
+import type { SpecDelivery } from "../../mesh/ports/index.ts";
 import {
   ACK_WAIT_MS,
   bytes,
@@ -92,7 +94,7 @@ export const LINKS: readonly Case[] = [
     async play(stage) {
       const sue = await stage.join("kill-sue", "submitter");
       const a = await stage.join("kill-a", "initiator");
-      const handed: { deliveries: number; rev: number; ack(): void }[] = [];
+      const handed: SpecDelivery[] = [];
       await stage.settle(
         a.supervision.start(
           (spec) => void handed.push(spec),
@@ -128,7 +130,7 @@ export const LINKS: readonly Case[] = [
         [1, r1],
         [2, r1],
       ]);
-      handed[1]?.ack();
+      handed[1]?.receipt.ack();
       await stage.flush(a);
     },
   },
@@ -137,7 +139,7 @@ export const LINKS: readonly Case[] = [
     async play(stage) {
       const sue = await stage.join("moment-sue", "submitter");
       const a = await stage.join("moment-a", "initiator");
-      const handed: { deliveries: number; rev: number; ack(): void }[] = [];
+      const handed: SpecDelivery[] = [];
       await stage.settle(
         a.supervision.start(
           (spec) => void handed.push(spec),
@@ -155,7 +157,7 @@ export const LINKS: readonly Case[] = [
       expect(again.map((spec) => spec.rev).sort((x, y) => x - y)).toEqual(revs);
       for (const { deliveries } of again) expect([1, 2]).toContain(deliveries);
       expect(again.filter(({ deliveries }) => deliveries === 1).length).toBeGreaterThan(0);
-      for (const spec of again) spec.ack();
+      for (const spec of again) spec.receipt.ack();
       await stage.flush(a);
     },
   },

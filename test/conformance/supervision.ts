@@ -93,7 +93,7 @@ export const SUPERVISION: readonly Case[] = [
         expect(spec.deliveries).toBe(1);
         expect(spec.header("Nats-Msg-Id")).toMatch(/^id/);
         expect(Math.abs(spec.storedAt - a.clock.wall())).toBeLessThan(5_000);
-        spec.ack();
+        spec.receipt.ack();
       }
       await pass(stage, a, ACK_WAIT_MS + SLACK_MS);
       expect(mine()).toHaveLength(20);
@@ -120,7 +120,7 @@ export const SUPERVISION: readonly Case[] = [
       expect([first.spec.deliveries, second.spec.deliveries]).toEqual([1, 2]);
       expect(second.at - first.at).toBeGreaterThan(ACK_WAIT_MS - 50);
       expect(second.at - first.at).toBeLessThan(ACK_WAIT_MS + SLACK_MS);
-      second.spec.ack();
+      second.spec.receipt.ack();
       await stage.flush(b);
       await stage.settle(b.supervision.stop());
     },
@@ -138,14 +138,14 @@ export const SUPERVISION: readonly Case[] = [
       const [{ spec, at }] = mine() as [Handed];
       for (let i = 0; i < 3; i++) {
         await pass(stage, a, ACK_WAIT_MS * 0.6);
-        spec.working();
+        spec.receipt.working();
       }
       expect(mine()).toHaveLength(1);
       await stage.until(() => mine().length === 2, "the delivery after the silence");
       const since = (mine()[1]?.at ?? 0) - at;
       expect(since).toBeGreaterThan(ACK_WAIT_MS * 2.8 - 50);
       expect(since).toBeLessThan(ACK_WAIT_MS * 2.8 + SLACK_MS);
-      for (const { spec } of mine()) spec.ack();
+      for (const { spec } of mine()) spec.receipt.ack();
       await stage.flush(a);
       await stage.settle(a.supervision.stop());
     },
@@ -160,16 +160,16 @@ export const SUPERVISION: readonly Case[] = [
       await rev(stage, sue, write("back-sue"));
       const mine = () => of(handed, "back-sue");
       await stage.until(() => mine().length === 1, "the delivery");
-      mine()[0]?.spec.release(400);
+      mine()[0]?.spec.receipt.release(400);
       await stage.until(() => mine().length === 2, "the second delivery");
       const [first, second] = mine() as [Handed, Handed];
       expect(second.at - first.at).toBeGreaterThan(390);
       expect(second.at - first.at).toBeLessThan(400 + SLACK_MS);
       expect(second.spec.deliveries).toBe(2);
-      second.spec.release(0);
+      second.spec.receipt.release(0);
       await stage.until(() => mine().length === 3, "the third delivery");
       expect((mine()[2]?.at ?? 0) - second.at).toBeLessThan(SLACK_MS);
-      mine()[2]?.spec.ack();
+      mine()[2]?.spec.receipt.ack();
       await stage.flush(a);
       await stage.settle(a.supervision.stop());
     },
@@ -184,7 +184,7 @@ export const SUPERVISION: readonly Case[] = [
       await rev(stage, sue, write("late-sue"));
       const mine = () => of(handed, "late-sue");
       await stage.until(() => mine().length === 2, "two deliveries");
-      mine()[0]?.spec.ack();
+      mine()[0]?.spec.receipt.ack();
       await stage.flush(a);
       await pass(stage, a, ACK_WAIT_MS + SLACK_MS);
       expect(mine()).toHaveLength(2);
@@ -216,7 +216,7 @@ export const SUPERVISION: readonly Case[] = [
           .map(({ spec }) => spec.key.n)
           .sort(),
       ).toEqual(["0-1", "0-2"]);
-      for (const { spec } of mine()) spec.ack();
+      for (const { spec } of mine()) spec.receipt.ack();
       await stage.flush(a);
       await stage.settle(a.supervision.stop());
     },
@@ -238,7 +238,7 @@ export const SUPERVISION: readonly Case[] = [
       await stage.until(() => mine().length === 1, "the delivery");
       expect(mine()[0]?.by).toBe("stop-b");
       expect((mine()[0]?.at ?? 0) - begun).toBeLessThan(ACK_WAIT_MS);
-      mine()[0]?.spec.ack();
+      mine()[0]?.spec.receipt.ack();
       await stage.flush(b);
       await stage.settle(b.supervision.stop());
     },
