@@ -21,6 +21,8 @@ import type { HostedAgent } from "./hosted-agent.ts";
 const ASK_AGAIN_MS = 25;
 /** Above this many agents a call to all is answered in the order of rank. Guess. */
 const CROWD = 64;
+/** An initiator that has offered nothing for so long does not count any more, ms. */
+const SOURCE_MS = 10_000;
 
 /** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
 function byRank(a: Offer, b: Offer): number {
@@ -44,6 +46,8 @@ export class Participants {
   readonly #d: Deps;
   readonly #agents: ReadonlyMap<string, HostedAgent>;
   #baskets = new Map<string, Basket>();
+  /** When each initiator last offered something. */
+  #sources = new Map<Address, number>();
   #turn = 0;
   /** The call heard last, and who heard it. A call to all comes once for every agent here: it is
    * read once, or a large one would hold up the process for as many readings as it has agents. */
@@ -112,10 +116,24 @@ export class Participants {
     if (agent === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     agent.lastOfferAt = this.#d.clock.now();
+    if (this.#single(from)) {
+      this.#baskets.set(agent.name, { offers: [{ from, offer }] });
+      return this.#choose(agent);
+    }
     const basket = this.#baskets.get(agent.name);
     if (basket !== undefined) return void basket.offers.push({ from, offer });
     this.#baskets.set(agent.name, { offers: [{ from, offer }] });
     this.#d.clock.after(OFFER_WINDOW_MS, () => this.#choose(agent));
+  }
+
+  /** Has nobody else offered anything for a while? Then there is nobody to wait for. */
+  #single(from: Address): boolean {
+    const now = this.#d.clock.now();
+    this.#sources.set(from, now);
+    for (const [source, at] of this.#sources) {
+      if (now - at > SOURCE_MS) this.#sources.delete(source);
+    }
+    return this.#sources.size === 1;
   }
 
   /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */

@@ -13,7 +13,7 @@ import {
   optionsOf,
   type VirtualFlags,
 } from "./flags.ts";
-import { needsRoom, withRoom } from "./heap.ts";
+import { calmCollector, needsRoom, withRoom } from "./heap.ts";
 import { runVirtual, type VirtualRun } from "./run.ts";
 
 const EXAMPLES = `
@@ -80,6 +80,7 @@ export function registerVirtual(sim: Command): void {
         process.exitCode = await withRoom();
         return;
       }
+      calmCollector();
       process.exitCode = await play(flags, outputs(raw, json, flags));
     });
 }
