@@ -73,7 +73,7 @@ export const CARD_TTL_S = 60;
 /** Renewal of cards, ms: two may be lost. A thousand cards are forty writes a second. */
 export const CARD_RENEW_MS = 25_000;
 /** A waiting task is called again after this pause at first, ms, and at most at the second. */
-export const RECALL_MS = 250;
+export const RECALL_MS = 25;
 export const RECALL_MS_MAX = 2_000;
 /** How long a freed agent collects offers before it rejoins its groups, ms. */
 export const OFFER_WINDOW_MS = 3;

@@ -22,6 +22,8 @@ export interface Entry {
   heldSince: number;
   offeredUntil: number;
   probing: boolean;
+  /** Slots that the last award left over. */
+  spare: number;
 }
 
 export interface InitiatorOptions {
@@ -52,5 +54,6 @@ export function newEntry(
     heldSince: now,
     offeredUntil: 0,
     probing: false,
+    spare: 0,
   };
 }

@@ -218,7 +218,10 @@ export class Initiators {
     if (entry === undefined || entry.t.live) return;
     const { rev, digest: head } = record;
     const event = lawfulEvent(entry.t, record);
-    if (event?.on === "contract") this.#d.counters.add("initiator.contracts");
+    if (event?.on === "contract") {
+      this.#d.counters.add("initiator.contracts");
+      this.#found(entry);
+    }
     if (event?.on === "outcome") this.#credit(entry.t, ...workOf(record.body as Outcome));
     if (event !== undefined) return this.#feed(entry, event);
     this.#d.counters.add(`refused.unlawful.${record.kind}`);
@@ -385,10 +388,18 @@ export class Initiators {
     // Bids left over are slots left over.
     const spare = t.order.length - t.next;
     const newcomer = t.waitingSince === 0 && t.rung !== "directed";
-    if (newcomer || spare > 0) this.#rooms.found(t.spec.capability, Math.max(1, spare));
+    entry.spare = newcomer ? Math.max(1, spare) : spare;
+    if (t.live) this.#found(entry);
     const sealed = sealAward(terms, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
+  }
+
+  /** Somebody has taken it, and not only bid for it among many: there are slots. */
+  #found(entry: Entry): void {
+    const { spare } = entry;
+    entry.spare = 0;
+    if (spare > 0) this.#rooms.found(entry.t.spec.capability, spare);
   }
 
   #suspect(entry: Entry, contractor: Address): void {

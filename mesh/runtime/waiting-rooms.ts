@@ -34,14 +34,15 @@ interface Room<E> {
   idle: Subscription;
   recall: { cancel(): void };
   pauseMs: number;
-  /** The last call found nobody; false again once one finds somebody. */
-  scarce: boolean;
+  /** Newcomers that may call before those who wait: slots that were left over. None once a call
+   * found nobody. */
+  credit: number;
   triedAt: number;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
 const RECALLED = 2;
-/** In a scarce market a newcomer tries a call of its own this often, ms. */
+/** Where others wait, a newcomer tries a call of its own this often, ms. */
 const TRY_MS = 10;
 /** Offers to one freed agent at a time. */
 const OFFERS_MAX = 8;
@@ -64,19 +65,25 @@ export class WaitingRooms<E extends WaitingEntry> {
    */
   queueing(capability: string): boolean {
     const waiting = this.#rooms.get(capability);
-    if (waiting === undefined || !waiting.scarce) return false;
+    if (waiting === undefined) return false;
+    if (waiting.credit > 0) {
+      waiting.credit--;
+      return false;
+    }
     const now = this.#d.clock.now();
     if (now - waiting.triedAt < TRY_MS) return true;
     waiting.triedAt = now;
     return false;
   }
 
-  /** A call found more than it needed: slots for others too. */
+  /** A call found more than it needed: slots for others too, for those who wait first. */
   found(capability: string, spare: number): void {
     const waiting = this.#rooms.get(capability);
     if (waiting === undefined) return;
-    waiting.scarce = false;
-    this.#recall(waiting, Math.min(spare, RECALLED));
+    const recalled = Math.min(spare, RECALLED);
+    waiting.credit = spare - recalled;
+    if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
+    this.#recall(waiting, recalled);
   }
 
   enter(entry: E): void {
@@ -84,7 +91,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const id = taskPath(entry.t.owner, entry.t.id);
     if (this.#where.get(id) !== spec.capability) this.leave(entry);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
-    waiting.scarce = true;
+    waiting.credit = 0;
     if (waiting.room.has(id)) return;
     this.#where.set(id, spec.capability);
     this.#d.counters.add("waits");
@@ -125,11 +132,11 @@ export class WaitingRooms<E extends WaitingEntry> {
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
       pauseMs: RECALL_MS,
-      scarce: true,
+      credit: 0,
       triedAt: this.#d.clock.now(),
     };
     this.#rooms.set(capability, waiting);
-    this.#armRecall(waiting);
+    this.#armRecall(waiting, RECALL_MS);
     return waiting;
   }
 
@@ -140,12 +147,13 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#rooms.delete(capability);
   }
 
-  #armRecall(waiting: Room<E>): void {
+  #armRecall(waiting: Room<E>, pauseMs: number): void {
+    waiting.pauseMs = pauseMs;
+    waiting.recall.cancel();
     const jitter = 1 + this.#d.random.next() / 4;
-    waiting.recall = this.#d.clock.after(waiting.pauseMs * jitter, () => {
-      waiting.pauseMs = Math.min(RECALL_MS_MAX, waiting.pauseMs * 2);
+    waiting.recall = this.#d.clock.after(pauseMs * jitter, () => {
       this.#recall(waiting, RECALLED);
-      this.#armRecall(waiting);
+      this.#armRecall(waiting, Math.min(RECALL_MS_MAX, pauseMs * 2));
     });
   }
 
