@@ -12,7 +12,7 @@ const tasks: WorkloadTask[] = Array.from({ length: 300 }, (_, i) => ({
   outputTokens: 1,
 }));
 
-// 15.9 when this was written; 19.3 while an award that was refused counted as a slot that was found.
+// 15.9 when this was written; 19.3 while an award that was refused counted as a slot found.
 test("P8.5: a burst costs no more messages a decision than a calm market", async () => {
   const { report } = await runVirtual({
     agents: 16,
