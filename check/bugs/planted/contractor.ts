@@ -137,7 +137,7 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {",
+        find: "if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
         replace: "if (this.#nonces === undefined) {",
       },
       {
@@ -155,7 +155,7 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "if (!this.#nonces.admit(opened.terms.nonce, this.#d.clock.now())) {",
+        find: "if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
         replace: "if (this.#nonces === undefined) {",
       },
     ],
