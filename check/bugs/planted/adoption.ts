@@ -13,7 +13,7 @@ export const adoption: readonly Bug[] = [
         file: DESK,
         find: '    this.#feed(entry, { on: "begin" });\n  }\n\n  #turnAway',
         replace:
-          '    delivery.receipt.ack();\n    this.#feed(entry, { on: "begin" });\n  }\n\n  #turnAway',
+          '    entry.receipt?.ack();\n    this.#feed(entry, { on: "begin" });\n  }\n\n  #turnAway',
       },
     ],
     invariants: ["S13", "L1"],
