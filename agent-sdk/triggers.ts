@@ -24,6 +24,10 @@ export interface Submitting {
   onClosed(run: () => void): void;
 }
 
+export interface OwnedTrigger extends StoredTrigger {
+  principal: string;
+}
+
 export interface TriggerPorts {
   bucket: Bucket;
   events: EventLog;
@@ -71,13 +75,16 @@ export class Triggers {
     return markOf(await bucket.get(`${principal}.${name}.mark`), "event") !== undefined;
   }
 
-  /** The principal's own; what is no trigger is left out. */
-  async list(): Promise<StoredTrigger[]> {
-    const entries = await this.#ports.bucket.list(`${this.#ports.principal}.*.spec`);
-    return entries.flatMap(
-      (entry) =>
-        orLeftOut(() => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data) ?? [],
-    );
+  /**
+   * The principal's own, or those of another, `*` for everybody's; what is no trigger is left out.
+   */
+  async list(principal = this.#ports.principal): Promise<OwnedTrigger[]> {
+    const entries = await this.#ports.bucket.list(`${principal}.*.spec`);
+    return entries.flatMap((entry) => {
+      const read = () => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data;
+      const found = orLeftOut(read);
+      return found === undefined ? [] : { principal: entry.key.split(".")[0] ?? "", ...found };
+    });
   }
 
   /** Tasks that it began go on. @throws ParleyError E_NOT_FOUND */

@@ -31,6 +31,7 @@ export function registerTrigger(parley: Command): void {
     trigger
       .command("ls")
       .description("your triggers, and when each is due next")
+      .option("--all", "those of everybody")
       .action((_o: object, command: Command) => ls(command)),
     "parley trigger ls",
   );
@@ -93,17 +94,17 @@ async function put(command: Command, file: string): Promise<void> {
 }
 
 async function ls(command: Command): Promise<void> {
-  const s = session(command);
+  const s = session<{ all?: boolean }>(command);
   await withTriggers(s, async (triggers, principal) => {
-    const all = await Promise.all(
-      (await triggers.list()).map(async (one) => ({ ...one, next: await nextOf(one) })),
-    );
+    const found = await triggers.list(s.options.all === true ? "*" : principal);
+    const all = await Promise.all(found.map(async (one) => ({ ...one, next: await nextOf(one) })));
     if (s.out.json) return s.out.document(all);
     if (all.length === 0) return s.out.note(`${principal} has no triggers`);
     s.out.table(
-      ["TRIGGER", "WHEN", "CAPABILITY", "NEXT"],
-      all.map(({ name, when, capability, next }) => [
+      ["TRIGGER", "OF", "WHEN", "CAPABILITY", "NEXT"],
+      all.map(({ name, principal, when, capability, next }) => [
         name,
+        principal,
         whenText(when),
         capability,
         next ?? "-",

@@ -26,7 +26,10 @@ describe("parley trigger", { timeout: 60_000 }, () => {
     const { out } = await put(nightly);
     expect(JSON.parse(out)).toMatchObject({ ...nightly, next: expect.stringMatching(/T0[12]:00/) });
     const listed = await mesh.run(["trigger", "ls"]);
-    expect(listed.out).toMatch(/nightly +cron 0 3 \* \* \* \(Europe\/Berlin\) +echo +2/);
+    expect(listed.out).toMatch(/nightly +\S+ +cron 0 3 \* \* \* \(Europe\/Berlin\) +echo +2/);
+    expect(await mesh.json(["trigger", "ls", "--all"])).toMatchObject([
+      { name: "nightly", principal: expect.any(String) },
+    ]);
     expect((await mesh.run(["trigger", "rm", "nightly"])).code).toBe(0);
     expect(await mesh.json(["trigger", "ls"])).toEqual([]);
     const again = await mesh.run(["trigger", "rm", "nightly"]);
