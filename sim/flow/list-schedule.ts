@@ -43,5 +43,7 @@ export function listSchedule(
     }
   }
   const work = durationMs.reduce((sum, ms) => sum + ms, 0);
-  return { makespanMs: now, boundMs: Math.max(...rank, work / workers) };
+  // Not spread into one call: a campaign may have a million steps.
+  const longest = rank.reduce((most, ms) => Math.max(most, ms), 0);
+  return { makespanMs: now, boundMs: Math.max(longest, work / workers) };
 }

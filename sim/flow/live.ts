@@ -70,7 +70,7 @@ export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
       }),
     );
     const outcomes = await Promise.all(handles.map((handle) => handle.outcome()));
-    const makespanMs = Math.max(0, ...placed.map((p) => p.endMs));
+    const makespanMs = placed.reduce((end, p) => Math.max(end, p.endMs), 0);
     for (const { failure } of outcomes) if (failure !== undefined) o.say(failure.message);
     const counters = await boss.counters();
     return {

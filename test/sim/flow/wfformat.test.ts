@@ -108,6 +108,12 @@ describe("the list schedule", () => {
     expect(listSchedule(g, [10, 10, 10, 15, 15], 2)).toEqual({ makespanMs: 30, boundMs: 30 });
   });
 
+  test("is found for campaigns of hundreds of thousands of steps", () => {
+    const many = Array.from({ length: 300_000 }, () => []);
+    const list = listSchedule({ ...graphOf([]), before: many, after: many }, [], 10);
+    expect(list).toEqual({ makespanMs: 0, boundMs: 0 });
+  });
+
   test("is never below the bound, nor above all the work in a row", () => {
     const graphs = fc
       .array(fc.tuple(fc.array(fc.nat(), { maxLength: 3 }), fc.integer({ min: 1, max: 50 })), {
