@@ -45,6 +45,7 @@ export async function conduct(c: Conductor, run: Run): Promise<{ output: unknown
     recall: acts.recall.bind(acts),
     hear: acts.hear.bind(acts),
     progress: () => undefined,
+    epoch,
     signal,
   };
   const output = await runWorkflow(readWorkflow(definition), params, host, given);

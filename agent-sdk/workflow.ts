@@ -99,14 +99,14 @@ export async function runWorkflow(
 /** What a run needs of its handler's context. */
 export type WorkflowHost = Pick<
   TaskContext,
-  "submit" | "step" | "recall" | "hear" | "signal" | "progress"
+  "submit" | "step" | "recall" | "hear" | "signal" | "progress" | "epoch"
 > & {
   /** Sees to it that what a canceled workflow leaves to undo is done; without it nobody does. */
   handOver?: (duties: readonly Duty[]) => Promise<void>;
 };
 
 /** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
- * to tender while the others are still on their way. */
+ * to tender while the others are still on their way. Guess. */
 const STORED_AT_ONCE = 16;
 
 class Driver {
@@ -121,6 +121,9 @@ class Driver {
   #leaving = false;
   /** Tasks that are to be made, the longest way to the end first. */
   readonly #wishes: TaskWish[] = [];
+  /** A successor asks for all at once: any of them may have been done before, and would then have
+   * to be undone, so none may be dropped unasked. */
+  readonly #storedAtOnce: number;
   #storing = 0;
   /** Effects wait for what is being written down. */
   #kept: Promise<unknown> = Promise.resolve();
@@ -128,6 +131,7 @@ class Driver {
   constructor(run: WorkflowRun, task: WorkflowHost) {
     this.#run = run;
     this.#task = task;
+    this.#storedAtOnce = task.epoch === 1 ? STORED_AT_ONCE : Number.POSITIVE_INFINITY;
   }
 
   async drive(): Promise<unknown> {
@@ -234,7 +238,7 @@ class Driver {
   }
 
   #makeMore(): void {
-    while (this.#storing < STORED_AT_ONCE) {
+    while (this.#storing < this.#storedAtOnce) {
       const wish = this.#wishes.shift();
       if (wish === undefined) return;
       void this.#make(wish);

@@ -126,6 +126,7 @@ async function play(client: OpenPeer, definition: Workflow, steps: number): Prom
     { list },
     {
       signal: new AbortController().signal,
+      epoch: 1,
       progress: () => undefined,
       recall: async () => undefined,
       hear: () => new Promise(() => undefined),

@@ -1,5 +1,4 @@
 // Awards: an initiator's signed choice, bound to one task, revision, contractor and moment.
-import { hash } from "node:crypto";
 import {
   AwardMessageSchema,
   type AwardTerms,
@@ -83,7 +82,7 @@ export class OwnAwards {
 
   add(terms: AwardTerms, bytes: Uint8Array): void {
     const path = taskPath(terms.owner, terms.task);
-    const own = { digest: digestOf(base64url(bytes)), terms: bound(terms) };
+    const own = { digest: digest(base64url(bytes)), terms: bound(terms) };
     const mine = this.#byTask.get(path);
     if (mine === undefined) this.#byTask.set(path, [own]);
     else mine.push(own);
@@ -92,17 +91,13 @@ export class OwnAwards {
   find(path: string, text: string): BoundTerms | undefined {
     const mine = this.#byTask.get(path);
     if (mine === undefined) return undefined;
-    const digest = digestOf(text);
-    return mine.find((own) => own.digest === digest)?.terms;
+    const known = digest(text);
+    return mine.find((own) => own.digest === known)?.terms;
   }
 
   forget(path: string): void {
     this.#byTask.delete(path);
   }
-}
-
-function digestOf(text: string): string {
-  return hash("sha256", text, "base64url");
 }
 
 /** Everything that can be checked without asking anybody. */

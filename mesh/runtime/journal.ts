@@ -47,12 +47,11 @@ export class Journal implements RunJournal {
   readonly #run: Running;
   readonly #hooks: Hooks;
   readonly #artefacts: Artefacts;
-  /** Made when first needed: most handlers write nothing down. */
-  #queue: Waiting[] | undefined;
-  #asked: Map<string, (value: unknown) => void> | undefined;
-  #idle: (() => void)[] | undefined;
+  #queue: Waiting[] = [];
+  #asked = new Map<string, (value: unknown) => void>();
   #writing = false;
   #written = 0;
+  #idle: (() => void)[] = [];
 
   constructor(run: Running, artefacts: Artefacts, hooks: Hooks) {
     this.#run = run;
@@ -78,7 +77,6 @@ export class Journal implements RunJournal {
     const closed = await this.#closed(entry);
     const bytes = Buffer.byteLength(JSON.stringify(closed));
     return new Promise((resolve, reject) => {
-      this.#queue ??= [];
       this.#queue.push({ entry: closed, bytes, resolve, reject });
       this.#pump();
     });
@@ -88,20 +86,19 @@ export class Journal implements RunJournal {
     return new Promise((resolve, reject) => {
       const done = (settle: () => void) => {
         signal.removeEventListener("abort", abort);
-        this.#asked?.delete(key);
+        this.#asked.delete(key);
         settle();
       };
       const abort = () => done(() => reject(signal.reason));
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
-      this.#asked ??= new Map();
       this.#asked.set(key, (value) => done(() => resolve(value)));
     });
   }
 
   /** Was this question open? */
   answered(key: string, value: unknown): boolean {
-    const take = this.#asked?.get(key);
+    const take = this.#asked.get(key);
     take?.(value);
     return take !== undefined;
   }
@@ -118,19 +115,17 @@ export class Journal implements RunJournal {
   /** Resolved when nothing is on its way. */
   async settled(): Promise<void> {
     if (!this.#writing) return;
-    this.#idle ??= [];
-    const idle = this.#idle;
-    await new Promise<void>((resolve) => idle.push(resolve));
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #pump(): void {
     if (this.#writing) return;
-    if (this.#queue === undefined || this.#queue.length === 0) {
-      for (const wake of this.#idle?.splice(0) ?? []) wake();
+    if (this.#queue.length === 0) {
+      for (const wake of this.#idle.splice(0)) wake();
       return;
     }
     const { terms } = this.#run.award;
-    const batch = batchOf(this.#queue);
+    const batch = this.#batch();
     const body: Checkpoint = {
       v: 1,
       kind: "checkpoint",
@@ -152,6 +147,17 @@ export class Journal implements RunJournal {
     });
   }
 
+  #batch(): Waiting[] {
+    let bytes = 1_024;
+    let count = 0;
+    while (count < this.#queue.length) {
+      bytes += (this.#queue[count] as Waiting).bytes + 1;
+      if (count > 0 && bytes > RECORD_BYTES_MAX) break;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
   #refused(batch: Waiting[], result: Exclude<WriteResult, { ok: true }>): void {
     const fenced = result.fault === "conflict";
     const error = fenced
@@ -160,18 +166,6 @@ export class Journal implements RunJournal {
     for (const w of batch) w.reject(error);
     if (fenced) this.#run.abort.abort(error);
   }
-}
-
-/** As much as one record holds, one entry at least. */
-function batchOf(queue: Waiting[]): Waiting[] {
-  let bytes = 1_024;
-  let count = 0;
-  for (const waiting of queue) {
-    bytes += waiting.bytes + 1;
-    if (count > 0 && bytes > RECORD_BYTES_MAX) break;
-    count++;
-  }
-  return queue.splice(0, count);
 }
 
 /** Entries of all sound checkpoints, oldest first. */

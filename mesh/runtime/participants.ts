@@ -21,7 +21,7 @@ import type { HostedAgent } from "./hosted-agent.ts";
 const ASK_AGAIN_MS = 25;
 /** Above this many agents a call to all is answered in the order of rank. Guess. */
 const CROWD = 64;
-/** An initiator that has offered nothing for so long does not count any more, ms. */
+/** So long after offers of different initiators, an agent waits for more than one, ms. */
 const SOURCE_MS = 10_000;
 
 /** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
@@ -38,16 +38,15 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
-interface Basket {
-  offers: { from: Address; offer: Offer }[];
-}
+type Basket = { from: Address; offer: Offer }[];
 
 export class Participants {
   readonly #d: Deps;
   readonly #agents: ReadonlyMap<string, HostedAgent>;
   #baskets = new Map<string, Basket>();
-  /** When each initiator last offered something. */
-  #sources = new Map<Address, number>();
+  #lastSource: Address | undefined;
+  /** When an offer last came from another initiator than the one before it. */
+  #mixedAt = Number.NEGATIVE_INFINITY;
   #turn = 0;
   /** The call heard last, and who heard it. A call to all comes once for every agent here: it is
    * read once, or a large one would hold up the process for as many readings as it has agents. */
@@ -116,35 +115,32 @@ export class Participants {
     if (agent === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     agent.lastOfferAt = this.#d.clock.now();
-    if (this.#single(from)) {
-      this.#baskets.set(agent.name, { offers: [{ from, offer }] });
-      return this.#choose(agent);
-    }
+    const single = this.#single(from);
     const basket = this.#baskets.get(agent.name);
-    if (basket !== undefined) return void basket.offers.push({ from, offer });
-    this.#baskets.set(agent.name, { offers: [{ from, offer }] });
-    this.#d.clock.after(OFFER_WINDOW_MS, () => this.#choose(agent));
+    if (basket !== undefined) return void basket.push({ from, offer });
+    if (single) return this.#choose(agent, [{ from, offer }]);
+    this.#baskets.set(agent.name, [{ from, offer }]);
+    this.#d.clock.after(OFFER_WINDOW_MS, () => {
+      const all = this.#baskets.get(agent.name) ?? [];
+      this.#baskets.delete(agent.name);
+      this.#choose(agent, all);
+    });
   }
 
   /** Has nobody else offered anything for a while? Then there is nobody to wait for. */
   #single(from: Address): boolean {
     const now = this.#d.clock.now();
-    this.#sources.set(from, now);
-    for (const [source, at] of this.#sources) {
-      if (now - at > SOURCE_MS) this.#sources.delete(source);
-    }
-    return this.#sources.size === 1;
+    if (this.#lastSource !== undefined && this.#lastSource !== from) this.#mixedAt = now;
+    this.#lastSource = from;
+    return now - this.#mixedAt > SOURCE_MS;
   }
 
   /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
-  #choose(agent: HostedAgent): void {
-    const basket = this.#baskets.get(agent.name);
-    this.#baskets.delete(agent.name);
-    if (basket === undefined) return;
+  #choose(agent: HostedAgent, basket: Basket): void {
     const fair = this.#turn++ % FAIR === FAIR - 1;
-    basket.offers.sort((a, b) => (fair ? 0 : byRank(a.offer, b.offer)) || byUrgency(a, b));
+    basket.sort((a, b) => (fair ? 0 : byRank(a.offer, b.offer)) || byUrgency(a, b));
     let free = agent.slots.free;
-    for (const { from, offer } of basket.offers) {
+    for (const { from, offer } of basket) {
       const subject = bidSubject(from, offer.call.cfp, agent.address);
       const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
       if (typeof answer !== "string") {

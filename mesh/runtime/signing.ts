@@ -25,7 +25,8 @@ export function preimage(
   return out;
 }
 
-export function digest(bytes: Uint8Array): string {
+/** A text counts as its UTF-8 bytes. */
+export function digest(bytes: Uint8Array | string): string {
   return hash("sha256", bytes, "base64url");
 }
 

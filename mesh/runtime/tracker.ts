@@ -50,15 +50,14 @@ export class Tracker {
   #abandoned: ParleyError | undefined;
   #enders: (() => void)[] = [];
   #events: TaskEvent[] = [];
-  /** Made when somebody listens. */
-  #listeners: Set<() => void> | undefined;
+  #listeners = new Set<() => void>();
   #timer: { cancel(): void } | undefined;
   /** Revisions of records that were told: notices and looks overlap. */
   #claims: Claim[] = [];
-  #told: number[] = [];
+  #told = new Set<number>();
   /** Progress of an epoch whose contract has not been told yet: the two travel separately. */
   #early: Extract<TaskEvent, { type: "progress" }>[] = [];
-  #contractors: { epoch: number; contractor: Address }[] = [];
+  #contractors = new Map<number, Address>();
   #history: Promise<void> | undefined;
   #endRev = 0;
   #lookMs = LOOK_MS;
@@ -117,7 +116,7 @@ export class Tracker {
 
   /** A contract notice: who claimed, and after which revision. */
   claimed(claim: Claim): void {
-    if (this.#claims.length < CLAIMS_MAX) this.#claims = [...this.#claims, claim];
+    if (this.#claims.length < CLAIMS_MAX) this.#claims.push(claim);
   }
 
   /** Did the author of this result hold the contract that it was written under? */
@@ -128,8 +127,8 @@ export class Tracker {
   }
 
   onRecord(record: ReadRecord): void {
-    if (record.flaw !== undefined || this.#told.includes(record.rev)) return;
-    this.#told = extended(this.#told, record.rev);
+    if (record.flaw !== undefined || this.#told.has(record.rev)) return;
+    this.#told.add(record.rev);
     if (record.kind === "outcome") {
       const outcome = record.body as Outcome;
       // A result without a proven award is nobody's (S4); other ends are an initiator's word.
@@ -146,7 +145,7 @@ export class Tracker {
     }
     if (record.kind === "contract") {
       const { epoch, contractor } = record.body as { epoch: number; contractor: Address };
-      this.#contractors = extended(this.#contractors, { epoch, contractor });
+      this.#contractors.set(epoch, contractor);
       this.#state("running", epoch, contractor, record.rev);
       const early = this.#early;
       this.#early = early.filter((e) => e.epoch !== epoch);
@@ -177,15 +176,15 @@ export class Tracker {
   onProgress(from: Address, p: Progress): void {
     const { epoch, done, note, partial } = p;
     const event = { type: "progress" as const, from, epoch, done, note, partial };
-    const { contractor } = this.#contractors.findLast((c) => c.epoch === epoch) ?? {};
+    const contractor = this.#contractors.get(epoch);
     if (!this.#hooks.claims || contractor === from) return this.#push(event);
     if (contractor !== undefined || this.#early.length === EARLY_MAX) return;
     this.#early.push(event);
   }
 
   #push(event: TaskEvent): void {
-    if (this.#events.length < EVENTS_MAX) this.#events = extended(this.#events, event);
-    this.#wake();
+    if (this.#events.length < EVENTS_MAX) this.#events.push(event);
+    for (const wake of this.#listeners) wake();
   }
 
   end(outcome: Outcome, rev = this.rev): void {
@@ -206,16 +205,12 @@ export class Tracker {
   #finish(): void {
     this.#timer?.cancel();
     for (const ender of this.#enders.splice(0)) ender();
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const wake of this.#listeners ?? []) wake();
+    for (const wake of this.#listeners) wake();
   }
 
   onEnd(run: () => void): void {
     if (this.#outcome !== undefined || this.#abandoned !== undefined) run();
-    else this.#enders = extended(this.#enders, run);
+    else this.#enders.push(run);
   }
 
   /** The terminal record, whatever its state. */
@@ -263,14 +258,12 @@ export class Tracker {
         yield { type: "state", state, epoch, contractor: undefined, rev: this.#endRev };
       }
       if (end !== undefined || this.#abandoned !== undefined) return;
-      this.#listeners ??= new Set();
-      const listeners = this.#listeners;
       await new Promise<void>((resolve) => {
         const wake = () => {
-          listeners.delete(wake);
+          this.#listeners.delete(wake);
           resolve();
         };
-        listeners.add(wake);
+        this.#listeners.add(wake);
       });
     }
   }
@@ -293,12 +286,4 @@ export class Tracker {
 function place(e: TaskEvent): number {
   if (e.type === "state") return e.state === "running" ? 0 : 3;
   return e.type === "progress" ? 1 : 2;
-}
-
-/** Most lists here stay at one or two, and there is a tracker for every open task: an array that
- * grows by itself makes room for 17. */
-function extended<T>(list: T[], item: T): T[] {
-  if (list.length < 4) return [...list, item];
-  list.push(item);
-  return list;
 }
