@@ -2,7 +2,7 @@
 // every change. It is everybody's to write, so it proves nothing; what must be sure is a task.
 import { isToken, ParleyError, tokenAdvice } from "../contracts/index.ts";
 import type { Bucket, BucketEntry } from "../mesh/ports/index.ts";
-import { jsonOf, orLeftOut } from "./entry.ts";
+import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 
 export interface BoardItem<T = unknown> {
   key: string;

@@ -1,7 +1,7 @@
 // Stored definitions of workflows: each version is written once, under its author's name.
 import { isToken, ParleyError, RECORD_BYTES_MAX, type Workflow } from "../contracts/index.ts";
 import type { Bucket } from "../mesh/ports/index.ts";
-import { jsonOf } from "./entry.ts";
+import { jsonOf } from "./bucket-entry.ts";
 import { readWorkflow } from "./read-workflow.ts";
 
 export interface StoredDefinition {

@@ -13,12 +13,12 @@ import {
 } from "../contracts/index.ts";
 import { fill } from "../mesh/core/workflow/template.ts";
 import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
+import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 import { untyped } from "./capability.ts";
-import { duesBetween, nextDue } from "./due.ts";
 import { subTaskId } from "./durable.ts";
-import { jsonOf, orLeftOut } from "./entry.ts";
 import type { SubmitOptions } from "./options.ts";
-import { markBytes, markOf } from "./trigger-mark.ts";
+import { duesBetween, nextDue } from "./trigger-due.ts";
+import { markBytes, markOf } from "./trigger-entry.ts";
 import type { Submitting, TriggerPorts } from "./triggers.ts";
 
 /** Older than this, a moment was missed, ms. */

@@ -11,12 +11,12 @@ import {
   tokenAdvice,
 } from "../contracts/index.ts";
 import type { Bucket, EventLog, Log } from "../mesh/ports/index.ts";
+import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 import type { Capability } from "./capability.ts";
-import { checkWhen } from "./due.ts";
-import { jsonOf, orLeftOut } from "./entry.ts";
 import type { SubmitOptions } from "./options.ts";
 import { TriggerDesk } from "./trigger-desk.ts";
-import { markBytes, markOf } from "./trigger-mark.ts";
+import { checkWhen } from "./trigger-due.ts";
+import { markBytes, markOf } from "./trigger-entry.ts";
 
 /** What serving them takes of a mesh. */
 export interface Submitting {

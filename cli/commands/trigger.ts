@@ -147,7 +147,7 @@ async function emit(command: Command, topic: string, data: string | undefined): 
 }
 
 async function nextOf(trigger: StoredTrigger): Promise<string | undefined> {
-  const { nextDue } = await import("../../agent-sdk/due.ts");
+  const { nextDue } = await import("../../agent-sdk/trigger-due.ts");
   const next = nextDue(trigger, Date.now());
   return next === undefined ? undefined : timeText(next);
 }

@@ -4,7 +4,7 @@ import { withExamples } from "../lib/examples.ts";
 import { numberFrom, token } from "../lib/parse.ts";
 
 /** They bring the agent-sdk along: not at the start of every command. */
-const acts = () => import("../lib/workflow-acts.ts");
+const acts = () => import("./workflow-acts.ts");
 
 export function registerWorkflowTasks(flow: Command): void {
   const one = (name: string, text: string) =>

@@ -9,7 +9,7 @@ import {
   WorkflowChangeSchema,
 } from "../../contracts/index.ts";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
-import { CliError, usage } from "./errors.ts";
+import { CliError, usage } from "../lib/errors.ts";
 import {
   changesOf,
   type FlowFile,
@@ -18,13 +18,13 @@ import {
   rowsOf,
   stepOfKey,
   WORKFLOW,
-} from "./flow-file.ts";
-import { flowPicture } from "./flow-picture.ts";
-import { orInterrupted } from "./interrupt.ts";
-import { lengthText, timeText } from "./output.ts";
-import { readJsonFile, token } from "./parse.ts";
-import { type Session, session, withInspector, withSubmitter } from "./session.ts";
-import { findTask, summary, tookText } from "./task-file.ts";
+} from "../lib/flow-file.ts";
+import { flowPicture } from "../lib/flow-picture.ts";
+import { orInterrupted } from "../lib/interrupt.ts";
+import { lengthText, timeText } from "../lib/output.ts";
+import { readJsonFile, token } from "../lib/parse.ts";
+import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import { findTask, summary, tookText } from "../lib/task-file.ts";
 
 interface Options {
   owner?: string;

@@ -1,7 +1,7 @@
 // When a trigger is due, without a clock.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkWhen, duesBetween, nextDue } from "../../agent-sdk/due.ts";
+import { checkWhen, duesBetween, nextDue } from "../../agent-sdk/trigger-due.ts";
 import type { When } from "../../contracts/index.ts";
 
 const since = Date.UTC(2026, 0, 1);

@@ -1,7 +1,7 @@
 // How far a trigger is, as the bucket keeps it.
 import { type TriggerMark, TriggerMarkSchema } from "../contracts/index.ts";
 import type { BucketEntry } from "../mesh/ports/index.ts";
-import { jsonOf, orLeftOut } from "./entry.ts";
+import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 
 export function markBytes(of: TriggerMark["of"], upTo: number): Uint8Array {
   return Buffer.from(JSON.stringify({ v: 1, kind: "mark", of, upTo }));
