@@ -6,40 +6,62 @@ import { ParleyError, type StoredTrigger, type When } from "../contracts/index.t
 /** Moments of one look: a process that was away for a year does not list its every second. */
 const DUES_MAX = 1_000;
 
+type Schedule = Pick<StoredTrigger, "when" | "since">;
+
 /**
  * The first moment after `after`, ms since the epoch; undefined: there is none any more, or it is
  * an event that it waits for.
  */
-export function nextDue(
-  { when, since }: Pick<StoredTrigger, "when" | "since">,
-  after: number,
-): number | undefined {
+export function nextDue({ when, since }: Schedule, after: number): number | undefined {
   if ("event" in when) return undefined;
   if ("at" in when) {
     const at = Date.parse(when.at);
     return at > after ? at : undefined;
   }
-  if ("everyMs" in when) {
-    const turns = Math.floor((Math.max(after, since) - since) / when.everyMs) + 1;
-    return since + turns * when.everyMs;
-  }
-  const next = new Cron(when.cron, { timezone: when.timeZone ?? "UTC" }).nextRun(new Date(after));
-  return next === null ? undefined : next.getTime();
+  if ("everyMs" in when) return since + (turnsUntil(when.everyMs, since, after) + 1) * when.everyMs;
+  return cronOf(when).nextRun(new Date(after))?.getTime();
 }
 
 /** All moments after `after` up to `until`; the newest of them where they are too many. */
-export function duesBetween(
-  trigger: Pick<StoredTrigger, "when" | "since">,
-  after: number,
-  until: number,
-): number[] {
-  let dues: number[] = [];
-  for (let at = nextDue(trigger, after); at !== undefined && at <= until; ) {
-    dues.push(at);
-    if (dues.length === 2 * DUES_MAX) dues = dues.slice(DUES_MAX);
-    at = nextDue(trigger, at);
+export function duesBetween(trigger: Schedule, after: number, until: number): number[] {
+  const { when, since } = trigger;
+  if ("cron" in when) return runsBetween(cronOf(when), after, until);
+  if ("everyMs" in when) {
+    const { everyMs } = when;
+    const last = turnsUntil(everyMs, since, until);
+    const first = Math.max(turnsUntil(everyMs, since, after), last - DUES_MAX) + 1;
+    const count = Math.max(0, last - first + 1);
+    return Array.from({ length: count }, (_, i) => since + (first + i) * everyMs);
   }
-  return dues.slice(-DUES_MAX);
+  const at = nextDue(trigger, after);
+  return at === undefined || at > until ? [] : [at];
+}
+
+/** Moments of an interval that are over by then. */
+function turnsUntil(everyMs: number, since: number, until: number): number {
+  return Math.floor(Math.max(0, until - since) / everyMs);
+}
+
+function cronOf(when: Extract<When, { cron: string }>): Cron {
+  return new Cron(when.cron, { timezone: when.timeZone ?? "UTC" });
+}
+
+/** Where they are too many to walk through, they are counted back from the end. */
+function runsBetween(cron: Cron, after: number, until: number): number[] {
+  const runs: number[] = [];
+  let run = cron.nextRun(new Date(after));
+  while (run !== null && run.getTime() <= until) {
+    if (runs.length === DUES_MAX) {
+      // What it gives lies before the moment that it is asked for, so that is the next ms.
+      return cron
+        .previousRuns(DUES_MAX, new Date(until + 1))
+        .map(Number)
+        .reverse();
+    }
+    runs.push(run.getTime());
+    run = cron.nextRun(run);
+  }
+  return runs;
 }
 
 /** @throws ParleyError E_SCHEMA for a line or zone that cannot be read, and for what never comes */

@@ -64,6 +64,69 @@ test("moments are the same, in whatever pieces a span is looked through", () => 
   );
 });
 
+const DUES_MAX = 1_000;
+
+/** Moment by moment, whatever it takes. */
+function walk(when: When, after: number, until: number): number[] {
+  const dues: number[] = [];
+  let at = nextDue({ when, since }, after);
+  while (at !== undefined && at <= until) {
+    dues.push(at);
+    at = nextDue({ when, since }, at);
+  }
+  return dues;
+}
+
+describe("of a span", () => {
+  test("the moments are those of a walk from one to the next, the newest where too many", () => {
+    const hour = 3_600_000;
+    // In Berlin the clocks change within the second and the third of these spans.
+    const begun = fc.constantFrom(0, 2, 9).map((months) => Date.UTC(2026, months, 1));
+    const slow = fc.constantFrom<When>(
+      { cron: "*/7 * * * *", timeZone: "Europe/Berlin" },
+      { cron: "30 1,2,3 * * *", timeZone: "Europe/Berlin" },
+      { cron: "0 30 4 * * 1-5" },
+      { at: "2026-03-29T01:30:00Z" },
+    );
+    const wanted = fc.oneof(
+      fc.tuple(slow, begun, fc.integer({ min: 27 * day, max: 29 * day }), fc.nat(2 * day)),
+      fc.tuple(fc.constant<When>({ cron: "* * * * * *" }), begun, fc.nat(day), fc.nat(hour / 3)),
+      fc.tuple(
+        fc.record({ everyMs: fc.integer({ min: 1_000, max: 2_000 }) }),
+        fc.constant(since - hour),
+        fc.nat(2 * hour),
+        fc.nat(hour),
+      ),
+    );
+    fc.assert(
+      fc.property(wanted, ([when, begun, offset, length]) => {
+        const after = begun + offset;
+        const naive = walk(when, after, after + length).slice(-DUES_MAX);
+        expect(duesBetween({ when, since }, after, after + length)).toEqual(naive);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test.each<When>([
+    { everyMs: 1_000 },
+    { cron: "* * * * * *" },
+    { cron: "* * * * * *", timeZone: "Europe/Berlin" },
+  ])("of a year the newest are given, in their order: %j", (when) => {
+    const until = since + 365 * day;
+    const newest = Array.from({ length: DUES_MAX }, (_, i) => until - (DUES_MAX - 1 - i) * 1_000);
+    expect(duesBetween({ when, since }, since, until)).toEqual(newest);
+    // Between two seconds as on one.
+    expect(duesBetween({ when, since }, since, until + 999)).toEqual(newest);
+  });
+
+  test("of a night all are given", () => {
+    const night = { when: { cron: "*/5 * * * *" }, since };
+    const all = Array.from({ length: 96 }, (_, i) => since + (i + 1) * 300_000);
+    expect(duesBetween(night, since, since + 8 * 3_600_000)).toEqual(all);
+  });
+});
+
 test.each([
   [{ cron: "61 * * * *" }, /when.cron: .*minute.*write "minute hour/],
   [{ cron: "0 3 * * *", timeZone: "Mars/Olympus" }, /Mars/],
