@@ -5,20 +5,14 @@
 //       often, it is one task.
 //   T2  A mark moves only after what it covers was submitted, and never back.
 //   T3  A trigger's moments are submitted in their order; of events, so many at a time.
-import {
-  type FailureCode,
-  ParleyError,
-  type StoredTrigger,
-  StoredTriggerSchema,
-} from "../contracts/index.ts";
+import { type FailureCode, ParleyError, type StoredTrigger } from "../contracts/index.ts";
 import { fill } from "../mesh/core/workflow/template.ts";
 import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
-import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 import { untyped } from "./capability.ts";
 import { subTaskId } from "./durable.ts";
 import type { SubmitOptions } from "./options.ts";
 import { duesBetween, nextDue } from "./trigger-due.ts";
-import { markBytes, markOf } from "./trigger-entry.ts";
+import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";
 import type { Submitting, TriggerPorts } from "./triggers.ts";
 
 /** Older than this, a moment was missed, ms. */
@@ -42,9 +36,12 @@ export class TriggerDesk {
   readonly #ports: TriggerPorts;
   readonly #mesh: Submitting;
   readonly #posts = new Map<string, Post>();
+  /** Revisions of what was removed since the last list: the next may still have it. */
+  readonly #removed = new Map<string, number>();
   readonly #pattern: string;
   #unwatch: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
+  #over = false;
 
   constructor(ports: TriggerPorts, mesh: Submitting) {
     this.#ports = ports;
@@ -55,23 +52,28 @@ export class TriggerDesk {
   async start(): Promise<void> {
     this.#unwatch = this.#ports.bucket.watch(this.#pattern, (entry) => this.#take(entry));
     await this.#list();
+    if (this.#over) return;
     // What was changed while the link was down was told to nobody.
     const again = () => void this.#list().catch(() => undefined);
     this.#timer = setInterval(again, SLEEP_MS_MAX).unref();
   }
 
   async #list(): Promise<void> {
+    const before = [...this.#posts];
     const entries = await this.#ports.bucket.list(this.#pattern);
     const names = new Set(entries.map((entry) => nameOf(entry)));
-    for (const [name, post] of this.#posts) {
-      if (names.has(name)) continue;
+    for (const [name, post] of before) {
+      // The list knows nothing of what was taken while it was under way.
+      if (names.has(name) || this.#posts.get(name) !== post) continue;
       post.stop();
       this.#posts.delete(name);
     }
     for (const entry of entries) this.#take(entry);
+    this.#removed.clear();
   }
 
   stop(): void {
+    this.#over = true;
     this.#unwatch();
     clearInterval(this.#timer);
     for (const post of this.#posts.values()) post.stop();
@@ -79,14 +81,18 @@ export class TriggerDesk {
   }
 
   #take(entry: BucketEntry): void {
+    if (this.#over) return;
     const name = nameOf(entry);
     const held = this.#posts.get(name);
     // The list may be older than what the watch has told.
-    if (held !== undefined && held.rev >= entry.rev) return;
+    if ((held?.rev ?? this.#removed.get(name) ?? 0) >= entry.rev) return;
     held?.stop();
     this.#posts.delete(name);
-    if (entry.value === undefined) return;
-    const found = orLeftOut(() => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data);
+    if (entry.value === undefined) {
+      this.#removed.set(name, entry.rev);
+      return;
+    }
+    const found = triggerOf(entry);
     if (found === undefined) {
       return this.#ports.log.warn({ trigger: name }, "this trigger cannot be read: put it anew");
     }

@@ -6,17 +6,15 @@ import {
   isTopic,
   ParleyError,
   type StoredTrigger,
-  StoredTriggerSchema,
   TriggerSchema,
   tokenAdvice,
 } from "../contracts/index.ts";
 import type { Bucket, EventLog, Log } from "../mesh/ports/index.ts";
-import { jsonOf, orLeftOut } from "./bucket-entry.ts";
 import type { Capability } from "./capability.ts";
 import type { SubmitOptions } from "./options.ts";
 import { TriggerDesk } from "./trigger-desk.ts";
 import { checkWhen } from "./trigger-due.ts";
-import { markBytes, markOf } from "./trigger-entry.ts";
+import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";
 
 /** What serving them takes of a mesh. */
 export interface Submitting {
@@ -69,9 +67,9 @@ export class Triggers {
 
   /** Is there a trigger of that name that waits for events, and knows how far it is? */
   async #waits(name: string): Promise<boolean> {
-    const before = (await this.list()).find((one) => one.name === name);
-    if (before === undefined || !("event" in before.when)) return false;
     const { bucket, principal } = this.#ports;
+    const before = triggerOf(await bucket.get(`${principal}.${name}.spec`));
+    if (before === undefined || !("event" in before.when)) return false;
     return markOf(await bucket.get(`${principal}.${name}.mark`), "event") !== undefined;
   }
 
@@ -81,8 +79,7 @@ export class Triggers {
   async list(principal = this.#ports.principal): Promise<OwnedTrigger[]> {
     const entries = await this.#ports.bucket.list(`${principal}.*.spec`);
     return entries.flatMap((entry) => {
-      const read = () => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data;
-      const found = orLeftOut(read);
+      const found = triggerOf(entry);
       return found === undefined ? [] : { principal: entry.key.split(".")[0] ?? "", ...found };
     });
   }
