@@ -7,6 +7,8 @@ import {
   RETAIN_MS_DEFAULT,
   type Spec,
   SpecSchema,
+  type TaskTerms,
+  TaskTermsSchema,
   tokenAdvice,
 } from "../contracts/index.ts";
 import type { TaskEvent, TaskOptions } from "../mesh/index.ts";
@@ -98,6 +100,17 @@ export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOp
   if (!fits.success) {
     const issue = fits.error.issues[0];
     throw new ParleyError("E_SCHEMA", `option ${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  return options;
+}
+
+const TERMS: readonly (keyof TaskTerms & keyof SubmitOptions)[] = TaskTermsSchema.keyof().options;
+
+/** What a step or a trigger says of its task; what it leaves out is left out. */
+export function optionsOfTerms(terms: TaskTerms): SubmitOptions {
+  const options: SubmitOptions = {};
+  for (const name of TERMS) {
+    if (terms[name] !== undefined) Object.assign(options, { [name]: terms[name] });
   }
   return options;
 }

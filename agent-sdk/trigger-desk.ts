@@ -10,7 +10,7 @@ import { fill } from "../mesh/core/workflow/template.ts";
 import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
 import { untyped } from "./capability.ts";
 import { subTaskId } from "./durable.ts";
-import type { SubmitOptions } from "./options.ts";
+import { optionsOfTerms } from "./options.ts";
 import { duesBetween, nextDue } from "./trigger-due.ts";
 import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";
 import type { Submitting, TriggerPorts } from "./triggers.ts";
@@ -216,7 +216,7 @@ class Post {
     const { name, capability, version } = this.#trigger;
     const { principal, log } = this.#ports;
     const task = subTaskId(principal, `trigger.${name}`, String(place));
-    const options = { ...optionsOf(this.#trigger), task, onBehalfOf: `trigger.${name}` };
+    const options = { ...optionsOfTerms(this.#trigger), task, onBehalfOf: `trigger.${name}` };
     try {
       await this.#mesh.submit(untyped(capability, version), this.#input(cause), options);
     } catch (error) {
@@ -250,13 +250,6 @@ class Post {
     this.#timer = setTimeout(() => this.#look(), Math.min(SLEEP_MS_MAX, Math.max(1, ms)));
     this.#timer.unref();
   }
-}
-
-function optionsOf(trigger: StoredTrigger): SubmitOptions {
-  const { timeoutMs, priority, budget, retry, requires, award, to, otherwise } = trigger;
-  const given = { timeoutMs, priority, budget, retry, requires, award, to, otherwise };
-  const kept = Object.entries(given).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(kept) as SubmitOptions;
 }
 
 /** Data that is no JSON comes as text: anybody may have told it. */

@@ -10,7 +10,6 @@ import {
   type Outcome,
   ParleyError,
   STOP_KEY,
-  type Step,
   type Workflow,
   WorkflowSchema,
 } from "../contracts/index.ts";
@@ -20,7 +19,7 @@ import type { TaskContext } from "./context.ts";
 import { subTaskId } from "./durable.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
-import type { SubmitOptions } from "./options.ts";
+import { optionsOfTerms, type SubmitOptions } from "./options.ts";
 import { readWorkflow } from "./read-workflow.ts";
 
 /** Runs a definition that comes with its input. */
@@ -291,26 +290,8 @@ class Driver {
 }
 
 function optionsOf({ key, step, rank }: TaskWish, signal: AbortSignal): SubmitOptions {
-  const options: SubmitOptions = { key, signal, rank };
-  if (step === undefined) return options;
-  for (const name of [
-    "requires",
-    "award",
-    "to",
-    "otherwise",
-    "priority",
-    "budget",
-    "timeoutMs",
-  ] as const satisfies (keyof Step & keyof SubmitOptions)[]) {
-    if (step[name] !== undefined) Object.assign(options, { [name]: step[name] });
-  }
-  if (step.retry !== undefined) {
-    const { attempts, backoffMs } = step.retry;
-    options.retry = {
-      ...(attempts === undefined ? {} : { attempts }),
-      ...(backoffMs === undefined ? {} : { backoffMs }),
-    };
-  }
+  if (step === undefined) return { key, signal, rank };
+  const options = { ...optionsOfTerms(step), key, signal, rank };
   if (step.durationMs !== undefined) options.hints = { durationMs: step.durationMs };
   return options;
 }

@@ -45,5 +45,6 @@ export * from "./records.ts";
 export * from "./roles.ts";
 export * from "./spec.ts";
 export * from "./subjects.ts";
+export * from "./task-terms.ts";
 export * from "./trigger.ts";
 export * from "./workflow.ts";

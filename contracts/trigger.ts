@@ -1,9 +1,9 @@
 // Triggers: what begins a task without anybody asking for it: a moment, an interval, a line of
 // cron, an event. JSON: people write it.
 import { z } from "zod";
-import { AddressSchema, CapabilityNameSchema, isToken, TokenSchema } from "./ids.ts";
-import { ATTEMPTS_MAX, BACKOFF_MS_MAX, DEADLINE_MS_MAX, PRIORITY_MAX } from "./limits.ts";
-import { AlternativeSchema, AwardSchema, RequirementsSchema } from "./spec.ts";
+import { CapabilityNameSchema, isToken, TokenSchema } from "./ids.ts";
+import { DEADLINE_MS_MAX } from "./limits.ts";
+import { TaskTermsSchema } from "./task-terms.ts";
 
 /** Shortest interval, ms. */
 export const EVERY_MS_MIN = 1_000;
@@ -57,19 +57,7 @@ export const TriggerSchema = z.strictObject({
   input: z.unknown().optional(),
   /** Moments that passed while nobody of the principal was there. Events are never left out. */
   missed: z.enum(["last", "all", "none"]).default("last"),
-  timeoutMs: z.number().positive().max(DEADLINE_MS_MAX).optional(),
-  priority: z.int().min(0).max(PRIORITY_MAX).optional(),
-  budget: z.number().nonnegative().optional(),
-  retry: z
-    .strictObject({
-      attempts: z.int().min(1).max(ATTEMPTS_MAX).optional(),
-      backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).optional(),
-    })
-    .optional(),
-  requires: RequirementsSchema.optional(),
-  award: AwardSchema.optional(),
-  to: AddressSchema.optional(),
-  otherwise: z.array(AlternativeSchema).max(8).optional(),
+  ...TaskTermsSchema.shape,
 });
 export type Trigger = z.infer<typeof TriggerSchema>;
 

@@ -1,9 +1,8 @@
 // Workflows as data: a graph of steps, each a task for some capability. JSON: people write it.
 import { z } from "zod";
 import { VersionSchema } from "./card.ts";
-import { AddressSchema, CapabilityNameSchema, TokenSchema } from "./ids.ts";
-import { ATTEMPTS_MAX, BACKOFF_MS_MAX, DEADLINE_MS_MAX, PRIORITY_MAX } from "./limits.ts";
-import { AlternativeSchema, AwardSchema, RequirementsSchema } from "./spec.ts";
+import { CapabilityNameSchema, TokenSchema } from "./ids.ts";
+import { TaskTermsSchema } from "./task-terms.ts";
 
 /** Steps of one definition. Origin: guess, above the largest recorded workflow. */
 export const STEPS_MAX = 20_000;
@@ -64,21 +63,9 @@ export const StepSchema = z.strictObject({
   repeat: z
     .strictObject({ until: ConditionSchema, rounds: z.int().min(1).max(ROUNDS_MAX) })
     .optional(),
-  retry: z
-    .strictObject({
-      attempts: z.int().min(1).max(ATTEMPTS_MAX).optional(),
-      backoffMs: z.number().min(0).max(BACKOFF_MS_MAX).optional(),
-    })
-    .optional(),
-  timeoutMs: z.number().positive().max(DEADLINE_MS_MAX).optional(),
-  priority: z.int().min(0).max(PRIORITY_MAX).optional(),
-  budget: z.number().nonnegative().optional(),
+  ...TaskTermsSchema.shape,
   /** Usual duration, ms: what its place in the queue rests on. */
   durationMs: z.number().nonnegative().optional(),
-  requires: RequirementsSchema.optional(),
-  award: AwardSchema.optional(),
-  to: AddressSchema.optional(),
-  otherwise: z.array(AlternativeSchema).max(8).optional(),
   /** Undoes this step when a later one fails; gets `{"$": "output"}`. */
   compensate: ActionSchema.optional(),
 });
