@@ -1,17 +1,14 @@
 // Shared buckets on NATS: plain key-value, readable and writable with the stock `nats kv` too.
 // Writes are compare-and-set on the key's revision; whoever watches hears the stream's
 // republished messages, so nobody needs a consumer.
-import { FENCE_HEADER, ParleyError } from "../../contracts/index.ts";
+import { FENCE_HEADER } from "../../contracts/index.ts";
 import type { Bucket, BucketEntry, Clock, Incoming } from "../ports/index.ts";
 import { directGet } from "./direct-get.ts";
 import type { Link } from "./link.ts";
+import { placeOf } from "./put-ack.ts";
 
 const TIMEOUT_MS = 5_000;
 const EMPTY = new Uint8Array(0);
-/** The server's code for a fence that did not hold. */
-const CONFLICT = 10071;
-/** And for a key that is written once, and is there. */
-const ONCE = 10077;
 
 export class NatsBucket implements Bucket {
   readonly #link: Link;
@@ -64,19 +61,7 @@ export class NatsBucket implements Bucket {
       timeoutMs: TIMEOUT_MS,
       headers,
     });
-    if (m.status === 503) {
-      throw new ParleyError("E_STORE", `there is no stream ${this.#stream}; see: parley doctor`);
-    }
-    const ack = JSON.parse(Buffer.from(m.data).toString()) as {
-      seq?: number;
-      error?: { err_code?: number; description?: string };
-    };
-    if (ack.error === undefined) return ack.seq ?? 0;
-    const { err_code: code, description = "refused" } = ack.error;
-    if (code === CONFLICT || code === ONCE) {
-      throw new ParleyError("E_FENCED", `"${key}" was written by somebody else meanwhile`);
-    }
-    throw new ParleyError("E_STORE", `"${key}" was not stored: ${description}`);
+    return placeOf(m, this.#stream, `"${key}"`, { fenced: true });
   }
 
   async list(pattern: string): Promise<BucketEntry[]> {

@@ -1,10 +1,11 @@
 // Events on NATS: messages on `mesh.event.<topic>` that a stream keeps for a while, so that
 // `nats pub` can tell one too. Whoever waits hears the stream's republished messages and reads
 // from where it stood, without a consumer.
-import { EVENTS_STREAM, ParleyError } from "../../contracts/index.ts";
+import { EVENTS_STREAM } from "../../contracts/index.ts";
 import type { Clock, EventLog, Incoming, MeshEvent } from "../ports/index.ts";
 import { directGet } from "./direct-get.ts";
 import type { Link } from "./link.ts";
+import { noStream, placeOf } from "./put-ack.ts";
 
 const TIMEOUT_MS = 5_000;
 const EMPTY = new Uint8Array(0);
@@ -15,11 +16,16 @@ export class NatsEvents implements EventLog {
   readonly #link: Link;
   readonly #clock: Clock;
   readonly #principal: string;
+  readonly #watchers = new Set<() => void>();
 
   constructor(link: Link, clock: Clock, principal: string) {
     this.#link = link;
     this.#clock = clock;
     this.#principal = principal;
+    // What happened while the link was down was told to nobody.
+    link.onState((state) => {
+      if (state === "up") for (const look of this.#watchers) look();
+    });
   }
 
   async emit(topic: string, data: Uint8Array): Promise<number> {
@@ -27,13 +33,7 @@ export class NatsEvents implements EventLog {
       timeoutMs: TIMEOUT_MS,
       headers: {},
     });
-    if (m.status === 503) throw noStream();
-    const ack = JSON.parse(Buffer.from(m.data).toString()) as {
-      seq?: number;
-      error?: { description?: string };
-    };
-    if (ack.error === undefined) return ack.seq ?? 0;
-    throw new ParleyError("E_STORE", `the event was not stored: ${ack.error.description}`);
+    return placeOf(m, EVENTS_STREAM, "the event", { fenced: false });
   }
 
   async read(pattern: string, after: number, most: number): Promise<MeshEvent[]> {
@@ -51,7 +51,7 @@ export class NatsEvents implements EventLog {
   async last(pattern: string): Promise<number> {
     const subject = `$JS.API.DIRECT.GET.${EVENTS_STREAM}.${HEAD}${pattern}`;
     const m = await this.#link.request(subject, EMPTY, { timeoutMs: TIMEOUT_MS });
-    if (m.status === 503) throw noStream();
+    if (m.status === 503) throw noStream(EVENTS_STREAM);
     return m.status === 404 ? 0 : Number(m.header("Nats-Sequence"));
   }
 
@@ -59,20 +59,14 @@ export class NatsEvents implements EventLog {
     const sub = this.#link.subscribe(`${ECHO}${pattern}`, (m) => {
       if (m.header("Nats-Stream") === EVENTS_STREAM) then();
     });
-    let over = false;
-    // What happened while the link was down was told to nobody.
-    this.#link.onState((state) => {
-      if (state === "up" && !over) then();
-    });
+    // A function of its own for each watch: a caller may give the same one twice.
+    const look = () => then();
+    this.#watchers.add(look);
     return () => {
-      over = true;
+      this.#watchers.delete(look);
       sub.unsubscribe();
     };
   }
-}
-
-function noStream(): ParleyError {
-  return new ParleyError("E_STORE", `there is no stream ${EVENTS_STREAM}; see: parley doctor`);
 }
 
 function eventOf(m: Incoming): MeshEvent {
