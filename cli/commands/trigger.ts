@@ -1,7 +1,6 @@
 // `parley trigger …`: what begins tasks by itself, and events.
 import type { Command } from "commander";
 import type { StoredTrigger, When } from "../../contracts/index.ts";
-import { usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import { timeText } from "../lib/output.ts";
@@ -156,6 +155,5 @@ function whenText(when: When): string {
   if ("at" in when) return `at ${when.at}`;
   if ("everyMs" in when) return `every ${when.everyMs} ms`;
   if ("event" in when) return `event ${when.event}`;
-  if ("cron" in when) return `cron ${when.cron} (${when.timeZone ?? "UTC"})`;
-  throw usage("this trigger is of a later version of parley");
+  return `cron ${when.cron} (${when.timeZone ?? "UTC"})`;
 }

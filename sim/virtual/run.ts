@@ -124,6 +124,7 @@ interface Tally {
 const AGENTS_PER_HOST = 50;
 const HOST_SHARE = 100;
 const INITIATORS_MAX = 4;
+/** A card lives a second for each so many agents of the fleet, where that is longer than usual. */
 const AGENTS_A_TTL_S = 200;
 /** How long the agents may take to be known to all initiators, ms of world time. */
 const MEET_MS = 60_000;
