@@ -22,7 +22,7 @@ import { dumpRecords } from "../mesh/nats/dump.ts";
 import { publicKeyObject } from "../mesh/nats/identity/keys.ts";
 import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
 import { openTerms } from "../mesh/runtime/awards.ts";
-import { type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
+import { bidsOf, type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
 import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
 import { type DumpStep, stepsIn } from "./flow-steps.ts";
 
@@ -166,11 +166,13 @@ export class Notary {
     return key;
   }
 
-  #award(embedded: { terms?: unknown; sig?: unknown }): DumpAward | undefined {
+  /** @param packed the bids that a contract holds; an outcome holds none */
+  #award(embedded: Embedded, packed: Uint8Array | undefined): DumpAward | undefined {
     const bytes = Buffer.from(String(embedded.terms ?? ""), "base64url");
     const sealed = openTerms(bytes);
-    const terms = sealed === undefined ? undefined : openBids(sealed);
-    if (terms === undefined) return undefined;
+    if (sealed === undefined) return undefined;
+    const open = packed === undefined ? undefined : openBids(sealed, packed);
+    const terms: ExplainedTerms = open ?? { ...sealed, bids: [] };
     const award: DumpAward = {
       rev: terms.rev,
       e: terms.epoch,
@@ -186,7 +188,7 @@ export class Notary {
       award.offers = terms.bids;
       award.leftMs = terms.policy.leftMs;
     }
-    const scores = scoresOf(terms);
+    const scores = open === undefined ? undefined : scoresOf(open);
     if (scores !== undefined) award.scores = scores;
     if (this.#keys !== undefined) {
       const subject = directedSubject("award", terms.contractor, terms.initiator);
@@ -206,6 +208,9 @@ function headOf(r: StoredRecord, fence: number): string {
   return hash("sha256", preimage(recordSubject(r.key), fence, at, id, r.body), "base64url");
 }
 
+/** An award inside a record, unread. */
+type Embedded = { terms?: unknown; sig?: unknown };
+
 function scoresOf({ policy, bids }: ExplainedTerms): number[] | undefined {
   const named = NAMED[policy.name];
   if (named === undefined) return undefined;
@@ -216,7 +221,7 @@ function scoresOf({ policy, bids }: ExplainedTerms): number[] | undefined {
 function describe(
   line: DumpLine,
   bytes: Uint8Array,
-  award: (embedded: { terms?: unknown; sig?: unknown }) => DumpAward | undefined,
+  award: (embedded: Embedded, packed: Uint8Array | undefined) => DumpAward | undefined,
 ): void {
   let body: Record<string, unknown>;
   try {
@@ -257,7 +262,8 @@ function describe(
     if (keys.some((key) => key.startsWith("=change."))) line.changed = true;
   }
   if (typeof body.award !== "object" || body.award === null) return;
-  const opened = award(body.award as { terms?: unknown; sig?: unknown });
+  const packed = line.kind === "contract" ? bidsOf(body) : undefined;
+  const opened = award(body.award as Embedded, packed);
   if (opened === undefined) line.flaw ??= "its award cannot be read";
   else line.award = opened;
 }

@@ -152,6 +152,8 @@ export function s7(c: Case): void {
   for (const { record } of c.fold.contracts) {
     const { award } = record;
     if (award === undefined || award.rung === "directed") continue;
+    // The bids are for the contractor to keep.
+    if (!honest(c, record.from)) continue;
     c.judged("S7");
     if (!award.bids.includes(record.from)) c.found("S7", `the award to ${record.from} has no bid`);
   }

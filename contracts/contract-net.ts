@@ -97,7 +97,7 @@ export const SeenBidSchema = z.object({
 });
 export type SeenBid = z.infer<typeof SeenBidSchema>;
 
-/** The order in which an award's packed bids tell their fields. */
+/** The order in which packed bids tell their fields. */
 export const SEEN_BID_FIELDS = [
   "from",
   "startMs",
@@ -110,7 +110,7 @@ export const SEEN_BID_FIELDS = [
   "score",
 ] as const satisfies readonly (keyof SeenBid)[];
 
-/** The bids of an award, packed: each a list of its fields. */
+/** The bids that led to an award, packed: best first, each a list of its fields. */
 export const SeenBidsSchema = z.object({
   bids: z
     .array(
@@ -161,8 +161,8 @@ export const AwardTermsSchema = z.object({
   }),
   /** The contractor's own; absent when nobody was asked for bids. */
   bid: SeenBidSchema.optional(),
-  /** msgpack of all bids seen (SeenBidsSchema), best first; empty when there were none. */
-  bids: bytes as z.ZodType<Uint8Array>,
+  /** Digest of all bids seen, as they are packed; empty when there were none. */
+  bids: z.string().max(64),
   refusals: z.int().min(0),
   deadline: finite,
   leaseMs: finite,
@@ -170,16 +170,16 @@ export const AwardTermsSchema = z.object({
   nonce: z.string().max(64),
 });
 export type AwardTerms = z.infer<typeof AwardTermsSchema>;
-/** What an award binds, without the bids that explain it. */
-export type BoundTerms = Omit<AwardTerms, "bids">;
 
-/** The award as sent: signed terms, and the spec's own bytes, which the terms name by digest. */
+/** The award as sent: signed terms, and what these name by digest: the spec's own bytes, and
+ * msgpack of the bids (SeenBidsSchema), empty when there were none. */
 export const AwardSchema = z.object({
   v: z.literal(1),
   kind: z.literal("award"),
   terms: bytes,
   sig: bytes,
   spec: bytes,
+  bids: bytes,
 });
 
 /** Node-available (Smith): a freed agent asks waiting initiators for work. */

@@ -6,7 +6,6 @@ export type {
   AwardTerms,
   Beat,
   Bid,
-  BoundTerms,
   Cfp,
   Message,
   Offer,

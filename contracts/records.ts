@@ -23,6 +23,8 @@ export const ContractSchema = z.object({
   bid: BidSchema.omit({ v: true, kind: true }).partial().optional(),
   leaseMs: z.number(),
   award: EmbeddedAwardSchema,
+  /** The bids that the award names by digest: their bytes, base64url. */
+  bids: z.string().optional(),
   prev: z.string().max(64),
   at: z.number(),
 });

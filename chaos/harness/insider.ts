@@ -420,7 +420,7 @@ export class Insider {
       contractor: to,
       rung: "all",
       policy: { name: "balanced", hash: "h", seed: 0.5, band: 0.05, leftMs: 1_000 },
-      bids: new Uint8Array(0),
+      bids: "",
       refusals: 0,
       deadline,
       leaseMs: 1_000,

@@ -99,7 +99,7 @@ export function ownClaim(author: Author, c: Claimed): { claim: object; award: Em
     spec: "",
     rung: "all",
     policy: { name: "cheapest", hash: "", seed: 0, band: 0.02, leftMs: 1_000 },
-    bids: new Uint8Array(0),
+    bids: "",
     refusals: 0,
     deadline: at + 60_000,
     leaseMs: 15_000,

@@ -7,7 +7,7 @@
 // A record that is not lawful moves the revision (the server stored it) and nothing else.
 import type {
   Address,
-  BoundTerms,
+  AwardTerms,
   CancelRecord,
   Checkpoint,
   Contract,
@@ -32,7 +32,7 @@ export interface ReadRecord {
   /** The author's role; undefined where signing is off. */
   role?: Role;
   /** The award that a contract or a result rests on, when it is proven. */
-  terms?: BoundTerms;
+  terms?: AwardTerms;
   /** Why this record proves nothing; it still moved the revision. */
   flaw?: string;
   body: Spec | Contract | FailureRecord | CancelRecord | Outcome | Record<string, unknown>;

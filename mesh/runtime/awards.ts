@@ -3,7 +3,6 @@ import {
   AwardMessageSchema,
   type AwardTerms,
   AwardTermsSchema,
-  type BoundTerms,
   CLOCK_SKEW_MS,
   CONTROL_BYTES_MAX,
   directedSubject,
@@ -20,6 +19,7 @@ import { decode, RECORD_LIMITS } from "./codec/codec.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import { complaint } from "./inbound.ts";
+import { bidsDigest } from "./seen-bids.ts";
 import { digest, preimage, SIGNATURE_BYTES } from "./signing.ts";
 
 const AWARD_LIMITS = {
@@ -34,29 +34,26 @@ export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
 }
 
-/** Whoever keeps terms does without the bids: most of the bytes, and only to explain. */
-export function bound({ bids: _, ...terms }: AwardTerms): BoundTerms {
-  return terms;
-}
-
 /** Roles whose award counts. A submitter may award only live calls of its own. */
 const AWARDERS: readonly Role[] = ["initiator", "agent", "admin"];
 
 export interface OpenAward {
-  terms: BoundTerms;
+  terms: AwardTerms;
   /** Exact bytes and signature, as the contract record embeds them: views of the message. */
   termsBytes: Uint8Array;
   signature: Uint8Array;
   spec: Spec;
+  /** Packed; a view of the message. */
+  bids: Uint8Array;
 }
 
-function awardText(terms: BoundTerms, bytes: Uint8Array): Buffer {
+function awardText(terms: AwardTerms, bytes: Uint8Array): Buffer {
   const subject = directedSubject("award", terms.contractor, terms.initiator);
   return preimage(subject, terms.rev, terms.at, terms.nonce, bytes);
 }
 
 export function sealAward(
-  terms: AwardTerms,
+  { terms, bids }: { terms: AwardTerms; bids: Uint8Array },
   spec: Uint8Array,
   signer: Signer | undefined,
   identities: Identities,
@@ -64,7 +61,7 @@ export function sealAward(
   const bytes = msgpackBytes(terms);
   const sig = signer === undefined ? NONE : identities.sign(signer, awardText(terms, bytes));
   return {
-    message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec }),
+    message: msgpackBytes({ v: 1, kind: "award", terms: bytes, sig, spec, bids }),
     terms: bytes,
   };
 }
@@ -72,7 +69,7 @@ export function sealAward(
 interface OwnAward {
   /** Digest of the text by which records embed it. */
   digest: string;
-  terms: BoundTerms;
+  terms: AwardTerms;
 }
 
 /** Awards that this peer made and that are not settled: known by their exact bytes, so that a
@@ -82,13 +79,13 @@ export class OwnAwards {
 
   add(terms: AwardTerms, bytes: Uint8Array): void {
     const path = taskPath(terms.owner, terms.task);
-    const own = { digest: digest(base64url(bytes)), terms: bound(terms) };
+    const own = { digest: digest(base64url(bytes)), terms };
     const mine = this.#byTask.get(path);
     if (mine === undefined) this.#byTask.set(path, [own]);
     else mine.push(own);
   }
 
-  find(path: string, text: string): BoundTerms | undefined {
+  find(path: string, text: string): AwardTerms | undefined {
     const mine = this.#byTask.get(path);
     if (mine === undefined) return undefined;
     const known = digest(text);
@@ -111,14 +108,15 @@ export function openAward(
   if (!outer.ok) return outer.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
   const message = AwardMessageSchema.safeParse(outer.value);
   if (!message.success) return complaint(outer.value, message.error);
-  const inner = decode(message.data.terms, AWARD_LIMITS, VIEWS);
+  const inner = decode(message.data.terms, AWARD_LIMITS);
   if (!inner.ok) return "E_NOT_UNDERSTOOD";
   const parsed = AwardTermsSchema.safeParse(inner.value);
   if (!parsed.success) return complaint(inner.value, parsed.error);
-  const terms = bound(parsed.data);
+  const terms = parsed.data;
   if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
   if (Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS) return "E_STALE";
   if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
+  if (bidsDigest(message.data.bids) !== terms.bids) return "E_SENDER";
   const spec = decode(message.data.spec, RECORD_LIMITS);
   if (!spec.ok) return "E_NOT_UNDERSTOOD";
   const body = SpecSchema.safeParse(spec.value);
@@ -132,16 +130,16 @@ export function openAward(
     return "E_SENDER";
   return {
     terms,
+    bids: message.data.bids,
     termsBytes: message.data.terms,
     signature: message.data.sig,
     spec: asked,
   };
 }
 
-/** The terms inside a record's embedded award, their bids a view of the bytes; undefined when
- * they are none. */
+/** The terms inside a record's embedded award; undefined when they are none. */
 export function openTerms(bytes: Uint8Array): AwardTerms | undefined {
-  const inner = decode(bytes, AWARD_LIMITS, VIEWS);
+  const inner = decode(bytes, AWARD_LIMITS);
   if (!inner.ok) return undefined;
   const parsed = AwardTermsSchema.safeParse(inner.value);
   return parsed.success ? parsed.data : undefined;
@@ -149,7 +147,7 @@ export function openTerms(bytes: Uint8Array): AwardTerms | undefined {
 
 /** Signature and role; to be asked once the sender's key is known. */
 export function proveAward(
-  award: Omit<OpenAward, "spec">,
+  award: Omit<OpenAward, "spec" | "bids">,
   key: AgentKey,
   identities: Identities,
 ): FailureCode | undefined {

@@ -1,8 +1,9 @@
-// The terms of one award, as this initiator makes it.
-import type { Address, AwardTerms } from "../../contracts/index.ts";
-import type { ScoredBid } from "../core/policy.ts";
+// One award, as this initiator makes it: its terms, and the bids that led to it.
+import { type Address, type AwardTerms, BIDS_EXPLAINED_MAX } from "../../contracts/index.ts";
+import { type ScoredBid, seen } from "../core/policy.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Entry, InitiatorOptions } from "./desk.ts";
+import { bidsDigest, packBids } from "./seen-bids.ts";
 import { termsOf } from "./tender.ts";
 
 /** @param order bids as ranked; none for a directed award */
@@ -12,11 +13,13 @@ export function choiceOf(
   entry: Entry,
   to: Address,
   order: readonly ScoredBid[],
-): AwardTerms {
+): { terms: AwardTerms; bids: Uint8Array } {
   const { t } = entry;
-  return termsOf(t, {
+  const bids = packBids(order.slice(0, BIDS_EXPLAINED_MAX).map(seen));
+  const terms = termsOf(t, {
     to,
     order,
+    bids: bidsDigest(bids),
     spec: entry.specDigest,
     initiator: o.agent,
     policyHash: o.policies.hash(t.spec.award?.policy ?? "balanced"),
@@ -24,4 +27,5 @@ export function choiceOf(
     at: Math.round(d.clock.wall()),
     nonce: d.random.id(),
   });
+  return { terms, bids };
 }

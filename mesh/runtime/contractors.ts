@@ -203,12 +203,12 @@ export class Contractors {
     };
     this.#running.set(taskPath(terms.owner, terms.task), run);
     if (terms.live) return this.#start(run);
-    this.#claim(run);
+    this.#claim(run, award.bids);
   }
 
-  #claim(run: Running): void {
+  #claim(run: Running, bids: Uint8Array): void {
     const { terms } = run.award;
-    const contract = contractOf(run);
+    const contract = contractOf(run, bids);
     this.#write(run, "contract", terms.initiator, contract, terms.rev, (result, head) => {
       if (result.ok) {
         run.rev = result.rev;

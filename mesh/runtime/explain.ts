@@ -4,7 +4,6 @@ import {
   type Address,
   type AwardTerms,
   BIDS_EXPLAINED_MAX,
-  type BoundTerms,
   type Contract,
   type SeenBid,
   type Spec,
@@ -14,7 +13,7 @@ import { specOfTier } from "../core/tiers.ts";
 import { openTerms, proveAward } from "./awards.ts";
 import type { Identities } from "./identities.ts";
 import { Policies } from "./policies.ts";
-import { type ExplainedTerms, openBids } from "./seen-bids.ts";
+import { bidsOf, type ExplainedTerms, openBids } from "./seen-bids.ts";
 import { digest } from "./signing.ts";
 
 /** Outcome of one check; `text` says it in words. */
@@ -74,8 +73,7 @@ export async function explain(
   };
   const bytes = Buffer.from(contract.award.terms, "base64url");
   const terms = openTerms(bytes);
-  const open = terms === undefined ? undefined : openBids(terms);
-  if (terms === undefined || open === undefined) {
+  if (terms === undefined) {
     explanation.checks.push({
       name: "terms",
       verdict: "bad",
@@ -83,18 +81,23 @@ export async function explain(
     });
     return explanation;
   }
-  explanation.terms = open;
+  const open = openBids(terms, bidsOf(contract));
+  explanation.terms = open ?? { ...terms, bids: [] };
   explanation.checks.push(
     await signatureOf(terms, bytes, Buffer.from(contract.award.sig, "base64url"), identities),
     termsFit(terms, evidence),
     ...linksOf(terms, evidence),
   );
-  judge(explanation, open, evidence, policies);
+  if (open !== undefined) judge(explanation, open, evidence, policies);
+  else {
+    const text = "the bids in the contract are not those that the award names";
+    explanation.checks.push({ name: "choice", verdict: "bad", text });
+  }
   return explanation;
 }
 
 async function signatureOf(
-  terms: BoundTerms,
+  terms: AwardTerms,
   termsBytes: Uint8Array,
   signature: Uint8Array,
   identities: Identities,

@@ -382,16 +382,16 @@ export class Initiators {
 
   #award(entry: Entry, to: Address, bid: ScoredBid | undefined, order: readonly ScoredBid[]): void {
     const { t } = entry;
-    const terms = choiceOf(this.#d, this.#o, entry, to, bid === undefined ? [] : order);
+    const choice = choiceOf(this.#d, this.#o, entry, to, bid === undefined ? [] : order);
     this.#d.counters.add("awards");
-    this.#note(t, "award", { to, e: terms.epoch, rev: terms.rev, id: t.cfp });
+    this.#note(t, "award", { to, e: choice.terms.epoch, rev: choice.terms.rev, id: t.cfp });
     // Bids left over are slots left over.
     const spare = t.order.length - t.next;
     const newcomer = t.waitingSince === 0 && t.rung !== "directed";
     entry.spare = newcomer ? Math.max(1, spare) : spare;
     if (t.live) this.#found(entry);
-    const sealed = sealAward(terms, entry.specBytes, this.#o.signer, this.#d.identities);
-    if (!t.live) this.#d.ownAwards.add(terms, sealed.terms);
+    const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
+    if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
   }
 

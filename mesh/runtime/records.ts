@@ -38,7 +38,7 @@ import type {
   StoredRecord,
   WriteResult,
 } from "../ports/index.ts";
-import { bound, type OwnAwards, openTerms, proveAward } from "./awards.ts";
+import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
 import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Counters } from "./counters.ts";
@@ -341,8 +341,7 @@ export class Records {
     const { identities, ownAwards, counters } = this.#d;
     const own = ownAwards.find(taskPath(record.key.owner, record.key.task), embedded.terms);
     const termsBytes = own === undefined ? Buffer.from(embedded.terms, "base64url") : NONE;
-    const opened = own === undefined ? openTerms(termsBytes) : undefined;
-    const terms = own ?? (opened && bound(opened));
+    const terms = own ?? openTerms(termsBytes);
     const { epoch } = record.body as { epoch?: number };
     const fits =
       terms !== undefined &&

@@ -7,11 +7,12 @@ import {
   ParleyError,
   RETAIN_MS_DEFAULT,
 } from "../../contracts/index.ts";
+import { base64url } from "./awards.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Running } from "./running.ts";
 
-/** The claim, with the award that gives it and the bid that won. */
-export function contractOf(run: Running): Contract {
+/** The claim, with the award that gives it, the bid that won, and all bids, packed. */
+export function contractOf(run: Running, bids: Uint8Array): Contract {
   const { terms } = run.award;
   const { bid } = terms;
   const contract: Contract = {
@@ -28,6 +29,7 @@ export function contractOf(run: Running): Contract {
     prev: terms.prev,
     at: run.startedWall,
   };
+  if (bids.length > 0) contract.bids = base64url(bids);
   if (bid !== undefined) {
     const { startMs, durationMs, cost, confidence, load } = bid;
     contract.bid = { startMs, durationMs, cost, confidence, load };

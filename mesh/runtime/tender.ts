@@ -2,7 +2,6 @@
 import {
   type Address,
   type AwardTerms,
-  BIDS_EXPLAINED_MAX,
   type Cfp,
   FAILURES,
   type Failure,
@@ -16,7 +15,6 @@ import type { InitiatorTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
 import type { Signer } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
-import { packBids } from "./seen-bids.ts";
 
 /** The abstraction of a task: all that a participant needs for a bid. */
 export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefined): Cfp {
@@ -44,6 +42,8 @@ export interface Choice {
   to: Address;
   /** Bids in the order of their scores; empty when the award was directed. */
   order: readonly ScoredBid[];
+  /** Digest of those that are told with the award. */
+  bids: string;
   /** Digest of the spec's bytes. */
   spec: string;
   initiator: Address;
@@ -87,7 +87,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     contractor: c.to,
     rung: t.rung,
     policy,
-    bids: packBids(c.order.slice(0, BIDS_EXPLAINED_MAX).map(seen)),
+    bids: c.bids,
     refusals: t.refusals,
     deadline: spec.deadline,
     leaseMs: c.leaseMs ?? LEASE_MS,

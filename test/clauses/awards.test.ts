@@ -12,6 +12,7 @@ import { step } from "../../mesh/core/initiator.ts";
 import { NAMED, type Policy, rank, recompute } from "../../mesh/core/policy.ts";
 import { verifySignature } from "../../mesh/nats/identity/keys.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
+import { bidsOf } from "../../mesh/runtime/seen-bids.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench, makeBid, makeScored } from "../support/core.ts";
 import { Tap, termsIn } from "../support/tap.ts";
@@ -36,6 +37,7 @@ interface AwardMessage {
   terms: Uint8Array;
   sig: Uint8Array;
   spec: Uint8Array;
+  bids: Uint8Array;
 }
 
 /** A participant of our own that bids on every call it hears. */
@@ -62,7 +64,7 @@ describe("awards on the wire", () => {
     const handle = await sue.peer.submitters.submit("sum71", { x: 1 }, {});
     const spec = await records.until((m) => m.subject.includes(".spec."));
     const award = (await tap.until(() => true, "the award")).decoded<AwardMessage>();
-    const terms = termsIn(award.terms);
+    const terms = termsIn(award.terms, award.bids);
     expect(Buffer.from(award.spec)).toEqual(Buffer.from(spec.data));
     expect(terms).toMatchObject({
       task: handle.task,
@@ -127,6 +129,7 @@ describe("awards on the wire", () => {
       ["E_SENDER", awardOf(terms({ initiator: "p73e.main" }), bytes, ida.key)],
       ["E_SENDER", awardOf(terms({ contractor: "p73a.v" }), bytes, ida.key)],
       ["E_SENDER", awardOf(terms(), json({ ...spec, input: 2 }), ida.key)],
+      ["E_SENDER", awardOf(terms({ bids: "others" }), bytes, ida.key)],
       ["E_STALE", awardOf(terms({ at: old }), bytes, ida.key)],
       ["E_STALE", awardOf(terms({ at: Date.now() + 31_000 }), bytes, ida.key)],
     ];
@@ -169,6 +172,7 @@ describe("awards on the wire", () => {
     expect(contract).toMatchObject({ task: handle.task, epoch: 1, contractor: "p74a.w" });
     expect(contract.award.terms).toBe(Buffer.from(award?.terms ?? []).toString("base64url"));
     expect(contract.award.sig).toBe(Buffer.from(award?.sig ?? []).toString("base64url"));
+    expect(contract.bids).toBe(Buffer.from(award?.bids ?? []).toString("base64url"));
     const terms = termsIn(Buffer.from(contract.award.terms, "base64url"));
     expect(record.header("Nats-Expected-Last-Subject-Sequence")).toBe(String(terms.rev));
   });
@@ -234,7 +238,8 @@ describe("awards on the wire", () => {
         (heard) => heard.subject.includes(".contract.") && heard.subject.endsWith(task),
       );
       const contract = JSON.parse(Buffer.from(m.data).toString()) as Contract;
-      const terms = termsIn(Buffer.from(contract.award.terms, "base64url"));
+      const sealed = Buffer.from(contract.award.terms, "base64url");
+      const terms = termsIn(sealed, bidsOf(contract));
       const facts = { leftMs: terms.policy.leftMs, budget: undefined, weights: undefined };
       const named = NAMED[terms.policy.name] as Policy;
       const scores = terms.bids.map((b) => b.score);

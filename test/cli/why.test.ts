@@ -5,7 +5,7 @@ import { NEAR_EQUAL } from "../../mesh/core/policy.ts";
 import { sealAward } from "../../mesh/runtime/awards.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { Policies } from "../../mesh/runtime/policies.ts";
-import { openBids, packBids } from "../../mesh/runtime/seen-bids.ts";
+import { bidsDigest, openBids, packBids } from "../../mesh/runtime/seen-bids.ts";
 import { digest } from "../../mesh/runtime/signing.ts";
 import { CliMesh } from "../support/cli-mesh.ts";
 
@@ -62,15 +62,26 @@ describe("why", LONG, () => {
   });
 
   it("an award that its contractor has tampered with does not pass", async () => {
-    const task = await forge((terms) => ({
+    const task = await forge(({ terms, bids }) => {
       // It claims to have been the cheaper one.
-      ...terms,
-      bids: packBids((openBids(terms)?.bids ?? []).map((b) => ({ ...b, cost: 0 }))),
-    }));
+      const seen = openBids(terms, bids)?.bids ?? [];
+      return choiceOf(terms, seen.map(free));
+    });
     const { code, out, err } = await mesh.run(["task", "why", task, "--json"]);
     expect([code, err]).toEqual([1, expect.stringContaining("E_CHECK")]);
     const { checks } = JSON.parse(out).awards[0];
     expect(verdicts(checks)).toMatchObject({ signature: "bad", revision: "good", chain: "good" });
+  });
+
+  it("bids that are not those of the award do not pass", async () => {
+    const task = await forge(({ terms, bids }) => {
+      const seen = openBids(terms, bids)?.bids ?? [];
+      return { terms, bids: packBids(seen.slice(0, 1)) };
+    });
+    const { code, out } = await mesh.run(["task", "why", task, "--json"]);
+    expect(code).toBe(1);
+    const { checks } = JSON.parse(out).awards[0];
+    expect(verdicts(checks)).toMatchObject({ signature: "good", choice: "bad" });
   });
 
   it("an initiator that did not follow its policy is found out", async () => {
@@ -99,6 +110,8 @@ function verdicts(checks: { name: string; verdict: string }[]): Record<string, s
   return Object.fromEntries(checks.map((c) => [c.name, c.verdict]));
 }
 
+const free = (b: SeenBid): SeenBid => ({ ...b, cost: 0 });
+
 const bid = (from: string, ms: number): SeenBid => ({
   from,
   startMs: 0,
@@ -111,9 +124,16 @@ const bid = (from: string, ms: number): SeenBid => ({
   score: ms,
 });
 
+type Choice = { terms: AwardTerms; bids: Uint8Array };
+
+function choiceOf(terms: AwardTerms, seen: readonly SeenBid[]): Choice {
+  const bids = packBids(seen);
+  return { terms: { ...terms, bids: bidsDigest(bids) }, bids };
+}
+
 /** Stores a contract by hand: by `mallory`, with an award that `ina` made or not quite. */
 async function forge(
-  tamper: (terms: AwardTerms) => AwardTerms,
+  tamper: (choice: Choice) => Choice,
   reorder: (bids: SeenBid[]) => SeenBid[] = (bids) => bids,
 ): Promise<string> {
   const [owner, initiator, contractor] = ["sue", "ina", "mallory"].map(
@@ -156,14 +176,16 @@ async function forge(
       leftMs: 60_000,
     },
     bid: bid(who.contractor, 10),
-    bids: packBids(reorder([bid(who.contractor, 10), bid("other.w", 20)])),
+    bids: "",
     refusals: 0,
     deadline: (JSON.parse(Buffer.from(stored.body).toString()) as Spec).deadline,
     at: Date.now(),
     nonce: "n1",
   };
-  const seal = (t: AwardTerms) => {
-    const opened = decode(sealAward(t, stored.body, ina.signer, identities).message, RECORD_LIMITS);
+  const choice = choiceOf(terms, reorder([bid(who.contractor, 10), bid("other.w", 20)]));
+  const told = tamper(choice);
+  const seal = (c: Choice) => {
+    const opened = decode(sealAward(c, stored.body, ina.signer, identities).message, RECORD_LIMITS);
     return (opened.ok ? opened.value : {}) as { terms: Uint8Array; sig: Uint8Array };
   };
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
@@ -173,7 +195,8 @@ async function forge(
     kind: "contract",
     prev: proven.digest,
     at: Date.now(),
-    award: { terms: text(seal(tamper(terms)).terms), sig: text(seal(terms).sig) },
+    award: { terms: text(seal(told).terms), sig: text(seal(choice).sig) },
+    bids: text(told.bids),
   };
   const to = { toPrincipal: initiator, toAgent: "main" };
   const from = { fromPrincipal: contractor, fromAgent: "main" };

@@ -21,7 +21,7 @@ import { Counters } from "../../mesh/runtime/counters.ts";
 import { type Explanation, explain } from "../../mesh/runtime/explain.ts";
 import { Identities } from "../../mesh/runtime/identities.ts";
 import { Policies } from "../../mesh/runtime/policies.ts";
-import { packBids } from "../../mesh/runtime/seen-bids.ts";
+import { bidsDigest, packBids } from "../../mesh/runtime/seen-bids.ts";
 
 // Without trust nobody is asked for a key, so no transport is needed.
 const identities = new Identities(undefined as unknown as Transport, undefined, new Counters());
@@ -70,6 +70,7 @@ function cases(count: number): fc.Arbitrary<Case> {
 /** What an initiator writes down after ranking, with a contract for the bid at `place`. */
 function contractOf(c: Case, order: SeenBid[], place = 0, sentLaterMs = 0): Contract {
   const contractor = (order[place] as SeenBid).from;
+  const packed = packBids(order);
   const terms: AwardTerms = {
     v: 1,
     kind: "award",
@@ -96,7 +97,7 @@ function contractOf(c: Case, order: SeenBid[], place = 0, sentLaterMs = 0): Cont
       ...(c.weights === undefined ? {} : { weights: c.weights }),
     },
     bid: order[place] as SeenBid,
-    bids: packBids(order),
+    bids: bidsDigest(packed),
     refusals: 0,
     deadline: 1e6 + c.leftMs,
     leaseMs: 15_000,
@@ -114,6 +115,7 @@ function contractOf(c: Case, order: SeenBid[], place = 0, sentLaterMs = 0): Cont
     initiator: "ina.main",
     leaseMs: 15_000,
     award: { terms: Buffer.from(encodeMsgpack(terms)).toString("base64url"), sig: "" },
+    bids: Buffer.from(packed).toString("base64url"),
     prev: "",
     at: 1e6,
   };

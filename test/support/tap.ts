@@ -77,11 +77,13 @@ export class Tap {
   }
 }
 
-/** The terms of an award from their exact bytes. */
-export function termsIn(bytes: Uint8Array): ExplainedTerms {
+/** The terms of an award from their exact bytes, and the bids that come beside them. */
+export function termsIn(bytes: Uint8Array, packed?: Uint8Array): ExplainedTerms {
   const raw = decode(bytes, RECORD_LIMITS);
   if (!raw.ok) throw new Error(raw.detail);
-  const terms = openBids(AwardTermsSchema.parse(raw.value));
+  const sealed = AwardTermsSchema.parse(raw.value);
+  if (packed === undefined) return { ...sealed, bids: [] };
+  const terms = openBids(sealed, packed);
   if (terms === undefined) throw new Error("the bids cannot be read");
   return terms;
 }

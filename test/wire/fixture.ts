@@ -246,7 +246,7 @@ export function termsOf(spec: Spec, specBytes: Uint8Array, over: Partial<AwardTe
     contractor: "nobody.main",
     rung: "all",
     policy: { name: "balanced", hash: "h", seed: 0.5, band: 0.05, leftMs: 60_000 },
-    bids: new Uint8Array(0),
+    bids: "",
     refusals: 0,
     deadline: spec.deadline,
     leaseMs: 15_000,
@@ -266,7 +266,14 @@ export function awardOf(
   const subject = `mesh.award.${terms.contractor}.${terms.initiator}`;
   const text = signedText(subject, terms.rev, terms.at, terms.nonce, bytes);
   const sig = signer?.sign(text) ?? new Uint8Array(0);
-  return msgpack({ v: 1, kind: "award", terms: bytes, sig, spec: specBytes });
+  return msgpack({
+    v: 1,
+    kind: "award",
+    terms: bytes,
+    sig,
+    spec: specBytes,
+    bids: new Uint8Array(0),
+  });
 }
 
 export function specOf(owner: string, capability: string, over: Partial<Spec> = {}): Spec {

@@ -10,8 +10,8 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "    this.#claim(run);\n  }",
-        replace: "    this.#claim(run);\n    this.#start(run);\n  }",
+        find: "    this.#claim(run, award.bids);\n  }",
+        replace: "    this.#claim(run, award.bids);\n    this.#start(run);\n  }",
       },
       {
         file: CONTRACTORS,
