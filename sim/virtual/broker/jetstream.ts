@@ -7,6 +7,7 @@ import type { World } from "../world.ts";
 import { type Asker, Consumer } from "./consumer.ts";
 import { answerDirectGet, answerMessageGet } from "./direct-get.ts";
 import { type Headers, VirtualMessage } from "./message.ts";
+import { Slabs } from "./slabs.ts";
 import { StoredMessage } from "./stored-message.ts";
 import { type Ack, lifeOf, type Stored, Stream } from "./stream.ts";
 
@@ -48,6 +49,7 @@ export class JetStream {
   readonly #captures = new Map<string, { pattern: string[]; stream: Stream }[]>();
   readonly #wheels = new Map<string, Map<number, number[]>>();
   readonly #hooks: StoredHook[] = [];
+  readonly #slabs = new Slabs();
 
   /** @param emit sends to whoever listens on the subject, without asking for permission */
   constructor(
@@ -76,7 +78,7 @@ export class JetStream {
       ...(republish === undefined ? {} : { republish: mapping(republish.src, republish.dest) }),
       ...(settings.name === TASKS_STREAM ? { family: TASK_TOKENS } : {}),
     };
-    const stream = new Stream(config);
+    const stream = new Stream(config, this.#slabs);
     this.streams.set(settings.name, stream);
     for (const text of subjects) {
       const pattern = text.split(".");
@@ -166,12 +168,11 @@ export class JetStream {
     }
     for (const { to, map } of this.#sourced.get(name) ?? []) {
       this.#world.after(SOURCE_MS, () => {
-        const copy = to.store(map(stored.subject), stored.text, stored.headers, this.#world.now);
+        const copy = to.store(map(stored.subject), stored.data, stored.headers, this.#world.now);
         this.#stored(to, copy);
       });
     }
     for (const hook of this.#hooks) hook(name, stored, EPOCH_MS + stored.at);
-    stored.told();
   }
 
   #mortal(stream: Stream, stored: Stored, lifeMs: number): void {
@@ -197,7 +198,7 @@ export class JetStream {
     const { markerMs } = stream.config;
     if (stored === undefined || markerMs === undefined || isMarker(stored.headers)) return;
     const headers = { "Nats-Marker-Reason": "MaxAge", "Nats-TTL": `${markerMs / 1_000}s` };
-    const marker = stream.store(stored.subject, "", headers, this.#world.now);
+    const marker = stream.store(stored.subject, new Uint8Array(0), headers, this.#world.now);
     this.#stored(stream, marker);
   }
 

@@ -2,42 +2,17 @@
 // repeats known by their id, time to live with notices of its end, sources, republishing.
 
 import type { Headers } from "./message.ts";
+import { Slabs } from "./slabs.ts";
 
-/** A message that is kept. Its bytes lie in a text, one to a character: half a million small
- * buffers keep three times their size, and the collector looks after each of them (measured). */
-export class Stored {
+export interface Stored {
   readonly seq: number;
   readonly subject: string;
+  readonly data: Uint8Array;
   readonly headers: Headers | undefined;
   /** World time, ms. */
   readonly at: number;
   /** Revision of the message that it replaced under its subject; 0: none. */
   readonly before: number;
-  readonly text: string;
-  /** As they came, until everybody has been told. */
-  #fresh: Uint8Array | undefined;
-
-  constructor(place: Omit<Stored, "data" | "told">, fresh: Uint8Array | undefined) {
-    this.seq = place.seq;
-    this.subject = place.subject;
-    this.headers = place.headers;
-    this.at = place.at;
-    this.before = place.before;
-    this.text = place.text;
-    this.#fresh = fresh;
-  }
-
-  get data(): Uint8Array {
-    return this.#fresh ?? Buffer.from(this.text, "latin1");
-  }
-
-  told(): void {
-    this.#fresh = undefined;
-  }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 export interface StreamConfig {
@@ -70,6 +45,7 @@ const TTL = "Nats-TTL";
 
 export class Stream {
   readonly config: StreamConfig;
+  readonly #slabs: Slabs;
   lastSeq = 0;
   #bySubject = new Map<string, Stored>();
   #bySeq = new Map<number, Stored>();
@@ -78,8 +54,10 @@ export class Stream {
   #ids = new Map<string, number>();
   #idsByTime: { id: string[]; at: number[]; next: number } = { id: [], at: [], next: 0 };
 
-  constructor(config: StreamConfig) {
+  /** @param slabs shared with streams that take over messages of this one */
+  constructor(config: StreamConfig, slabs = new Slabs()) {
     this.config = config;
+    this.#slabs = slabs;
   }
 
   get size(): number {
@@ -106,7 +84,7 @@ export class Stream {
     if (this.config.once === true && this.#newest(subject) !== undefined) {
       return refused(10077, "maximum messages per subject exceeded");
     }
-    const stored = this.store(subject, textOf(data), headers, now, data);
+    const stored = this.store(subject, data, headers, now);
     if (id !== undefined) this.#remember(id, stored.seq, now);
     return { ok: true, seq: stored.seq, duplicate: false, stored };
   }
@@ -128,18 +106,11 @@ export class Stream {
     return refused(10071, `wrong last sequence: ${last}`);
   }
 
-  /** @param text its bytes, as `Stored` has them */
-  store(
-    subject: string,
-    text: string,
-    headers: Headers | undefined,
-    now: number,
-    fresh?: Uint8Array,
-  ): Stored {
+  store(subject: string, bytes: Uint8Array, headers: Headers | undefined, now: number): Stored {
+    const data = this.#slabs.pack(bytes);
     const replaced = this.#newest(subject);
     const before = replaced?.seq ?? 0;
-    const place = { seq: ++this.lastSeq, subject, text, headers, at: now, before };
-    const stored = new Stored(place, fresh);
+    const stored: Stored = { seq: ++this.lastSeq, subject, data, headers, at: now, before };
     if (replaced !== undefined) this.#drop(replaced);
     this.#bySeq.set(stored.seq, stored);
     const family = this.#familyOf(subject);
