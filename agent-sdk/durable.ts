@@ -139,7 +139,7 @@ export class DurableRun {
   ): Promise<TaskHandle<OutputOf<C>>> {
     const { failures } = await this.#past();
     for (let again = 0; ; again++) {
-      const task = this.idAt(again === 0 ? place : `${place}:${again}`);
+      const task = this.idAt(place, again);
       const handle = await this.#submit(capability, input, { task, ...options });
       if (again >= failures || options.task !== undefined) return handle;
       const end = await handle.ended();
@@ -184,15 +184,18 @@ export class DurableRun {
   }
 
   /** An id that is the same in every attempt. */
-  idAt(place: string): string {
+  idAt(place: string, again = 0): string {
     const { owner, task } = this.run.spec;
-    return subTaskId(owner, task, place);
+    return subTaskId(owner, task, place, again);
   }
 }
 
-/** The id of what a task made at this place; `=key` where it was made under a name. */
-export function subTaskId(owner: string, task: string, place: string): string {
-  const text = `${owner}.${task}/${place}`;
+/**
+ * The id of what a task made at this place; `=key` where it was made under a name.
+ * @param again how often it was made anew after a failed attempt; set off by what is in no key
+ */
+export function subTaskId(owner: string, task: string, place: string, again = 0): string {
+  const text = `${owner}.${task}/${place}${again === 0 ? "" : `\n${again}`}`;
   return createHash("sha256").update(text).digest("base64url").slice(0, 32);
 }
 

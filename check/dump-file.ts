@@ -24,7 +24,7 @@ import type { StoredRecord, Transport } from "../mesh/ports/index.ts";
 import { openTerms } from "../mesh/runtime/awards.ts";
 import { bidsOf, type ExplainedTerms, openBids } from "../mesh/runtime/seen-bids.ts";
 import { parseSeal, preimage } from "../mesh/runtime/signing.ts";
-import { type DumpStep, stepsIn } from "./flow-steps.ts";
+import { type DumpStep, stepsIn, stepsOf } from "./flow-steps.ts";
 
 /** One stored record. */
 export interface DumpLine {
@@ -260,6 +260,10 @@ function describe(
   if (line.kind === "checkpoint" && Array.isArray(body.entries)) {
     const keys = (body.entries as { key?: unknown }[]).map((entry) => String(entry?.key));
     if (keys.some((key) => key.startsWith("=change."))) line.changed = true;
+    // A workflow by name keeps what it found under that name.
+    const found = (body.entries as { value?: unknown }[])[keys.indexOf("=definition")];
+    const steps = stepsOf(found?.value);
+    if (steps !== undefined) line.steps = steps;
   }
   if (typeof body.award !== "object" || body.award === null) return;
   const packed = line.kind === "contract" ? bidsOf(body) : undefined;

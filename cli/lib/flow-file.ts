@@ -111,8 +111,7 @@ async function tasksOf(mesh: Inspector, flow: TaskFile, w: Workflow): Promise<Fl
   for (const key of keysOf(w.steps, files.length)) {
     if (names.size === wanted.size) break;
     for (let again = 0; again < TRIES_MAX; again++) {
-      const place = again === 0 ? `=${key}` : `=${key}:${again}`;
-      const id = subTaskId(flow.owner, flow.task, place);
+      const id = subTaskId(flow.owner, flow.task, `=${key}`, again);
       if (!wanted.has(id)) break;
       names.set(id, key);
     }

@@ -3,9 +3,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkHistory } from "../../check/checker.ts";
-import type { DumpLine } from "../../check/dump-file.ts";
+import { type DumpLine, Notary } from "../../check/dump-file.ts";
 import { s8, s9 } from "../../check/flow-rules.ts";
-import { type DumpStep, stepsIn } from "../../check/flow-steps.ts";
+import { type Piece, piecesOf, stepsIn } from "../../check/flow-steps.ts";
 import { fold } from "../../check/fold.ts";
 import { type HistoryLine, lineFault } from "../../check/format.ts";
 import {
@@ -242,6 +242,8 @@ describe("workflows", () => {
     { id: "a", capability: "x" },
     { id: "b", capability: "x", input: { of: { $: "steps.a.output" } } },
     { id: "c", capability: "x", after: ["b"] },
+    { id: "map", capability: "x", each: { in: { $: "steps.a.output" } } },
+    { id: "loop", capability: "x", repeat: { rounds: 3 }, after: ["map"] },
   ];
   const spec = { owner: "bob", task: "flow", capability: "workflow" };
   const steps = stepsIn({ ...spec, input: { definition: { steps: STEPS } } }) ?? [];
@@ -257,12 +259,17 @@ describe("workflows", () => {
     d: "",
     ...(state === undefined ? {} : { state }),
   });
-  /** Contract and end of each step at these revisions; the second list: of its second task. */
+  const pieces = new Map<string, Piece>();
+  for (const step of steps) {
+    let most = 3;
+    for (const piece of piecesOf("bob.flow", step, () => most-- > 0)) pieces.set(piece.name, piece);
+  }
+  /** Contract and end of each piece at these revisions; the second list: of its second task. */
   const judge = (at: Record<string, [number, number][]>, over: Partial<DumpLine> = {}) => {
     const run = emptyRun();
     addRecord(run, { ...line("bob.flow", "spec", 1), steps, ...over });
     for (const [id, tries] of Object.entries(at)) {
-      const { tasks } = steps.find((s) => s.id === id) as DumpStep;
+      const { tasks } = pieces.get(id) as Piece;
       tries.forEach(([contract, end], n) => {
         const task = tasks[n] as string;
         addRecord(run, line(task, "spec", contract - 1));
@@ -279,7 +286,7 @@ describe("workflows", () => {
   };
 
   test("S9: values and order are what a step comes after", () => {
-    expect(steps.map((s) => s.after)).toEqual([[], ["a"], ["b"]]);
+    expect(steps.map((s) => s.after)).toEqual([[], ["a"], ["b"], ["a"], ["map"]]);
     expect(judge({ a: [[3, 4]], b: [[6, 7]], c: [[9, 10]] })).toEqual([]);
     expect(judge({ a: [[3, 8]], b: [[6, 7]], c: [[9, 10]] })).toEqual([
       'S9 step "b" was begun at 6, before "a" was done',
@@ -299,6 +306,36 @@ describe("workflows", () => {
         ],
       }),
     ).toEqual(['S8 step "a" is recorded 2 times']);
+  });
+
+  test("S9: a map is done when each of its elements is, a loop after each of its rounds", () => {
+    const rounds = { loop: [[12, 13]], "loop:1": [[15, 16]] } as Record<string, [number, number][]>;
+    const map = { a: [[3, 4]], "map.0": [[6, 7]], "map.1": [[6, 10]] } as typeof rounds;
+    expect(judge({ ...map, ...rounds })).toEqual([]);
+    expect(judge({ ...map, "map.1": [[6, 14]], ...rounds })).toEqual([
+      'S9 step "loop" was begun at 12, before "map.1" was done',
+    ]);
+    expect(judge({ ...map, loop: [[12, 18]], "loop:1": [[15, 16]] })).toEqual([
+      'S9 step "loop:1" was begun at 15, before "loop" was done',
+    ]);
+  });
+
+  test("S8: an element of a map is done once", () => {
+    const map = { a: [[3, 4]], "map.0": [[6, 7]] } as Record<string, [number, number][]>;
+    const twice: [number, number][] = [
+      [6, 7],
+      [9, 10],
+    ];
+    expect(judge({ ...map, "map.1": twice })).toEqual(['S8 step "map.1" is recorded 2 times']);
+  });
+
+  test("by name are judged by what their journal keeps", () => {
+    const to = { toPrincipal: "_", toAgent: "_", fromPrincipal: "amy", fromAgent: "a" };
+    const key = { owner: "bob", task: "flow", kind: "checkpoint", n: "1-1", ...to } as const;
+    const entries = [{ key: "=definition", value: { steps: STEPS } }];
+    const body = Buffer.from(JSON.stringify({ entries }));
+    const record = { key, rev: 2, storedAt: 2, body, header: () => undefined };
+    expect(new Notary(undefined).line(record).steps).toEqual(steps);
   });
 
   test("that were changed on the way are not judged", () => {

@@ -1,6 +1,6 @@
 // Where stored bytes lie: packed, one behind the other. A small Buffer is a slice of a pool that it
-// shares with whatever was made around the same time: kept, it keeps all of that. As texts they take
-// as much memory and 7 % more of the run's time (measured, 10,000 agents).
+// shares with whatever was made around the same time: kept, it keeps all of that. As texts they
+// take as much memory, and 7 % more of the run's time (measured, 10,000 agents).
 
 /** Small, since one record of a long task keeps all of its slab. */
 const SLAB_BYTES = 16 * 1024;

@@ -1,0 +1,27 @@
+// Sub-tasks are known by what follows from their place: two places never share one.
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { DurableRun, type MakeTask } from "../../agent-sdk/durable.ts";
+import { defineCapability } from "../../agent-sdk/index.ts";
+import type { Spec } from "../../contracts/index.ts";
+import type { Run } from "../../mesh/index.ts";
+
+const work = defineCapability({ name: "work", input: z.unknown(), output: z.unknown() });
+
+test("what is made anew after a failed attempt is no round of a loop", async () => {
+  const made: string[] = [];
+  const failed = new Set<string>();
+  const submit = (async (_capability, _input, { task = "" }) => {
+    if (!made.includes(task)) made.push(task);
+    return { ended: async () => (failed.has(task) ? { state: "failed" } : undefined) };
+  }) as MakeTask;
+  const none = async () => undefined;
+  const read = async () => ({ entries: [], failures: 1 });
+  const spec = { owner: "ann", task: "t" } as Spec;
+  const run = { spec, journal: { read, append: none, answer: none } } as Partial<Run> as Run;
+  const attempt = () => new DurableRun(run, submit);
+  failed.add(attempt().idAt("=loop"));
+  await attempt().task("=loop", work, {}, {});
+  await attempt().task("=loop:1", work, {}, {});
+  expect(made).toHaveLength(3);
+});
