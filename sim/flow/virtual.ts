@@ -4,6 +4,7 @@ import { conduct } from "../../agent-sdk/conduct.ts";
 import {
   ATTEMPTS_MAX,
   type Outcome,
+  ParleyError,
   parseRecordSubject,
   type Spec,
   TASKS_STREAM,
@@ -14,6 +15,7 @@ import type { Run } from "../../mesh/runtime/hosted-agent.ts";
 import type { Peer } from "../../mesh/runtime/peer.ts";
 import { exponential } from "../draw.ts";
 import { Broker } from "../virtual/broker/broker.ts";
+import { calmCollector } from "../virtual/heap.ts";
 import { SILENT, VirtualHost } from "../virtual/hosts.ts";
 import { World } from "../virtual/world.ts";
 import type { LiveFlowOptions, LiveFlowResult, Placed } from "./live.ts";
@@ -48,6 +50,7 @@ const OWNER = "s0";
 
 /** Rejects when the workflows do not end, with how far they came. */
 export async function runVirtualFlows(o: VirtualFlowOptions): Promise<VirtualFlowResult> {
+  calmCollector();
   return new FlowWorld(o).play();
 }
 
@@ -56,6 +59,8 @@ class FlowWorld {
   readonly #world: World;
   readonly #broker: Broker;
   readonly #bosses: VirtualHost[] = [];
+  /** Ends what a dead process was waiting for: Node keeps every signal that is listened to. */
+  readonly #lives = new Map<string, AbortController>();
   readonly #hosts: VirtualHost[] = [];
   readonly #submitter: VirtualHost;
   readonly #placed: Placed[] = [];
@@ -99,7 +104,10 @@ class FlowWorld {
     return this.#host(name, "agent", ["workflow"], (peer, host) => {
       const wall = () => host.clock.wall();
       const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
-      const run = (r: Run) => conduct(own, r);
+      const life = new AbortController();
+      this.#lives.set(name, life);
+      const run = (r: Run) =>
+        conduct(own, { ...r, signal: AbortSignal.any([r.signal, life.signal]) });
       const slots = Math.max(1, this.#o.atOnce ?? this.#o.flows.length);
       const capability = { name: "workflow", version: "1.0.0", slots };
       peer.host({ name: "main", slots, services: [{ capability, run }] });
@@ -232,6 +240,7 @@ class FlowWorld {
         if (host !== undefined) {
           this.#crashes++;
           host.crash();
+          this.#lives.get(host.name)?.abort(new ParleyError("E_LOST", "its process died"));
           const awayMs = AWAY_MS[0] + exponential(prng) * AWAY_MS[1];
           this.#world.after(awayMs, () => void host.start().catch(() => undefined));
         }
