@@ -59,7 +59,8 @@ class FlowWorld {
   readonly #world: World;
   readonly #broker: Broker;
   readonly #bosses: VirtualHost[] = [];
-  /** Ends what a dead process was waiting for: Node keeps every signal that is listened to. */
+  /** Ends what a dead process was waiting for: its timers stay in the queue until they are due, up
+   * to the deadline, and would keep all of it. */
   readonly #lives = new Map<string, AbortController>();
   readonly #hosts: VirtualHost[] = [];
   readonly #submitter: VirtualHost;
