@@ -26,6 +26,8 @@ export const CfpSchema = z.object({
   hints: HintsSchema.optional(),
   deadline: finite.optional(),
   priority: z.int().min(0).max(9),
+  /** As in the spec: an agent that is offered several prefers the higher one. */
+  rank: finite.min(0).optional(),
   /** Bids above this are pointless. */
   costMax: finite.optional(),
   /** How long the call stays open, ms. */
@@ -196,8 +198,6 @@ export const OfferSchema = z.object({
   capability: CapabilityNameSchema,
   /** Higher is more urgent: priority with aging, then nearness of the deadline. */
   urgency: finite,
-  /** As in the spec; among equal priorities it decides before urgency does. */
-  rank: finite.min(0).optional(),
   call: CfpSchema,
 });
 export type Offer = z.infer<typeof OfferSchema>;

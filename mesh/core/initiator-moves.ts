@@ -43,7 +43,7 @@ export function begin(t: InitiatorTask, c: Context): void {
   if (t.spec.deadline <= c.wall) return expire(t, c);
   if (t.spec.to !== undefined) return direct(t, t.spec.to, c);
   if (c.breakers.blocked(t.spec.capability, c.now)) return held(t, c);
-  if (c.queueing(t.spec.capability)) {
+  if (c.queueing(t.spec)) {
     t.cfp = c.newCfp();
     return wait(t, c);
   }

@@ -13,6 +13,7 @@ import type { Breakers } from "./breaker.ts";
 import type { Calibration } from "./calibration.ts";
 import type { Policy, ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
+import type { Newcomer } from "./waiting-room.ts";
 
 export type Phase =
   | "calling"
@@ -148,7 +149,7 @@ export interface Context {
   shortTaskMs: number;
   silenceMs: number;
   /** Is somebody already waiting for this capability? Then newcomers queue behind him. */
-  queueing: (capability: string) => boolean;
+  queueing: (newcomer: Newcomer) => boolean;
   out: Effect[];
 }
 

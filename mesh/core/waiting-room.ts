@@ -8,7 +8,7 @@
 // never changes and a plain heap keeps it (aging without re-sorting). Among equals the nearer
 // deadline goes first.
 
-import { AGING_MS } from "../../contracts/index.ts";
+import { AGING_MS, type Spec } from "../../contracts/index.ts";
 import { Heap } from "./heap.ts";
 
 export interface Waiter {
@@ -27,6 +27,15 @@ export const FAIR = 8;
 /** Urgency at this moment: the priority, plus one level for every AGING_MS of waiting. */
 export function urgency(w: Waiter, now: number): number {
   return w.priority + Math.max(0, now - w.since) / AGING_MS;
+}
+
+export type Newcomer = Pick<Spec, "capability" | "priority" | "rank">;
+
+/** Would it be before this one in the row? */
+export function goesBefore(newcomer: Newcomer, w: Waiter, now: number): boolean {
+  const plain = newcomer.rank === undefined && w.rank === undefined;
+  if (plain || newcomer.priority !== w.priority) return newcomer.priority > urgency(w, now);
+  return (newcomer.rank ?? -1) > (w.rank ?? -1);
 }
 
 const DEADLINE_SCALE = 1e-14;

@@ -22,6 +22,7 @@ export interface Entry {
   heldSince: number;
   offeredUntil: number;
   probing: boolean;
+  trying: boolean;
   /** Slots that the last award left over. */
   spare: number;
 }
@@ -55,5 +56,6 @@ export function newEntry(
     offeredUntil: 0,
     probing: false,
     spare: 0,
+    trying: false,
   };
 }

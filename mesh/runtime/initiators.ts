@@ -94,7 +94,7 @@ export class Initiators {
       breakers: this.#breakers,
       shortTaskMs: options.shortTaskMs ?? 50,
       silenceMs: options.silenceMs ?? SILENCE_MS,
-      queueing: (capability) => this.#rooms.queueing(capability),
+      queueing: (newcomer) => this.#rooms.queueing(newcomer),
       out: this.#out,
     };
   }
@@ -387,8 +387,8 @@ export class Initiators {
     this.#note(t, "award", { to, e: choice.terms.epoch, rev: choice.terms.rev, id: t.cfp });
     // Bids left over are slots left over.
     const spare = t.order.length - t.next;
-    const newcomer = t.waitingSince === 0 && t.rung !== "directed";
-    entry.spare = newcomer ? Math.max(1, spare) : spare;
+    const newcomer = (t.waitingSince === 0 || entry.trying) && t.rung !== "directed";
+    [entry.spare, entry.trying] = [newcomer ? Math.max(1, spare) : spare, false];
     if (t.live) this.#found(entry);
     const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);

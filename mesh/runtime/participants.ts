@@ -1,14 +1,15 @@
 // Participants: answer calls for proposals, and offers of waiting work.
 import {
   type Address,
+  type Bid,
   bidSubject,
   type Cfp,
   CfpSchema,
   OFFER_WINDOW_MS,
-  type Offer,
   OfferSchema,
   parseCfpSubject,
   parseDirected,
+  type RefusalReason,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { FAIR } from "../core/waiting-room.ts";
@@ -21,32 +22,34 @@ import type { HostedAgent } from "./hosted-agent.ts";
 const ASK_AGAIN_MS = 25;
 /** Above this many agents a call to all is answered in the order of rank. Guess. */
 const CROWD = 64;
-/** So long after offers of different initiators, an agent waits for more than one, ms. */
-const SOURCE_MS = 10_000;
+/** After so many offers of one initiator in a row, an agent waits for no second one. Guess. */
+const ALONE = 16;
 
-/** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
-function byRank(a: Offer, b: Offer): number {
-  if (a.rank === undefined && b.rank === undefined) return 0;
-  return b.call.priority - a.call.priority || (b.rank ?? -1) - (a.rank ?? -1);
+/** Work that an agent may bid for: offered to it, or called for while it collects offers. */
+interface Chance {
+  from: Address;
+  capability: string;
+  call: Cfp;
+  urgency: number;
 }
 
-function byUrgency(a: { offer: Offer }, b: { offer: Offer }): number {
-  return b.offer.urgency - a.offer.urgency;
+/** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
+function byRank({ call: a }: Chance, { call: b }: Chance): number {
+  if (a.rank === undefined && b.rank === undefined) return 0;
+  return b.priority - a.priority || (b.rank ?? -1) - (a.rank ?? -1);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
-type Basket = { from: Address; offer: Offer }[];
-
 export class Participants {
   readonly #d: Deps;
   readonly #agents: ReadonlyMap<string, HostedAgent>;
-  #baskets = new Map<string, Basket>();
-  #lastSource: Address | undefined;
-  /** When an offer last came from another initiator than the one before it. */
-  #mixedAt = Number.NEGATIVE_INFINITY;
+  /** Of agents that collect offers. */
+  #baskets = new Map<string, Chance[]>();
+  /** Who offered something last, and how often in a row. */
+  #source: { from: Address; times: number } = { from: "", times: 0 };
   #turn = 0;
   /** The call heard last, and who heard it. A call to all comes once for every agent here: it is
    * read once, or a large one would hold up the process for as many readings as it has agents. */
@@ -92,19 +95,20 @@ export class Participants {
     return window * 0.6 * Math.min(1, rank + this.#d.random.next() * 0.2);
   }
 
-  #answer(agent: HostedAgent, capability: string, initiator: Address, call: Cfp): void {
-    const answer = agent.answer(capability, call);
-    const subject = bidSubject(initiator, call.cfp, agent.address);
-    if (typeof answer === "string") {
-      this.#d.transport.publish(subject, msgpackBytes({ v: 1, kind: "refusal", reason: answer }));
-      return;
-    }
-    this.#d.transport.publish(subject, msgpackBytes(answer));
-    this.#note(agent, initiator, call);
+  #answer(agent: HostedAgent, capability: string, from: Address, call: Cfp): void {
+    const chance = { from, capability, call, urgency: call.priority };
+    // Answered at once it would take the slot from what others have offered.
+    const basket = this.#baskets.get(agent.name);
+    if (basket !== undefined) return void basket.push(chance);
+    this.#tell(agent, chance, agent.answer(capability, call));
   }
 
-  #note(agent: HostedAgent, initiator: Address, call: Cfp): void {
-    this.#d.history?.note({ k: "obs", op: "bid", who: agent.address, to: initiator, id: call.cfp });
+  #tell(agent: HostedAgent, { from, call }: Chance, answer: Bid | RefusalReason): void {
+    const refused = typeof answer === "string";
+    const message = refused ? { v: 1, kind: "refusal", reason: answer } : answer;
+    this.#d.transport.publish(bidSubject(from, call.cfp, agent.address), msgpackBytes(message));
+    if (refused) return;
+    this.#d.history?.note({ k: "obs", op: "bid", who: agent.address, to: from, id: call.cfp });
   }
 
   onOffer(message: Incoming): void {
@@ -115,11 +119,13 @@ export class Participants {
     if (agent === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     agent.lastOfferAt = this.#d.clock.now();
+    const { capability, call, urgency } = offer;
+    const chance = { from, capability, call, urgency };
     const single = this.#single(from);
     const basket = this.#baskets.get(agent.name);
-    if (basket !== undefined) return void basket.push({ from, offer });
-    if (single) return this.#choose(agent, [{ from, offer }]);
-    this.#baskets.set(agent.name, [{ from, offer }]);
+    if (basket !== undefined) return void basket.push(chance);
+    if (single) return this.#choose(agent, [chance]);
+    this.#baskets.set(agent.name, [chance]);
     this.#d.clock.after(OFFER_WINDOW_MS, () => {
       const all = this.#baskets.get(agent.name) ?? [];
       this.#baskets.delete(agent.name);
@@ -127,32 +133,22 @@ export class Participants {
     });
   }
 
-  /** Has nobody else offered anything for a while? Then there is nobody to wait for. */
+  /** Has nobody else offered anything for long? Then there is nobody to wait for. */
   #single(from: Address): boolean {
-    const now = this.#d.clock.now();
-    if (this.#lastSource !== undefined && this.#lastSource !== from) this.#mixedAt = now;
-    this.#lastSource = from;
-    return now - this.#mixedAt > SOURCE_MS;
+    const { times } = this.#source;
+    this.#source = { from, times: this.#source.from === from ? times + 1 : 1 };
+    return this.#source.times > ALONE;
   }
 
   /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
-  #choose(agent: HostedAgent, basket: Basket): void {
+  #choose(agent: HostedAgent, basket: Chance[]): void {
     const fair = this.#turn++ % FAIR === FAIR - 1;
-    basket.sort((a, b) => (fair ? 0 : byRank(a.offer, b.offer)) || byUrgency(a, b));
+    basket.sort((a, b) => (fair ? 0 : byRank(a, b)) || b.urgency - a.urgency);
     let free = agent.slots.free;
-    for (const { from, offer } of basket) {
-      const subject = bidSubject(from, offer.call.cfp, agent.address);
-      const answer = free > 0 ? agent.answer(offer.capability, offer.call) : "busy";
-      if (typeof answer !== "string") {
-        free--;
-        this.#note(agent, from, offer.call);
-      }
-      this.#d.transport.publish(
-        subject,
-        msgpackBytes(
-          typeof answer === "string" ? { v: 1, kind: "refusal", reason: answer } : answer,
-        ),
-      );
+    for (const chance of basket) {
+      const answer = free > 0 ? agent.answer(chance.capability, chance.call) : "busy";
+      if (typeof answer !== "string") free--;
+      this.#tell(agent, chance, answer);
     }
     // A slot that none of these filled asks again: an award may have gone elsewhere.
     this.#d.clock.after(ASK_AGAIN_MS, () => {

@@ -31,6 +31,7 @@ export function cfpOf(t: InitiatorTask, windowMs: number, crowd: number | undefi
   if (spec.version !== undefined) cfp.version = spec.version;
   if (spec.requires !== undefined) cfp.requires = spec.requires;
   if (spec.hints !== undefined) cfp.hints = spec.hints;
+  if (spec.rank !== undefined) cfp.rank = spec.rank;
   if (spec.budget !== undefined) cfp.costMax = spec.budget;
   if (spec.exclude !== undefined) cfp.exclude = spec.exclude;
   cfp.owner = spec.owner;

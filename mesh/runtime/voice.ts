@@ -16,10 +16,6 @@ import type { Deps } from "./dependencies.ts";
 import type { InitiatorOptions } from "./desk.ts";
 import { cfpOf, withdrawalOf } from "./tender.ts";
 
-function rankOf(t: InitiatorTask): { rank?: number } {
-  return t.spec.rank === undefined ? {} : { rank: t.spec.rank };
-}
-
 export class Voice {
   readonly #d: Deps;
   readonly #o: InitiatorOptions;
@@ -42,7 +38,7 @@ export class Voice {
     this.#d.counters.add("offers");
     this.#d.transport.publish(
       directedSubject("offer", to, this.#o.agent),
-      msgpackBytes({ v: 1, kind: "offer", capability, urgency, ...rankOf(t), call: this.#cfp(t) }),
+      msgpackBytes({ v: 1, kind: "offer", capability, urgency, call: this.#cfp(t) }),
     );
   }
 

@@ -11,7 +11,13 @@ import {
   taskPath,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
-import { urgency, type Waiter, WaitingRoom } from "../core/waiting-room.ts";
+import {
+  goesBefore,
+  type Newcomer,
+  urgency,
+  type Waiter,
+  WaitingRoom,
+} from "../core/waiting-room.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 
@@ -19,6 +25,8 @@ export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
+  /** Calls in the place of a newcomer. */
+  trying: boolean;
 }
 
 interface Hooks<E> {
@@ -38,6 +46,8 @@ interface Room<E> {
    * found nobody. */
   credit: number;
   triedAt: number;
+  /** Calls in the place of the newcomer that is about to enter. */
+  instead: E | undefined;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
@@ -60,20 +70,21 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   /**
-   * Does a newcomer of this capability have to queue behind others? Now and then one may try all
-   * the same, so that the room learns of slots that nobody freed: those of agents long idle.
+   * Does a newcomer have to queue behind others? Now and then there is a call all the same, so that
+   * the room learns of slots that nobody freed, those of agents long idle: by the newcomer where it
+   * would be the first in the row, else by who is.
    */
-  queueing(capability: string): boolean {
-    const waiting = this.#rooms.get(capability);
+  queueing(newcomer: Newcomer): boolean {
+    const waiting = this.#rooms.get(newcomer.capability);
     if (waiting === undefined) return false;
-    if (waiting.credit > 0) {
-      waiting.credit--;
-      return false;
-    }
     const now = this.#d.clock.now();
-    if (now - waiting.triedAt < TRY_MS) return true;
-    waiting.triedAt = now;
-    return false;
+    if (waiting.credit > 0) waiting.credit--;
+    else if (now - waiting.triedAt < TRY_MS) return true;
+    else waiting.triedAt = now;
+    const [first] = this.#free(waiting, 1);
+    if (first === undefined || goesBefore(newcomer, first.w, now)) return false;
+    waiting.instead = first.entry;
+    return true;
   }
 
   /** A call found more than it needed: slots for others too, for those who wait first. */
@@ -91,7 +102,10 @@ export class WaitingRooms<E extends WaitingEntry> {
     const id = taskPath(entry.t.owner, entry.t.id);
     if (this.#where.get(id) !== spec.capability) this.leave(entry);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
-    waiting.credit = 0;
+    const { instead } = waiting;
+    waiting.instead = undefined;
+    // Its own call found nobody.
+    if (entry.t.rounds > 0) waiting.credit = 0;
     if (waiting.room.has(id)) return;
     this.#where.set(id, spec.capability);
     this.#d.counters.add("waits");
@@ -103,6 +117,9 @@ export class WaitingRooms<E extends WaitingEntry> {
       deadline: spec.deadline,
       rank: spec.rank,
     });
+    if (instead === undefined) return;
+    instead.trying = true;
+    this.#hooks.recall(instead);
   }
 
   leave(entry: E): void {
@@ -134,6 +151,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       pauseMs: RECALL_MS,
       credit: 0,
       triedAt: this.#d.clock.now(),
+      instead: undefined,
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting, RECALL_MS);

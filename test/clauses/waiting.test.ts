@@ -1,8 +1,8 @@
 // Clauses 8: waiting, and the market turned round.
 import { describe, expect, test } from "vitest";
-import { AGING_MS, IdleSchema, OfferSchema } from "../../contracts/index.ts";
+import { AGING_MS, type Cfp, IdleSchema, OfferSchema } from "../../contracts/index.ts";
 import { step } from "../../mesh/core/initiator.ts";
-import { type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
+import { goesBefore, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench } from "../support/core.ts";
 import { Tap } from "../support/tap.ts";
@@ -69,6 +69,50 @@ describe("waiting on the wire", () => {
     };
     expect((await wanted(1))[0]).toBe("t-high");
     await Promise.all(handles.map((h) => h.cancel()));
+  });
+
+  test("P8.6: of what is offered and called for together, the highest rank gets it", async () => {
+    const a = await wire.peer("p86a", "contractor", ["sum86"]);
+    a.peer.host({ name: "w", slots: 1, services: [service("sum86", async () => ({ output: 1 }))] });
+    await wire.known("sum86", 1);
+    const ida = await wire.stranger("p86i", "initiator");
+    const bids = new Tap(ida, "mesh.bid.p86i.>");
+    await bids.ready();
+    const callOf = (cfp: string, rank: number): Cfp => {
+      return { v: 1, kind: "cfp", cfp, task: "t", priority: 5, windowMs: 20, rank };
+    };
+    const answers = async (offered: number, called: number): Promise<string[]> => {
+      const before = bids.seen.length;
+      const offer = { v: 1, kind: "offer", capability: "sum86", urgency: 9 };
+      const call = callOf(`o${offered}`, offered);
+      ida.publish("mesh.offer.p86a.w.p86i.main", msgpack({ ...offer, call }));
+      ida.publish("mesh.cfp.sum86.all.p86i.main", msgpack(callOf(`c${called}`, called)));
+      await until(() => bids.seen.length === before + 2, "two answers");
+      const heard = bids.seen.slice(before);
+      const told = heard.map((m) => {
+        const { kind, reason } = m.decoded<{ kind: string; reason?: string }>();
+        return `${m.subject.split(".")[4]} ${reason ?? kind}`;
+      });
+      return told.sort();
+    };
+    expect(await answers(10, 5)).toEqual(["c5 busy", "o10 bid"]);
+    expect(await answers(4, 20)).toEqual(["c20 bid", "o4 busy"]);
+  });
+});
+
+describe("waiting rooms", () => {
+  test("P8.5: a call is left to whoever is first in the row", () => {
+    const now = 1_000;
+    const w = { task: "t", priority: 5, since: now, deadline: 0, rank: 100 };
+    const capability = "sum";
+    expect(goesBefore({ capability, priority: 5, rank: 99 }, w, now)).toBe(false);
+    expect(goesBefore({ capability, priority: 5, rank: 101 }, w, now)).toBe(true);
+    expect(goesBefore({ capability, priority: 5 }, w, now)).toBe(false);
+    expect(goesBefore({ capability, priority: 6 }, w, now)).toBe(true);
+    const plain = { ...w, rank: undefined };
+    expect(goesBefore({ capability, priority: 5, rank: 1 }, plain, now)).toBe(true);
+    expect(goesBefore({ capability, priority: 5 }, plain, now)).toBe(false);
+    expect(goesBefore({ capability, priority: 6 }, plain, now + 2 * AGING_MS)).toBe(false);
   });
 });
 

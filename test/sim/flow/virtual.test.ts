@@ -2,8 +2,9 @@
 // each step recorded once whoever dies.
 import { describe, expect, test } from "vitest";
 import { createPrng } from "../../../mesh/core/prng.ts";
+import { FAIR } from "../../../mesh/core/waiting-room.ts";
 import { playFlows } from "../../../sim/flow/report.ts";
-import { readFlow } from "../../../sim/flow/wfformat.ts";
+import { type RecordedFlow, readFlow } from "../../../sim/flow/wfformat.ts";
 
 /** Layers of steps of unlike length, each behind up to three of the layer before. */
 function layered(layers: number, width: number, seed: string): Buffer {
@@ -24,7 +25,25 @@ function layered(layers: number, width: number, seed: string): Buffer {
   );
 }
 
+/** Chains, and beside each later step one that nothing waits for: who ends a step enables something
+ * long and something short at the moment at which an agent is free. */
+function chainsAndLeaves(chains: number, steps: number) {
+  const tasks: { id: string; name: string; parents: string[] }[] = [];
+  for (let i = 0; i < chains; i++) {
+    for (let n = 0; n < steps; n++) {
+      const parents = n === 0 ? [] : [`chain${i}-${n - 1}`];
+      if (n > 0) tasks.push({ id: `leaf${i}-${n}`, name: "leaf", parents });
+      tasks.push({ id: `chain${i}-${n}`, name: "chain", parents });
+    }
+  }
+  const prng = createPrng("chains");
+  const runs = tasks.map(({ id }) => ({ id, runtimeInSeconds: 40 + prng.int(30) }));
+  const file = { workflow: { specification: { tasks }, execution: { tasks: runs } } };
+  return { tasks, flow: readFlow(Buffer.from(JSON.stringify(file)), "chains") };
+}
+
 interface Over {
+  flows?: RecordedFlow[];
   copies?: number;
   agents: number;
   timeScale?: number;
@@ -50,6 +69,25 @@ describe("recorded workflows in virtual time", { timeout: 120_000 }, () => {
     const { report } = await play({ agents: 24 });
     expect(report).toMatchObject({ steps: 520, completed: 2, once: true, violations: 0 });
     expect(report.overList).toBeLessThanOrEqual(1.05);
+  });
+
+  test("P8.6: what was enabled just now goes before nothing that is more critical", async () => {
+    const [chains, steps] = [20, 5];
+    const { tasks, flow } = chainsAndLeaves(chains, steps);
+    const { report, placed } = await play({ agents: 16, flows: [flow] });
+    expect(report).toMatchObject({ completed: 1, once: true, violations: 0 });
+    const at = new Map(placed.map((p) => [tasks[Number(p.step.slice(1))]?.id, p]));
+    /** Chains with steps behind them that waited while this one began. */
+    const passedOver = (begunMs: number) =>
+      tasks.filter(({ id, parents: [before] }) => {
+        if (id.startsWith("leaf") || id.endsWith(`-${steps - 1}`)) return false;
+        const readyMs = before === undefined ? 0 : (at.get(before)?.endMs ?? 0);
+        return readyMs < begunMs - 10 && (at.get(id)?.startMs ?? 0) > begunMs + 1;
+      });
+    const leaves = tasks.filter(({ id }) => id.startsWith("leaf"));
+    const early = leaves.filter(({ id }) => passedOver(at.get(id)?.startMs ?? 0).length > 0);
+    // The turns that go by age.
+    expect(early.length).toBeLessThanOrEqual(leaves.length / FAIR);
   });
 
   test("are the same twice", async () => {
