@@ -10,6 +10,7 @@ import {
   type Outcome,
   ParleyError,
   STOP_KEY,
+  WORKFLOW,
   type Workflow,
   WorkflowSchema,
 } from "../contracts/index.ts";
@@ -24,7 +25,7 @@ import { readWorkflow } from "./read-workflow.ts";
 
 /** Runs a definition that comes with its input. */
 export const workflow = defineCapability({
-  name: "workflow",
+  name: WORKFLOW,
   description: "runs a workflow: a graph of steps, each a task for some capability",
   input: z.object({
     definition: WorkflowSchema.optional(),

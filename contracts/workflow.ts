@@ -97,6 +97,9 @@ export const WorkflowSchema = z.strictObject({
 });
 export type Workflow = z.infer<typeof WorkflowSchema>;
 
+/** The capability of whoever runs workflows. */
+export const WORKFLOW = "workflow";
+
 /** Under these names a workflow hears words of its owner (`parley workflow cancel`, `change`). */
 export const STOP_KEY = "stop";
 export const CHANGE_KEY = "change";

@@ -1,5 +1,6 @@
 // `parley task cancel`: a signed, fenced record, like everything that changes a task.
 import type { Command } from "commander";
+import { WORKFLOW } from "../../contracts/index.ts";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
 import { CliError } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
@@ -34,6 +35,9 @@ async function cancel(command: Command, id: string): Promise<void> {
   await withInspector(s, "admin", async (mesh) => {
     const file = await findTask(mesh, token("task")(id), s.options.owner);
     const ended = outcomeOf(mesh, file);
+    if (file.view.spec?.capability === WORKFLOW && file.view.outcome === undefined) {
+      s.out.note(`a workflow, ended at once; "parley workflow cancel ${id}" would undo it first`);
+    }
     try {
       const state = file.view.outcome?.state ?? (await stop(mesh, file, s.options, ended.promise));
       if (s.out.json) s.out.document({ task: file.task, owner: file.owner, state });

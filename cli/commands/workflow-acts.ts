@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import {
   CHANGE_KEY,
   STOP_KEY,
+  WORKFLOW,
   type WorkflowChange,
   WorkflowChangeSchema,
 } from "../../contracts/index.ts";
@@ -17,7 +18,6 @@ import {
   readFlow,
   rowsOf,
   stepOfKey,
-  WORKFLOW,
 } from "../lib/flow-file.ts";
 import { flowPicture } from "../lib/flow-picture.ts";
 import { orInterrupted } from "../lib/interrupt.ts";

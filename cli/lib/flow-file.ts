@@ -6,6 +6,7 @@ import {
   type KeptChange,
   type Spec,
   type Step,
+  WORKFLOW,
   type Workflow,
 } from "../../contracts/index.ts";
 import { changed } from "../../mesh/core/workflow/change.ts";
@@ -18,7 +19,6 @@ import {
 import { CliError } from "./errors.ts";
 import { findTask } from "./task-file.ts";
 
-export const WORKFLOW = "workflow";
 /** Tries of one step over failed attempts of the workflow's contractor that are looked for. */
 const TRIES_MAX = 16;
 
