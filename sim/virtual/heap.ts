@@ -7,6 +7,9 @@ const FLAG = "--max-old-space-size=";
 /** From so many agents on; each contract under way takes 15 KB (measured). */
 const AGENTS_LARGE = 20_000;
 const HEAP_MB = 6_144;
+/** What is under way lives for seconds: in a small nursery most of it is copied (measured: 30 % of
+ * that time saved at 10,000 agents). */
+const NURSERY = "--max-semi-space-size=64";
 
 /** Messages are many small Buffers: V8 would look through the whole heap for every 64 MB of them,
  * a quarter of the time of 100,000 agents (measured, Node 24; Node 22 does not know the flag). */
@@ -22,7 +25,7 @@ export function needsRoom(agents: number): boolean {
 /** This very command in a process with a larger heap. Resolves with its exit status. */
 export function withRoom(): Promise<number> {
   const heapMb = Math.min(HEAP_MB, Math.floor((totalmem() / 2 ** 20) * 0.8));
-  const args = [...process.execArgv, `${FLAG}${heapMb}`, ...process.argv.slice(1)];
+  const args = [...process.execArgv, `${FLAG}${heapMb}`, NURSERY, ...process.argv.slice(1)];
   const child = spawn(process.execPath, args, { stdio: "inherit" });
   // A terminal sends Ctrl-C to both; the child decides when it is over.
   const stay = () => undefined;
