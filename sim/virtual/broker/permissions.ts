@@ -123,13 +123,16 @@ export class Rights {
     if (this.#within(this.#rules.publish, reply.split("."), 0)) return;
     this.#owed ??= new Map();
     const untilMs = now + responses.ttlMs;
-    if (this.#owed.size >= OWED_MAX) this.#forget(now);
+    this.#forget(now);
+    this.#owed.delete(reply);
     this.#owed.set(reply, { left: responses.max, untilMs });
   }
 
+  /** They stand in the order of their ends. */
   #forget(now: number): void {
     for (const [reply, { untilMs }] of this.#owed ?? []) {
-      if (untilMs < now) this.#owed?.delete(reply);
+      if (untilMs >= now) return;
+      this.#owed?.delete(reply);
     }
   }
 
@@ -152,5 +155,3 @@ export class Rights {
     );
   }
 }
-
-const OWED_MAX = 4_096;
