@@ -243,7 +243,7 @@ export function l1(c: Case): void {
   }
 }
 
-/** L2: a task whose contract was lost goes on, when no fault stands in the way. */
+/** L2: a task whose contract was lost goes on or waits its turn, when no fault is in the way. */
 export function l2(c: Case): void {
   const { spec } = c.fold;
   for (const s of c.trace.seen) {
@@ -260,7 +260,7 @@ export function l2(c: Case): void {
   }
 }
 
-const GOES_ON = new Set(["cfp", "award", "adopt", "bid"]);
+const GOES_ON = new Set(["cfp", "award", "adopt", "bid", "wait"]);
 
 export const RULES: readonly Rule[] = [
   s1,

@@ -353,6 +353,7 @@ export class Initiators {
       case "award":
         return this.#award(entry, effect.to, effect.bid, effect.order);
       case "wait":
+        if (effect.on) this.#note(t, "wait", {});
         return effect.on ? this.#rooms.enter(entry) : this.#rooms.leave(entry);
       case "probe":
         return this.#suspect(entry, effect.contractor);
@@ -418,8 +419,7 @@ export class Initiators {
     if (view.contractOpen && view.epoch === epoch) {
       this.#watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
-      const { rev, head } = view;
-      return this.#feed(entry, { on: "lost", epoch, why, rev, head });
+      return this.#feed(entry, { on: "lost", epoch, why, rev: view.rev, head: view.head });
     }
     this.#feed(entry, { on: "adopt", view });
   }

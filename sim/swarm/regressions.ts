@@ -40,4 +40,15 @@ export const REGRESSIONS: readonly Regression[] = [
       "--utilisation 1.1 --time-scale 0.21 --agents-per-host 1 --initiators 2 --seed " +
       "259",
   },
+  {
+    name: "waits its turn after a loss",
+    history:
+      "2026-11-21 seed 50105: a task whose contract was lost queued behind others, and the judge, " +
+      "who could not see that, missed its next call (L2); entering the row is noted now",
+    command:
+      "parley sim virtual --agents 19 --tasks 51 --faults " +
+      "crash=40,brokerRestart=15,loss=0.018,duplicate=0.059,reorder=0.065,replay=0.055," +
+      "poison=0.068,exclude=0.19,hasty=0.26 --pool uniform --utilisation 0.37 " +
+      "--time-scale 0.052 --agents-per-host 6 --initiators 3 --seed 50105",
+  },
 ];
