@@ -43,8 +43,8 @@ export const REGRESSIONS: readonly Regression[] = [
   {
     name: "waits its turn after a loss",
     history:
-      "2026-11-21 seed 50105: a task whose contract was lost queued behind others, and the judge, " +
-      "who could not see that, missed its next call (L2); entering the row is noted now",
+      "2026-11-21 seed 50105: a task whose contract was lost queued behind others, and the " +
+      "judge, who could not see that, missed its next call (L2); entering the row is noted now",
     command:
       "parley sim virtual --agents 19 --tasks 51 --faults " +
       "crash=40,brokerRestart=15,loss=0.018,duplicate=0.059,reorder=0.065,replay=0.055," +
