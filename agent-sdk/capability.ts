@@ -127,8 +127,8 @@ export function announced(c: Capability, terms: ServeTerms): AnnouncedCapability
 
 /** Whatever its agents take and give: they check it themselves. */
 export function untyped(name: string, version = ""): Capability {
-  const any = z.unknown();
-  return Object.freeze({ name, version, input: any, output: any });
+  const anything = z.unknown();
+  return Object.freeze({ name, version, input: anything, output: anything });
 }
 
 /** What one agent says of its own way of serving a capability. */

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
+import { WORKFLOW } from "../../contracts/index.ts";
 import type { Profile } from "../../mesh/local.ts";
 import type { FlowReport } from "../../sim/flow/report.ts";
 import { CliError, EXIT, usage } from "../lib/errors.ts";
@@ -106,7 +107,7 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   });
   const packed = bytes[0] === 0x1f;
   const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
-  if (value?.kind !== "workflow") return recorded(s, files);
+  if (value?.kind !== WORKFLOW) return recorded(s, files);
   if (files.length > 1) throw usage("one definition at a time");
   const { readWorkflow } = await import("../../agent-sdk/read-workflow.ts");
   return submitted(s, { definition: readWorkflow(value) });
@@ -117,7 +118,7 @@ async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
   await withSubmitter(s, async (peer) => {
     const { timeout } = s.options;
     const time = timeout === undefined ? {} : { timeoutMs: timeout };
-    const tracker = await peer.submitters.submit("workflow", { ...what, params }, time);
+    const tracker = await peer.submitters.submit(WORKFLOW, { ...what, params }, time);
     if (s.options.wait !== true) {
       if (s.out.json) return s.out.document({ task: tracker.task, owner: tracker.owner });
       s.out.text(tracker.task);

@@ -148,7 +148,7 @@ export interface Context {
   /** Tasks of this length and below are worth only two bids, ms. */
   shortTaskMs: number;
   silenceMs: number;
-  /** Is somebody already waiting for this capability? Then newcomers queue behind him. */
+  /** Does somebody wait for this capability who goes first? Then a newcomer enters the row. */
   queueing: (newcomer: Newcomer) => boolean;
   out: Effect[];
 }

@@ -4,14 +4,14 @@ import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Receipt, Signer } from "../ports/index.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
+import type { WaitingEntry } from "./waiting-rooms.ts";
 
 /** Who wants to know how a live call of this peer goes. */
 export interface LiveObserver {
   ended(state: TerminalState, failure: Failure | undefined): void;
 }
 
-export interface Entry {
-  t: InitiatorTask;
+export interface Entry extends WaitingEntry {
   /** Of a durable task: that it is this peer's to supervise. */
   receipt: Receipt | undefined;
   specBytes: Uint8Array;
@@ -20,11 +20,7 @@ export interface Entry {
   /** Earliest moment queued in the deadline heap. */
   queuedAt: number;
   heldSince: number;
-  offeredUntil: number;
   probing: boolean;
-  trying: boolean;
-  /** Slots that the last award left over. */
-  spare: number;
 }
 
 export interface InitiatorOptions {

@@ -220,7 +220,7 @@ export class Initiators {
     const event = lawfulEvent(entry.t, record);
     if (event?.on === "contract") {
       this.#d.counters.add("initiator.contracts");
-      this.#found(entry);
+      this.#rooms.taken(entry);
     }
     if (event?.on === "outcome") this.#credit(entry.t, ...workOf(record.body as Outcome));
     if (event !== undefined) return this.#feed(entry, event);
@@ -386,21 +386,11 @@ export class Initiators {
     const choice = choiceOf(this.#d, this.#o, entry, to, bid === undefined ? [] : order);
     this.#d.counters.add("awards");
     this.#note(t, "award", { to, e: choice.terms.epoch, rev: choice.terms.rev, id: t.cfp });
-    // Bids left over are slots left over.
-    const spare = t.order.length - t.next;
-    const newcomer = (t.waitingSince === 0 || entry.trying) && t.rung !== "directed";
-    [entry.spare, entry.trying] = [newcomer ? Math.max(1, spare) : spare, false];
-    if (t.live) this.#found(entry);
+    this.#rooms.awarded(entry, t.order.length - t.next);
+    if (t.live) this.#rooms.taken(entry);
     const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
-  }
-
-  /** Somebody has taken it, and not only bid for it among many: there are slots. */
-  #found(entry: Entry): void {
-    const { spare } = entry;
-    entry.spare = 0;
-    if (spare > 0) this.#rooms.found(entry.t.spec.capability, spare);
   }
 
   #suspect(entry: Entry, contractor: Address): void {

@@ -25,8 +25,10 @@ export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
-  /** Calls in the place of a newcomer. */
+  /** Waits, and calls because a newcomer came: to learn of slots that nobody freed. */
   trying: boolean;
+  /** Slots that the bids for its last award left over. */
+  spare: number;
 }
 
 interface Hooks<E> {
@@ -42,17 +44,17 @@ interface Room<E> {
   idle: Subscription;
   recall: { cancel(): void };
   pauseMs: number;
-  /** Newcomers that may call before those who wait: slots that were left over. None once a call
-   * found nobody. */
+  /** How many newcomers make for a call each, of whoever is first in the row: slots that were left
+   * over. None once a call found nobody. */
   credit: number;
   triedAt: number;
-  /** Calls in the place of the newcomer that is about to enter. */
+  /** Calls once the newcomer that made for it has entered. */
   instead: E | undefined;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
 const RECALLED = 2;
-/** Where others wait, a newcomer tries a call of its own this often, ms. */
+/** Where others wait, a newcomer makes for a call this often without any slot left over, ms. */
 const TRY_MS = 10;
 /** Offers to one freed agent at a time. */
 const OFFERS_MAX = 8;
@@ -87,10 +89,21 @@ export class WaitingRooms<E extends WaitingEntry> {
     return true;
   }
 
-  /** A call found more than it needed: slots for others too, for those who wait first. */
-  found(capability: string, spare: number): void {
-    const waiting = this.#rooms.get(capability);
-    if (waiting === undefined) return;
+  /** Its award is about to go out. @param left bids that it leaves over: slots left over */
+  awarded(entry: E, left: number): void {
+    const { rung, waitingSince } = entry.t;
+    const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
+    entry.spare = newcomer ? Math.max(1, left) : left;
+    entry.trying = false;
+  }
+
+  /** Somebody has taken it, and not only bid for it among many: what is left over is for others,
+   * for those who wait first. */
+  taken(entry: E): void {
+    const { spare } = entry;
+    entry.spare = 0;
+    const waiting = this.#rooms.get(entry.t.spec.capability);
+    if (waiting === undefined || spare === 0) return;
     const recalled = Math.min(spare, RECALLED);
     waiting.credit = spare - recalled;
     if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
@@ -104,6 +117,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
     const { instead } = waiting;
     waiting.instead = undefined;
+    entry.trying = false;
     // Its own call found nobody.
     if (entry.t.rounds > 0) waiting.credit = 0;
     if (waiting.room.has(id)) return;

@@ -9,6 +9,7 @@ import {
   type Spec,
   TASKS_STREAM,
   taskGuard,
+  WORKFLOW,
 } from "../../contracts/index.ts";
 import type { AgentDefinition } from "../../mesh/index.ts";
 import type { Run } from "../../mesh/runtime/hosted-agent.ts";
@@ -102,7 +103,7 @@ class FlowWorld {
   }
 
   #boss(name: string): VirtualHost {
-    return this.#host(name, "agent", ["workflow"], (peer, host) => {
+    return this.#host(name, "agent", [WORKFLOW], (peer, host) => {
       const wall = () => host.clock.wall();
       const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
       const life = new AbortController();
@@ -110,7 +111,7 @@ class FlowWorld {
       const run = (r: Run) =>
         conduct(own, { ...r, signal: AbortSignal.any([r.signal, life.signal]) });
       const slots = Math.max(1, this.#o.atOnce ?? this.#o.flows.length);
-      const capability = { name: "workflow", version: "1.0.0", slots };
+      const capability = { name: WORKFLOW, version: "1.0.0", slots };
       peer.host({ name: "main", slots, services: [{ capability, run }] });
     });
   }
@@ -224,7 +225,7 @@ class FlowWorld {
     }));
     const definition = { v: 1, kind: "workflow", name: next.name, version: "1.0.0", steps };
     void this.#submitter.peer?.submitters.submit(
-      "workflow",
+      WORKFLOW,
       { definition },
       { task: `f${flow}`, timeoutMs: DEADLINE_MS, retry: RETRY },
     );
