@@ -117,6 +117,7 @@ export class Inspector {
       inbound: this.#inbound,
       counters: this.counters,
       ownAwards: new OwnAwards(),
+      supervises: false,
     });
     this.registry = new Registry(o.trust, this.#identities, this.counters);
     this.#artefacts = new NatsArtefacts(transport, random);

@@ -5,13 +5,14 @@ import { KEYS_MAX, type Role, SIGNATURE_HEADER, whoSubject } from "../../contrac
 import type { Signer, Transport, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
+import { digest } from "./signing.ts";
 
 export interface AgentKey {
   publicKey: string;
   role: Role;
 }
 
-/** Own signatures remembered, each with its text of about 1.5 KB. */
+/** Own signatures remembered, each with the digest of what it covers. */
 const SIGNED_MAX = 4_096;
 
 const EMPTY = new Uint8Array(0);
@@ -28,7 +29,7 @@ export class Identities {
     | ((principal: string, agent: string) => Promise<StoredCard | undefined>)
     | undefined;
   #keys = new Map<string, AgentKey>();
-  #signed = new Map<string, { publicKey: string; text: Buffer }>();
+  #signed = new Map<string, { publicKey: string; covers: string }>();
   #asking = new Map<string, ((key: AgentKey | undefined) => void)[]>();
 
   constructor(
@@ -51,7 +52,7 @@ export class Identities {
   verify(key: AgentKey, data: Uint8Array, signature: Uint8Array): boolean {
     if (this.#trust === undefined) return true;
     const own = this.#signed.get(Buffer.from(signature).toString("latin1"));
-    if (own !== undefined && own.publicKey === key.publicKey && own.text.equals(data)) return true;
+    if (own?.publicKey === key.publicKey && own.covers === digest(data)) return true;
     return this.#trust.verify(key.publicKey, data, signature);
   }
 
@@ -63,7 +64,7 @@ export class Identities {
       if (oldest !== undefined) this.#signed.delete(oldest);
     }
     const name = Buffer.from(signature).toString("latin1");
-    this.#signed.set(name, { publicKey: signer.publicKey, text });
+    this.#signed.set(name, { publicKey: signer.publicKey, covers: digest(text) });
     return signature;
   }
 

@@ -145,6 +145,7 @@ export class Peer {
       counters: this.counters,
       ownAwards,
       history: ports.history,
+      supervises: options.roles.initiator,
     });
     this.registry = new Registry(options.trust, identities, this.counters);
     this.#view = new View({ ...ports, counters: this.counters }, this.registry);

@@ -64,6 +64,8 @@ export interface RecordsDependencies {
   counters: Counters;
   ownAwards: OwnAwards;
   history: History | undefined;
+  /** Is this peer handed specs? Then its own too. */
+  supervises: boolean;
 }
 
 interface Envelope {
@@ -140,11 +142,10 @@ export class Records {
     const at = Math.round(d.clock.wall());
     const id = d.random.id();
     const text = preimage(recordSubject(key), fence, at, id, body);
-    // Remembered only where the record comes back to this very peer.
+    // Remembered only where the record may come back to this very peer.
+    const comesBack = key.kind === "spec" ? d.supervises : key.toPrincipal === key.fromPrincipal;
     const signature =
-      key.toPrincipal === key.fromPrincipal && signer !== undefined
-        ? d.identities.sign(signer, text)
-        : signer?.sign(text);
+      comesBack && signer !== undefined ? d.identities.sign(signer, text) : signer?.sign(text);
     const told = d.history === undefined ? done : noted(d.history, key, fence, id, body, done);
     d.ledger.write(
       {

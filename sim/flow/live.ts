@@ -1,9 +1,11 @@
-// Recorded workflows on a real mesh: a server of our own, agents that wait as long as each task
-// took, and workflow contractors that run the graphs.
-import { join, serveWorkflows, workflow } from "../../agent-sdk/index.ts";
-import type { Workflow } from "../../contracts/index.ts";
-import { openPeer, type Run } from "../../mesh/index.ts";
-import { credentialsOf, type LocalMesh, type Profile, startLocalMesh } from "../../mesh/local.ts";
+// Recorded workflows on a real mesh: a server of our own, processes of agents that wait as long as
+// each task took, and in this process the workflow contractor that runs the graphs.
+import { availableParallelism } from "node:os";
+import { join, type Mesh, serveWorkflows, workflow } from "../../agent-sdk/index.ts";
+import { type Outcome, ParleyError, type Workflow } from "../../contracts/index.ts";
+import { type LocalMesh, type Profile, startLocalMesh } from "../../mesh/local.ts";
+import { HostProcess } from "../live/hosts.ts";
+import type { SimAgent } from "../pool.ts";
 
 export interface LiveFlowOptions {
   flows: { name: string; steps: Workflow["steps"] }[];
@@ -28,111 +30,147 @@ export interface LiveFlowResult {
   placed: Placed[];
   states: string[];
   makespanMs: number;
-  messages: number;
 }
 
-/** Agents of one connection: more would share one event loop's turn for their awards. */
-const AGENTS_A_PEER = 100;
+/** Agents of one process: more would share one event loop's turn for their awards. */
+const AGENTS_A_HOST = 100;
+/** One core is the workflow contractor's. */
+const HOSTS_MAX = Math.max(1, availableParallelism() - 1);
+/** Empty steps that go before: what is measured is a mesh at work, not programs that are being
+ * compiled. */
+const WARM_UP_STEPS = 500;
+const TIMEOUT_MS = 24 * 3_600_000;
 
 export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
-  const mesh = await startLocalMesh({ profile: o.profile, audit: false, say: o.say });
-  const open: { close(graceMs?: number): Promise<void> }[] = [];
+  const gone = new AbortController();
+  const hosts = hostsOf(o, gone);
+  let mesh: LocalMesh | undefined;
+  let boss: Mesh | undefined;
   try {
-    const placed: Placed[] = [];
-    const began = { at: 0 };
-    for (let i = 0; i * AGENTS_A_PEER < o.pool.length; i++) {
-      open.push(await hosts(mesh, o, i, placed, began));
-    }
-    const boss = await joined(mesh, "flows");
-    open.push({ close: () => boss.close() });
+    const local = await startLocalMesh({ profile: o.profile, audit: false, say: o.say });
+    mesh = local;
+    await Promise.all(hosts.map((host, i) => start(host, sharesOf(o, i, hosts.length), o, local)));
+    boss = await join({
+      name: "flows",
+      server: local.server.url,
+      home: local.home.dir,
+      onSignals: "ignore",
+    });
     await serveWorkflows(boss, { slots: Math.max(1, o.flows.length) });
     await settled(boss, o.pool.length);
-    o.say(`${o.pool.length} agents, ${o.flows.reduce((n, f) => n + f.steps.length, 0)} steps`);
-    began.at = performance.now();
-    const handles = await Promise.all(
-      o.flows.map(({ name, steps }, flow) => {
-        const tagged = steps.map((s) => ({
-          ...s,
-          input: { ...(s.input as object), flow, id: s.id },
-        }));
-        const definition = {
-          v: 1 as const,
-          kind: "workflow" as const,
-          name,
-          version: "1.0.0",
-          steps: tagged,
-        };
-        return boss.submit(
-          workflow,
-          { definition },
-          { timeoutMs: 24 * 3_600_000, signal: o.signal },
-        );
-      }),
-    );
-    const outcomes = await Promise.all(handles.map((handle) => handle.outcome()));
-    const makespanMs = placed.reduce((end, p) => Math.max(end, p.endMs), 0);
+    const signal = AbortSignal.any([o.signal, gone.signal]);
+    o.say(`${o.pool.length} agents; ${WARM_UP_STEPS} empty steps to warm up`);
+    await play(boss, [{ name: "warm-up", steps: emptySteps(o.pool) }], signal);
+    o.say(`${o.flows.reduce((n, f) => n + f.steps.length, 0)} steps`);
+    const began = performance.timeOrigin + performance.now();
+    const outcomes = await play(boss, o.flows.map(labelled), signal);
     for (const { failure } of outcomes) if (failure !== undefined) o.say(failure.message);
-    const counters = await boss.counters();
+    if (gone.signal.aborted) throw gone.signal.reason;
+    await Promise.all(hosts.map((host) => host.tally()));
+    const placed = hosts.flatMap((host) => placedBy(host, began));
     return {
       placed,
       states: outcomes.map((outcome) => outcome.state),
-      makespanMs,
-      messages: counters.published ?? 0,
+      makespanMs: placed.reduce((end, p) => Math.max(end, p.endMs), 0),
     };
   } finally {
-    await Promise.all(open.map((each) => each.close(0).catch(() => undefined)));
-    await mesh.stop();
+    await boss?.close().catch(() => undefined);
+    await Promise.all(hosts.map((host) => host.kill(0)));
+    await mesh?.stop();
   }
 }
 
-function joined(mesh: LocalMesh, name: string) {
-  return join({
-    name,
-    server: mesh.server.url,
-    home: mesh.home.dir,
-    onSignals: "ignore",
-  });
+/** Started at once: they load while the server starts. */
+function hostsOf({ pool, say }: LiveFlowOptions, gone: AbortController): HostProcess[] {
+  const count = Math.min(HOSTS_MAX, Math.ceil(pool.length / AGENTS_A_HOST));
+  const hosts: HostProcess[] = [];
+  const died = (host: HostProcess): void => {
+    say(`${host.name} is gone (${host.end}) with its agents; their steps are given to others`);
+    if (hosts.some((one) => one.alive)) return;
+    gone.abort(new ParleyError("E_LOST", "all processes of agents are gone"));
+  };
+  for (let i = 0; i < count; i++) hosts.push(new HostProcess(`pool${i}`, pool.length, died));
+  return hosts;
 }
 
-async function hosts(
-  mesh: LocalMesh,
+/** Every so manieth agent, so that each process has a share of each speciality. */
+function sharesOf({ pool }: LiveFlowOptions, host: number, hosts: number): SimAgent[] {
+  const one = { speed: 1, slots: 1, costPerSecond: 0, claimFactor: 1 };
+  const all = pool.map((capabilities, i) => ({ ...one, name: `a${i}`, capabilities }));
+  return all.filter((_, i) => i % hosts === host);
+}
+
+async function start(
+  host: HostProcess,
+  agents: SimAgent[],
   o: LiveFlowOptions,
-  i: number,
-  placed: Placed[],
-  began: { at: number },
-) {
-  const agents = o.pool.slice(i * AGENTS_A_PEER, (i + 1) * AGENTS_A_PEER);
-  const capabilities = [...new Set(agents.flat())];
-  const name = `pool${i}`;
-  const creds = await mesh.mint(name, "contractor", capabilities);
-  const opened = await openPeer({
-    ...credentialsOf(creds, mesh.home),
+  mesh: LocalMesh,
+): Promise<void> {
+  const capabilities = [...new Set(agents.flatMap((agent) => agent.capabilities))];
+  await host.start({
+    do: "start",
     servers: mesh.server.url,
-    name,
-    principal: name,
-    agent: "main",
+    principal: host.name,
     role: "contractor",
-    seed: `${o.seed}/${name}`,
+    creds: await mesh.mint(host.name, "contractor", capabilities),
+    connections: "shared",
+    capability: capabilities[0] ?? "",
+    agents,
+    suffix: "",
+    agentCreds: [],
+    trust: mesh.home.trust,
+    seed: String(o.seed),
   });
-  agents.forEach((own, n) => {
-    const agent = `a${n}`;
-    const run = (r: Run) => wait(r, `${name}.${agent}`, placed, began);
-    const services = own.map((c) => ({ capability: { name: c, version: "1.0.0" }, run }));
-    opened.peer.host({ name: agent, slots: 1, services });
-  });
-  await opened.transport.flush();
-  return opened;
 }
 
-async function wait(run: Run, agent: string, placed: Placed[], began: { at: number }) {
-  const { ms, flow, id } = run.input as { ms: number; flow: number; id: string };
-  const startMs = performance.now() - began.at;
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  placed.push({ flow, step: id, agent, startMs, endMs: performance.now() - began.at });
-  return { output: null };
+function emptySteps(pool: string[][]): Workflow["steps"] {
+  const capabilities = [...new Set(pool.flat())];
+  return Array.from({ length: WARM_UP_STEPS }, (_, i) => ({
+    id: `s${i}`,
+    capability: capabilities[i % capabilities.length] ?? "",
+    input: { serviceMs: 0 },
+  }));
 }
 
-async function settled(boss: Awaited<ReturnType<typeof join>>, agents: number): Promise<void> {
+/** Each step with what its execution is to be found by. */
+function labelled({ name, steps }: LiveFlowOptions["flows"][number], flow: number) {
+  const input = (s: Workflow["steps"][number]) => ({
+    serviceMs: (s.input as { ms: number }).ms,
+    label: `${flow}/${s.id}`,
+  });
+  return { name, steps: steps.map((s) => ({ ...s, input: input(s) })) };
+}
+
+async function play(
+  boss: Mesh,
+  flows: LiveFlowOptions["flows"],
+  signal: AbortSignal,
+): Promise<Outcome[]> {
+  const handles = await Promise.all(
+    flows.map(({ name, steps }) => {
+      const definition = {
+        v: 1 as const,
+        kind: "workflow" as const,
+        name,
+        version: "1.0.0",
+        steps,
+      };
+      return boss.submit(workflow, { definition }, { timeoutMs: TIMEOUT_MS, signal });
+    }),
+  );
+  return Promise.all(handles.map((handle) => handle.outcome()));
+}
+
+function placedBy({ executions }: HostProcess, began: number): Placed[] {
+  return executions.flatMap(({ label, worker, startMs, endMs, finished }) => {
+    const [flow, step] = label?.split("/") ?? [];
+    if (step === undefined || !finished) return [];
+    const times = { startMs: startMs - began, endMs: endMs - began };
+    return [{ flow: Number(flow), step, agent: worker, ...times }];
+  });
+}
+
+async function settled(boss: Mesh, agents: number): Promise<void> {
   const end = performance.now() + 30_000;
   while ((await boss.agents()).length < agents + 1) {
     if (performance.now() > end) throw new Error("the agents did not all arrive");

@@ -43,9 +43,10 @@ export interface FlowReport {
   overBound: number;
   overList: number;
   medianStepMs: number;
-  /** Virtual: steps whose completion is stored exactly once, and hosts that died. */
+  /** Virtual: steps whose completion is stored exactly once, hosts that died, messages sent. */
   recorded?: number;
   crashes?: number;
+  messages?: number;
 }
 
 export interface FlowResult extends LiveFlowResult {
@@ -83,7 +84,8 @@ export async function playFlows(o: FlowPlan): Promise<FlowResult> {
 /** Under crashes a step may be begun again; what counts is that it is recorded once. */
 function virtualPart(live: LiveFlowResult | VirtualFlowResult): Partial<FlowReport> {
   if (!("recorded" in live)) return {};
-  return { recorded: live.recorded, crashes: live.crashes };
+  const { recorded, crashes, messages } = live;
+  return { recorded, crashes, messages };
 }
 
 /** Agents of each category in proportion to its share of the work, at least one. */

@@ -33,6 +33,7 @@ export interface VirtualFlowResult extends LiveFlowResult {
   /** Steps whose completion stands in the store exactly once. */
   recorded: number;
   crashes: number;
+  messages: number;
 }
 
 const AGENTS_PER_HOST = 50;

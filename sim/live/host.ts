@@ -33,12 +33,12 @@ class Host {
   }
 
   async open(): Promise<void> {
-    const { principal, connections, creds, seed } = this.#start;
+    const { principal, connections, creds, seed, role } = this.#start;
     const shared = connections === "shared";
     await this.#join(creds, {
       principal,
       agent: "main",
-      role: shared ? "agent" : "initiator",
+      role: role ?? (shared ? "agent" : "initiator"),
       seed: `${seed}/${principal}`,
     });
     if (shared) this.#hostAll();

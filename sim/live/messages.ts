@@ -1,4 +1,5 @@
 // What the simulation's main process and its host processes say to one another (node's IPC, JSON).
+import type { Role } from "../../contracts/index.ts";
 import type { Trust } from "../../mesh/nats/identity/account.ts";
 import type { Creds } from "../../mesh/nats/identity/creds.ts";
 import type { SimAgent } from "../pool.ts";
@@ -11,6 +12,8 @@ export interface StartOrder {
   /** The host's own principal: its initiator, and with `shared` everybody it hosts. */
   readonly principal: string;
   readonly creds: Creds;
+  /** What the creds allow. Default: agent, or initiator with `own`. */
+  readonly role?: Role;
   readonly connections: Connections;
   readonly capability: string;
   readonly agents: readonly SimAgent[];
@@ -34,6 +37,8 @@ export type Order =
 /** One run of a handler. Times in ms on the wall clock. */
 export interface Execution {
   readonly task: string;
+  /** As the task's input says. */
+  readonly label?: string;
   /** `<principal>.<agent>` */
   readonly worker: string;
   readonly epoch: number;

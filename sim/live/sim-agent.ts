@@ -8,8 +8,13 @@ import type { Execution } from "./messages.ts";
 
 /** Input of a simulated task: its length on an agent of speed 1, ms, already scaled. */
 export const SimInputSchema = z.object({
-  serviceMs: z.number().positive().max(3_600_000),
+  serviceMs: z
+    .number()
+    .nonnegative()
+    .max(24 * 3_600_000),
   outputTokens: z.int().nonnegative().optional(),
+  /** Told with the execution. */
+  label: z.string().max(256).optional(),
   /** So many attempts fail. */
   fails: z.int().nonnegative().optional(),
 });
@@ -45,7 +50,9 @@ export function simDefinition(
     const startMs = time.wall();
     const finished = await time.sleep(input.data.serviceMs / agent.speed, run.signal);
     const endMs = time.wall();
-    ended({ task: run.spec.task, worker, epoch: run.epoch, startMs, endMs, finished });
+    const { label } = input.data;
+    const what = { task: run.spec.task, ...(label === undefined ? {} : { label }) };
+    ended({ ...what, worker, epoch: run.epoch, startMs, endMs, finished });
     if (!finished) throw run.signal.reason;
     if (run.attempt <= (input.data.fails ?? 0)) throw new Error("it was to fail");
     return {
