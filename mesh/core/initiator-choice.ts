@@ -9,6 +9,7 @@ import {
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import type { Context, Field, InitiatorTask, Rung } from "./initiator-task.ts";
+import type { ScoredBid } from "./policy.ts";
 
 /** At or below this many able agents a call goes to all of them. Guess. */
 const FEW = 6;
@@ -43,6 +44,11 @@ export function windowMs(t: InitiatorTask, c: Context): number {
   const usual = c.answers.roundTripMs(t.spec.capability, t.rung);
   if (usual === undefined) return WINDOW_MS_MAX;
   return Math.min(WINDOW_MS_MAX, Math.max(2, usual * 4));
+}
+
+/** Has this initiator given away what the bid offers, since or while it came? */
+export function spokenFor({ from, at, bid }: ScoredBid, c: Context): boolean {
+  return c.spoken.count(from, at) >= Math.max(1, bid.slots);
 }
 
 /** Words for a task that found nobody in time. */

@@ -12,7 +12,7 @@ import {
   SUSPECT_MS,
   type TerminalState,
 } from "../../contracts/index.ts";
-import { chooseRung, expiry, MANY, most, windowMs } from "./initiator-choice.ts";
+import { chooseRung, expiry, MANY, most, spokenFor, windowMs } from "./initiator-choice.ts";
 import type { Context, InitiatorTask } from "./initiator-task.ts";
 import { rank, type ScoredBid } from "./policy.ts";
 import { specOfTier } from "./tiers.ts";
@@ -153,6 +153,7 @@ export function awardNext(t: InitiatorTask, c: Context): void {
   while (t.next < t.order.length) {
     const bid = t.order[t.next++]!;
     if (c.now - bid.at > bid.bid.validMs) continue;
+    if (spokenFor(bid, c)) continue;
     if (!c.breakers.admit(t.spec.capability, c.now)) return held(t, c);
     c.breakers.tries(t.spec.capability, bid.from, c.now);
     t.awarded = bid;

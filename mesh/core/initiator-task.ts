@@ -12,6 +12,7 @@ import type { Answers } from "./answers.ts";
 import type { Breakers } from "./breaker.ts";
 import type { Calibration } from "./calibration.ts";
 import type { Policy, ScoredBid } from "./policy.ts";
+import type { SpokenFor } from "./spoken-for.ts";
 import type { TaskView } from "./task-view.ts";
 import type { Newcomer } from "./waiting-room.ts";
 
@@ -144,6 +145,7 @@ export interface Context {
   policy: (name: string) => Policy | undefined;
   answers: Answers;
   calibration: Calibration;
+  spoken: SpokenFor;
   breakers: Breakers;
   /** Tasks of this length and below are worth only two bids, ms. */
   shortTaskMs: number;
@@ -151,6 +153,11 @@ export interface Context {
   /** Does somebody wait for this capability who goes first? Then a newcomer enters the row. */
   queueing: (newcomer: Newcomer) => boolean;
   out: Effect[];
+}
+
+/** Whose answer to an award is waited for. */
+export function awardeeOf(t: InitiatorTask): Address | undefined {
+  return t.rung === "directed" ? t.spec.to : t.awarded?.from;
 }
 
 export function newTask(

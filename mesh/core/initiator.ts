@@ -43,7 +43,7 @@ import {
   widen,
   withdraw,
 } from "./initiator-moves.ts";
-import type { Context, Event, InitiatorTask } from "./initiator-task.ts";
+import { awardeeOf, type Context, type Event, type InitiatorTask } from "./initiator-task.ts";
 import type { ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
 
@@ -143,8 +143,7 @@ function onRefusal(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Co
   if (e.award) {
     // A live award counts as taken until it is refused: nothing is stored that could tell.
     if (t.phase !== "awarding" && !(t.live && t.phase === "running")) return;
-    const awardee = t.rung === "directed" ? t.spec.to : t.awarded?.from;
-    if (e.from !== awardee) return;
+    if (e.from !== awardeeOf(t)) return;
     t.refusals++;
     if (t.live) t.contractor = undefined;
     if (e.reason === "stale" && !t.live) return doubt(t, c);

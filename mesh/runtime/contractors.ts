@@ -153,6 +153,7 @@ export class Contractors {
       return void this.#d.inbound.reject("award", "E_REPLAY");
     }
     const { identities } = this.#d;
+    agent.ahead.awarded();
     if (!identities.on) return this.#take(agent, opened);
     identities.resolve(subject.fromPrincipal, subject.fromAgent, (key) => {
       const fault = key === undefined ? "E_IDENTITY" : proveAward(opened, key, identities);
@@ -178,6 +179,8 @@ export class Contractors {
     }
     if (this.#running.has(taskPath(terms.owner, terms.task)))
       return this.#refuse(agent, award, "stale");
+    const full = !agent.draining && agent.free(terms.capability) <= 0;
+    if (full && this.#hold(agent, award)) return;
     if (!agent.withinRate(terms.capability, terms.owner, true)) {
       return this.#refuse(agent, award, "rate");
     }
@@ -204,6 +207,15 @@ export class Contractors {
     this.#running.set(taskPath(terms.owner, terms.task), run);
     if (terms.live) return this.#start(run);
     this.#claim(run, award.bids);
+  }
+
+  /** For a slot that is about to be free. */
+  #hold(agent: HostedAgent, award: OpenAward): boolean {
+    return agent.ahead.hold({
+      capability: award.terms.capability,
+      claim: () => this.#take(agent, award),
+      refuse: (reason) => this.#refuse(agent, award, reason),
+    });
   }
 
   #claim(run: Running, bids: Uint8Array): void {
@@ -256,9 +268,11 @@ export class Contractors {
     if (run.over) return this.#finish(run);
     run.startedAt = this.#d.clock.now();
     run.startedWall = Math.round(this.#d.clock.wall());
-    run.agent.tally(run.award.terms.capability).contracts++;
+    const { spec, terms } = run.award;
+    run.agent.tally(terms.capability).contracts++;
     this.#note(run, "start");
-    const { spec } = run.award;
+    const foretoldMs = run.agent.foretell(spec);
+    if (foretoldMs !== undefined) run.agent.ahead.begins(run, terms.capability, foretoldMs);
     if (spec.inputRef === undefined) return this.#work(run, spec.input);
     this.#artefacts
       .get(spec.inputRef)
@@ -330,7 +344,7 @@ export class Contractors {
   #deliver(run: Running, result: RunResult): void {
     const worked = this.#d.clock.now() - run.startedAt;
     run.agent.learn(run.award.spec, worked);
-    run.agent.release(run.award.terms.capability);
+    run.agent.release(run, run.award.terms.capability, worked);
     const outcome = completedOf(run, Math.round(this.#d.clock.wall()));
     if (result.cost !== undefined) outcome.cost = result.cost;
     if (result.output === undefined) return this.#commit(run, outcome, undefined, worked);
@@ -386,7 +400,7 @@ export class Contractors {
   }
 
   #fail(run: Running, failure: Failure): void {
-    run.agent.release(run.award.terms.capability);
+    run.agent.release(run, run.award.terms.capability);
     this.#settle(run, failure);
   }
 
@@ -434,7 +448,7 @@ export class Contractors {
 
   /** Ends a run that never started: slot back, nothing written. */
   #finish(run: Running): void {
-    run.agent.release(run.award.terms.capability);
+    run.agent.release(run, run.award.terms.capability);
     this.#forget(run);
   }
 

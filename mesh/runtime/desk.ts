@@ -1,6 +1,7 @@
 // What lies on an initiator's desk.
 import type { Address, Failure, TerminalState } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
+import type { Spoken } from "../core/spoken-for.ts";
 import type { Receipt, Signer } from "../ports/index.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
@@ -21,6 +22,8 @@ export interface Entry extends WaitingEntry {
   queuedAt: number;
   heldSince: number;
   probing: boolean;
+  /** Its award that went out last. */
+  spoken: Spoken | undefined;
 }
 
 export interface InitiatorOptions {
@@ -51,7 +54,7 @@ export function newEntry(
     heldSince: now,
     offeredUntil: 0,
     probing: false,
-    spare: 0,
+    spoken: undefined,
     trying: false,
   };
 }

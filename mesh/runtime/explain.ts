@@ -256,7 +256,7 @@ function verdictOf(
     place === 0
       ? ""
       : `; ${place} better ${place === 1 ? "bid" : "bids"} ` +
-        "before it refused the award or had run out";
+        "before it refused the award, had run out or was spoken for";
   if (inOrder(terms, bids)) return ["good", `the same choice follows from the bids${passedOver}`];
   // After a failure the contractor of the last epoch goes to the end of the order.
   const last = bids.at(-1);

@@ -19,6 +19,7 @@ import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
+import { Ahead } from "./ahead.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { RunJournal } from "./journal.ts";
@@ -91,6 +92,7 @@ export class HostedAgent {
   readonly slots: Slots;
   readonly signer: Signer | undefined;
   readonly definition: AgentDefinition;
+  readonly ahead: Ahead;
   readonly #d: Deps;
   /** Its queue groups, of eight and of two. */
   readonly #group8: string;
@@ -128,6 +130,9 @@ export class HostedAgent {
     this.slots = new Slots(definition.slots, dependencies.clock.now());
     this.signer = definition.signer ?? signer;
     this.#onCall = onCall;
+    this.ahead = new Ahead(dependencies.clock, () => {
+      if (this.wanted) this.askForWork();
+    });
     for (const service of definition.services) this.add(service);
   }
 
@@ -174,6 +179,16 @@ export class HostedAgent {
     const own = this.#services.get(capability)?.capability.slots;
     const { free } = this.slots;
     return own === undefined ? free : Math.min(free, own - (this.#busy.get(capability) ?? 0));
+  }
+
+  /** Slots to bid with: those that are free, and those about to be. */
+  open(capability: string): number {
+    return Math.max(0, this.free(capability)) + this.ahead.soon(capability);
+  }
+
+  /** The same of all its capabilities. */
+  get openSlots(): number {
+    return this.slots.free + this.ahead.soon();
   }
 
   #sit(): void {
@@ -235,11 +250,18 @@ export class HostedAgent {
     });
   }
 
-  /** Frees a slot; an agent that was at capacity sits down again and asks for waiting work. */
-  release(capability: string): void {
+  /** How long a task is likely to take here, ms; undefined: nobody knows. */
+  foretell({ capability, hints }: Spec): number | undefined {
+    return hints?.durationMs ?? this.#usual.get(capability)?.estimateMs(hints?.size ?? 1);
+  }
+
+  /** Frees a task's slot: for an award that waits for it; else an agent that was at capacity sits
+   * down again and asks for waiting work. @param workedMs undefined: it failed */
+  release(task: object, capability: string, workedMs?: number): void {
     const full = this.free(capability) <= 0;
     this.slots.release(this.#d.clock.now());
     this.#busy.set(capability, Math.max(0, (this.#busy.get(capability) ?? 0) - 1));
+    this.ahead.freed(task, capability, workedMs);
     if (this.draining) return;
     if (full) this.#sit();
     if (full || this.wanted) this.askForWork();
@@ -252,10 +274,11 @@ export class HostedAgent {
 
   /** Node-available (Smith 1980): heard only by initiators that have tasks waiting. */
   askForWork(): void {
-    if (this.draining || this.slots.free === 0) return;
+    if (this.draining || this.openSlots === 0) return;
     for (const capability of this.#services.keys()) {
-      const slots = this.free(capability);
+      const slots = this.open(capability);
       if (slots <= 0) continue;
+      this.ahead.asked();
       this.#d.transport.publish(
         idleSubject(capability, this.address),
         msgpackBytes({ v: 1, kind: "idle", slots }),
@@ -265,6 +288,7 @@ export class HostedAgent {
 
   leave(): void {
     this.draining = true;
+    this.ahead.leave();
     this.#stand();
     for (const sub of this.#open) sub.unsubscribe();
     this.#open = [];
@@ -316,14 +340,15 @@ export class HostedAgent {
     )
       return "ineligible";
     if (!this.withinRate(capability, call.owner ?? "", false)) return "rate";
-    if (this.free(capability) <= 0 || this.#promised()) return "busy";
+    const open = this.open(capability);
+    if (open === 0 || this.#promised(open)) return "busy";
     return this.#bid(service, call);
   }
 
-  /** More bids out than the free slots could ever honour: most would end in a refusal. */
-  #promised(): boolean {
+  /** More bids out than the open slots could ever honour: most would end in a refusal. */
+  #promised(open: number): boolean {
     const now = this.#d.clock.now();
-    const most = this.slots.free * PROMISES;
+    const most = open * PROMISES;
     if (this.#bidAt.length >= most && now - (this.#bidAt.at(-most) as number) < PROMISE_MS) {
       return true;
     }
@@ -337,7 +362,8 @@ export class HostedAgent {
     const size = call.hints?.size ?? 1;
     const usual = this.#usual.get(c.name)?.estimateMs(size);
     const durationMs = usual ?? call.hints?.durationMs ?? c.durationMs ?? 0;
-    const own: BidTerms = { startMs: 0, durationMs, cost: c.cost ?? 0, confidence: 0.99 };
+    const startMs = this.free(c.name) > 0 ? 0 : this.ahead.startMs(c.name);
+    const own: BidTerms = { startMs, durationMs, cost: c.cost ?? 0, confidence: 0.99 };
     const terms = service.bid === undefined ? own : this.#ownBid(service, call, own);
     if (terms === undefined) return "low_value";
     if (call.costMax !== undefined && terms.cost > call.costMax) return "over_budget";
@@ -346,7 +372,7 @@ export class HostedAgent {
       kind: "bid",
       ...terms,
       load: this.slots.load(this.#d.clock.now()),
-      slots: this.free(c.name),
+      slots: this.open(c.name),
       validMs: BID_VALID_MS,
     };
   }

@@ -24,7 +24,9 @@ import { Answers } from "../core/answers.ts";
 import { Breakers } from "../core/breaker.ts";
 import { Calibration } from "../core/calibration.ts";
 import { step } from "../core/initiator.ts";
+import { spokenFor } from "../core/initiator-choice.ts";
 import {
+  awardeeOf,
   type Context,
   type Effect,
   type Event,
@@ -32,6 +34,7 @@ import {
   newTask,
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
+import { SpokenFor } from "../core/spoken-for.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
@@ -72,6 +75,7 @@ export class Initiators {
     this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
     this.#rooms = new WaitingRooms(dependencies, {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
+      spokenFor: (bid) => spokenFor(bid, this.#context),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
       blocked: (capability) => this.#breakers.blocked(capability, dependencies.clock.now()),
     });
@@ -91,6 +95,7 @@ export class Initiators {
       policy: (name) => options.policies.get(name),
       answers: this.#answers,
       calibration: this.calibration,
+      spoken: new SpokenFor(),
       breakers: this.#breakers,
       shortTaskMs: options.shortTaskMs ?? 50,
       silenceMs: options.silenceMs ?? SILENCE_MS,
@@ -260,11 +265,16 @@ export class Initiators {
     return true;
   }
 
-  /** A connection was lost: whoever holds a contract behind it is asked at once. */
+  /** A connection was lost: whoever holds a contract behind it is asked at once, and whoever was
+   * awarded one and has not claimed it is not waited for. */
   onConnectionLost(lost: ReadonlySet<Address>): void {
     for (const entry of this.#entries.values()) {
-      const { phase, contractor = "" } = entry.t;
+      const { phase, contractor = "", cfp } = entry.t;
       if (phase === "running" && lost.has(contractor)) this.#suspect(entry, contractor);
+      const from = awardeeOf(entry.t);
+      if (phase !== "awarding" || from === undefined || !lost.has(from)) continue;
+      const refusal = { on: "refusal", award: true, reason: "draining" } as const;
+      this.#feed(entry, { ...refusal, cfp, from, freeInMs: undefined });
     }
   }
 
@@ -317,6 +327,7 @@ export class Initiators {
     c.wall = this.#d.clock.wall();
     const cfpBefore = entry.t.cfp;
     step(entry.t, event, c);
+    if (entry.t.phase !== "awarding") answered(entry);
     if (entry.t.cfp !== cfpBefore) {
       this.#calls.delete(cfpBefore);
       this.#calls.set(entry.t.cfp, entry);
@@ -386,7 +397,9 @@ export class Initiators {
     const choice = choiceOf(this.#d, this.#o, entry, to, bid === undefined ? [] : order);
     this.#d.counters.add("awards");
     this.#note(t, "award", { to, e: choice.terms.epoch, rev: choice.terms.rev, id: t.cfp });
-    this.#rooms.awarded(entry, t.order.length - t.next);
+    answered(entry);
+    entry.spoken = this.#context.spoken.add(to, this.#d.clock.now());
+    if (t.live) answered(entry);
     if (t.live) this.#rooms.taken(entry);
     const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
@@ -458,6 +471,7 @@ export class Initiators {
   }
 
   #close(entry: Entry): void {
+    answered(entry);
     entry.receipt?.ack();
     this.#calls.delete(entry.t.cfp);
     this.#d.ownAwards.forget(pathOf(entry.t));
@@ -482,6 +496,11 @@ export class Initiators {
       }
     }
   }
+}
+
+/** The slot that it was awarded is taken, or refused: its agent's next bid knows. */
+function answered({ spoken }: Entry): void {
+  if (spoken !== undefined) spoken.open = false;
 }
 
 function pathOf(t: InitiatorTask): string {

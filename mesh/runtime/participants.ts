@@ -90,7 +90,7 @@ export class Participants {
     const crowd = call.crowd ?? 0;
     if (crowd <= CROWD) return 0;
     const window = Math.min(call.windowMs, WINDOW_MS_MAX);
-    if (agent.slots.free === 0) return window * (0.8 + this.#d.random.next() * 0.2);
+    if (agent.openSlots === 0) return window * (0.8 + this.#d.random.next() * 0.2);
     const rank = agent.slots.load(this.#d.clock.now());
     return window * 0.6 * Math.min(1, rank + this.#d.random.next() * 0.2);
   }
@@ -144,15 +144,15 @@ export class Participants {
   #choose(agent: HostedAgent, basket: Chance[]): void {
     const fair = this.#turn++ % FAIR === FAIR - 1;
     basket.sort((a, b) => (fair ? 0 : byRank(a, b)) || b.urgency - a.urgency);
-    let free = agent.slots.free;
+    let open = agent.openSlots;
     for (const chance of basket) {
-      const answer = free > 0 ? agent.answer(chance.capability, chance.call) : "busy";
-      if (typeof answer !== "string") free--;
+      const answer = open > 0 ? agent.answer(chance.capability, chance.call) : "busy";
+      if (typeof answer !== "string") open--;
       this.#tell(agent, chance, answer);
     }
     // A slot that none of these filled asks again: an award may have gone elsewhere.
     this.#d.clock.after(ASK_AGAIN_MS, () => {
-      if (agent.slots.free > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
+      if (agent.openSlots > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
         agent.askForWork();
       }
     });

@@ -11,6 +11,7 @@ import {
   taskPath,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
+import type { ScoredBid } from "../core/policy.ts";
 import {
   goesBefore,
   type Newcomer,
@@ -27,12 +28,12 @@ export interface WaitingEntry {
   offeredUntil: number;
   /** Waits, and calls because a newcomer came: to learn of slots that nobody freed. */
   trying: boolean;
-  /** Slots that the bids for its last award left over. */
-  spare: number;
 }
 
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
+  /** Is what this bid offers given away already? */
+  spokenFor(bid: ScoredBid): boolean;
   recall(entry: E): void;
   /** Is the capability's breaker open, so that nobody is to be offered its tasks? */
   blocked(capability: string): boolean;
@@ -89,25 +90,21 @@ export class WaitingRooms<E extends WaitingEntry> {
     return true;
   }
 
-  /** Its award is about to go out. @param left bids that it leaves over: slots left over */
-  awarded(entry: E, left: number): void {
-    const { rung, waitingSince } = entry.t;
-    const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
-    entry.spare = newcomer ? Math.max(1, left) : left;
-    entry.trying = false;
-  }
-
-  /** Somebody has taken it, and not only bid for it among many: what is left over is for others,
-   * for those who wait first. */
+  /** Somebody has taken it, and not only bid for it among many: whoever else bid is offered what
+   * waits. */
   taken(entry: E): void {
-    const { spare } = entry;
-    entry.spare = 0;
-    const waiting = this.#rooms.get(entry.t.spec.capability);
-    if (waiting === undefined || spare === 0) return;
-    const recalled = Math.min(spare, RECALLED);
-    waiting.credit = spare - recalled;
+    const { rung, waitingSince, order, next, spec } = entry.t;
+    const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
+    entry.trying = false;
+    const waiting = this.#rooms.get(spec.capability);
+    if (waiting === undefined || this.#hooks.blocked(spec.capability)) return;
+    const spare = order.slice(next).filter((bid) => !this.#hooks.spokenFor(bid));
+    if (spare.length === 0 && !newcomer) return;
     if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
-    this.#recall(waiting, recalled);
+    // Nobody else bid, but it found a slot that nobody had spoken of: there may be more.
+    if (spare.length === 0) return this.#recall(waiting, 1);
+    waiting.credit = spare.length;
+    for (const { from } of spare) waiting.credit -= this.#offer(waiting, from, 1);
   }
 
   enter(entry: E): void {
@@ -206,11 +203,18 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (subject === undefined || idle === undefined) return;
     const waiting = this.#rooms.get(subject.capability);
     if (waiting === undefined || this.#hooks.blocked(subject.capability)) return;
-    const now = this.#d.clock.now();
     const to = `${subject.principal}.${subject.agent}`;
-    for (const { w, entry } of this.#free(waiting, Math.min(idle.slots, OFFERS_MAX))) {
+    this.#offer(waiting, to, Math.min(idle.slots, OFFERS_MAX));
+  }
+
+  /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
+  #offer(waiting: Room<E>, to: Address, slots: number): number {
+    const now = this.#d.clock.now();
+    const offered = this.#free(waiting, slots);
+    for (const { w, entry } of offered) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
-      this.#hooks.offer(entry, subject.capability, to, urgency(w, now));
+      this.#hooks.offer(entry, entry.t.spec.capability, to, urgency(w, now));
     }
+    return offered.length;
   }
 }

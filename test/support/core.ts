@@ -12,6 +12,7 @@ import {
 } from "../../mesh/core/initiator-task.ts";
 import { NAMED, type ScoredBid } from "../../mesh/core/policy.ts";
 import { createPrng } from "../../mesh/core/prng.ts";
+import { SpokenFor } from "../../mesh/core/spoken-for.ts";
 
 /** Wall clock at the tests' moment 0, ms since the epoch. */
 export const WALL_AT_ZERO = 1_800_000_000_000;
@@ -56,6 +57,7 @@ export function makeSpec(over: Partial<Spec> = {}): Spec {
 export class Bench {
   readonly out: Effect[] = [];
   readonly calibration = new Calibration();
+  readonly spoken = new SpokenFor();
   readonly answers = new Answers();
   readonly breakers = new Breakers();
   field: Field = { agents: 20, offering: 20, groups8: 8, groups2: 2 };
@@ -77,6 +79,7 @@ export class Bench {
       policy: (name) => NAMED[name],
       answers: this.answers,
       calibration: this.calibration,
+      spoken: this.spoken,
       breakers: this.breakers,
       shortTaskMs: 50,
       silenceMs: 5_000,
