@@ -75,6 +75,8 @@ export interface DumpAward {
   rung: string;
   bids: string[];
   policy: string;
+  /** Passed over: what they bid with was given to other tasks. */
+  spoken?: readonly string[];
   /** What the named policy makes of these bids, lower is better; absent: a policy of one's own. */
   scores?: number[];
   spec: string;
@@ -184,6 +186,7 @@ export class Notary {
       policy: terms.policy.name,
       spec: terms.spec,
     };
+    if (terms.spoken !== undefined) award.spoken = terms.spoken;
     if (terms.bids.length > 0) {
       award.offers = terms.bids;
       award.leftMs = terms.policy.leftMs;

@@ -41,7 +41,8 @@ function bestBid(c: Case, record: DumpLine, avoided: string | undefined): void {
   if (scores === undefined || call === undefined || last === undefined) return;
   if (last.t - call.t > FRESH_MS * NS) return;
   c.judged("S7");
-  const tried = new Set(awards.filter((s) => s.t <= last.t).map((s) => s.to));
+  const { spoken = [] } = award;
+  const tried = new Set([...awards.filter((s) => s.t <= last.t).map((s) => s.to), ...spoken]);
   const mine = scores[bids.indexOf(record.from)];
   const others = scores.filter((_, i) => !tried.has(bids[i]) && bids[i] !== avoided);
   const best = Math.min(...others);

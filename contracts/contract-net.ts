@@ -152,6 +152,8 @@ export const AwardTermsSchema = z.object({
   tier: z.int().min(1).optional(),
   /** Bidders left out because their last attempts failed one after the other. */
   distrusted: z.array(AddressSchema).max(64).optional(),
+  /** Bidders passed over because this initiator had given the slots that they bid with away. */
+  spoken: z.array(AddressSchema).max(64).optional(),
   policy: z.object({
     name: z.string().max(64),
     hash: z.string().max(64),

@@ -56,6 +56,7 @@ export function direct(t: InitiatorTask, to: Address, c: Context): void {
   t.phase = "awarding";
   t.order = [];
   t.next = 0;
+  t.spoken = [];
   t.awarded = undefined;
   arm(t, c.now + CLAIM_TIMEOUT_MS, c);
   c.out.push({ do: "award", to, bid: undefined, order: [] });
@@ -119,6 +120,7 @@ export function choose(t: InitiatorTask, c: Context): void {
     t.order.push(t.order.shift()!);
   }
   t.next = 0;
+  t.spoken = [];
   t.phase = "awarding";
   awardNext(t, c);
 }
@@ -153,7 +155,10 @@ export function awardNext(t: InitiatorTask, c: Context): void {
   while (t.next < t.order.length) {
     const bid = t.order[t.next++]!;
     if (c.now - bid.at > bid.bid.validMs) continue;
-    if (spokenFor(bid, c)) continue;
+    if (spokenFor(bid, c)) {
+      t.spoken.push(bid.from);
+      continue;
+    }
     if (!c.breakers.admit(t.spec.capability, c.now)) return held(t, c);
     c.breakers.tries(t.spec.capability, bid.from, c.now);
     t.awarded = bid;

@@ -65,6 +65,8 @@ export interface InitiatorTask {
   awarded: ScoredBid | undefined;
   /** Bidders left out of the last ranking: their breaker is open. */
   distrusted: Address[];
+  /** Bidders passed over since the last ranking: their slots were given away. */
+  spoken: Address[];
   /** The draw that decided among near-equal bids, in [0, 1). */
   draw: number;
   /** Time left when the bids were last ranked, ms. */
@@ -197,6 +199,7 @@ export function newTask(
     contractor: undefined,
     awarded: undefined,
     distrusted: [],
+    spoken: [],
     draw: 0,
     leftMs: 0,
     lastSeenAt: 0,

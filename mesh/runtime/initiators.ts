@@ -46,7 +46,7 @@ import type { Deps } from "./dependencies.ts";
 import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
-import { outcomeKey, storeEnd, workOf } from "./tender.ts";
+import { outcomeKey, refuseSpec, storeEnd, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
@@ -166,22 +166,9 @@ export class Initiators {
 
   /** A spec that is proven and may not be carried out: its submitter learns why. */
   refuse(record: ReadRecord, delivery: SpecDelivery, failure: Failure): void {
-    const spec = record.body as Spec;
-    if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
-    const again = () => delivery.receipt.release(1_000);
-    this.#d.records.read(spec.owner, spec.task).then((records) => {
-      const last = records.at(-1);
-      // Put under a task that somebody else began, it must not end that one.
-      const began = records[0]?.rev === record.rev;
-      const ended = records.some((r) => r.kind === "outcome");
-      if (last === undefined || !began || ended) return delivery.receipt.ack();
-      const t = newTask(spec, record.from, false, last.rev, last.digest);
-      this.#d.counters.add("ended.rejected");
-      // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
-      storeEnd(this.#d, this.#o, t, "rejected", failure, (ok) =>
-        ok ? delivery.receipt.ack() : again(),
-      );
-    }, again);
+    const { owner } = record.body as Spec;
+    if (delivery.key.owner !== owner) return this.#turnAway(delivery);
+    refuseSpec(this.#d, this.#o, record, delivery, failure);
   }
 
   /** A live call of this peer's own: nothing is stored. @throws ParleyError E_OVERLOAD */

@@ -9,11 +9,13 @@ import {
   type Outcome,
   RETAIN_MS_PARKED,
   type RecordKey,
+  type Spec,
   type TerminalState,
 } from "../../contracts/index.ts";
-import type { InitiatorTask } from "../core/initiator-task.ts";
+import { type InitiatorTask, newTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
-import type { Signer } from "../ports/index.ts";
+import type { ReadRecord } from "../core/task-view.ts";
+import type { Signer, SpecDelivery } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 
 /** The abstraction of a task: all that a participant needs for a bid. */
@@ -68,6 +70,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
   const more: Partial<AwardTerms> = {};
   if (t.tier > 0) more.tier = t.tier;
   if (t.distrusted.length > 0) more.distrusted = t.distrusted;
+  if (t.spoken.length > 0) more.spoken = t.spoken;
   const own = c.order.find((b) => b.from === c.to);
   if (own !== undefined) more.bid = seen(own);
   return {
@@ -176,4 +179,27 @@ export function storeEnd(
     o.signer,
     (result) => done(result.ok),
   );
+}
+
+/** Ends a proven task that nobody may carry out, and lets go of its spec. */
+export function refuseSpec(
+  d: Deps,
+  o: { agent: Address; signer?: Signer | undefined },
+  record: ReadRecord,
+  { receipt }: SpecDelivery,
+  failure: Failure,
+): void {
+  const spec = record.body as Spec;
+  const again = () => receipt.release(1_000);
+  d.records.read(spec.owner, spec.task).then((records) => {
+    const last = records.at(-1);
+    // Put under a task that somebody else began, it must not end that one.
+    const began = records[0]?.rev === record.rev;
+    const ended = records.some((r) => r.kind === "outcome");
+    if (last === undefined || !began || ended) return receipt.ack();
+    const t = newTask(spec, record.from, false, last.rev, last.digest);
+    d.counters.add("ended.rejected");
+    // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.
+    storeEnd(d, o, t, "rejected", failure, (ok) => (ok ? receipt.ack() : again()));
+  }, again);
 }

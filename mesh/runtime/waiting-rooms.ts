@@ -101,10 +101,12 @@ export class WaitingRooms<E extends WaitingEntry> {
     const spare = order.slice(next).filter((bid) => !this.#hooks.spokenFor(bid));
     if (spare.length === 0 && !newcomer) return;
     if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
-    // Nobody else bid, but it found a slot that nobody had spoken of: there may be more.
+    // Nobody else bid, but it found a slot that nobody had spoken of.
     if (spare.length === 0) return this.#recall(waiting, 1);
     waiting.credit = spare.length;
     for (const { from } of spare) waiting.credit -= this.#offer(waiting, from, 1);
+    // Where there were slots for others there may be more.
+    this.#recall(waiting, RECALLED);
   }
 
   enter(entry: E): void {

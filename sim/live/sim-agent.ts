@@ -87,7 +87,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<boolean> {
     const timer = setTimeout(() => {
       signal.removeEventListener("abort", abort);
       resolve(true);
-    }, Math.round(ms));
+    }, Math.floor(ms));
     signal.addEventListener("abort", abort, { once: true });
   });
 }

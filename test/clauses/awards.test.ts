@@ -13,6 +13,7 @@ import { NAMED, type Policy, rank, recompute } from "../../mesh/core/policy.ts";
 import { verifySignature } from "../../mesh/nats/identity/keys.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { bidsOf } from "../../mesh/runtime/seen-bids.ts";
+import { termsOf as sealedTerms } from "../../mesh/runtime/tender.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench, makeBid, makeScored } from "../support/core.ts";
 import { Tap, termsIn } from "../support/tap.ts";
@@ -353,6 +354,31 @@ describe("awards in the core", () => {
       bench.context,
     );
     expect(bench.taken()).toEqual([{ do: "reread" }]);
+  });
+
+  test("P7.15: a slot that one task was given is not awarded to another by the same bid", () => {
+    const { bench, t } = awarded({ award: { policy: "cheapest" } });
+    const other = bench.task({ task: "t2", award: { policy: "cheapest" } });
+    step(other, { on: "begin" }, bench.context);
+    bench.advance(1);
+    bench.taken();
+    const bids = (one: typeof t) => {
+      for (const [from, cost] of [
+        ["cheap.w", 1],
+        ["dear.w", 9],
+      ] as const) {
+        step(one, { on: "bid", cfp: one.cfp, from, bid: makeBid({ cost }) }, bench.context);
+      }
+      const award = bench.taken().find((e) => e.do === "award");
+      return award?.do === "award" ? award.to : undefined;
+    };
+    expect([bids(t), t.spoken]).toEqual(["cheap.w", []]);
+    // As the desk does when it sends the award.
+    bench.spoken.add("cheap.w", bench.context.now);
+    expect([bids(other), other.spoken]).toEqual(["dear.w", ["cheap.w"]]);
+    const terms = { to: "dear.w", order: other.order, bids: "", spec: "", initiator: "i.main" };
+    const more = { policyHash: "", leaseMs: undefined, at: 0, nonce: "n" };
+    expect(sealedTerms(other, { ...terms, ...more }).spoken).toEqual(["cheap.w"]);
   });
 });
 
