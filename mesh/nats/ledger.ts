@@ -174,13 +174,18 @@ export class NatsLedger implements Ledger {
     if (rev !== undefined && rev <= guard) return p.done(refused);
     this.#reading++;
     try {
-      const fate = this.#mayRead
-        ? fateOf(p.write, await this.read(key.owner, key.task), rev)
-        : fateOfOwn(p.write, await this.#own(key), rev);
-      p.done(fate?.ok === true ? fate : refused);
-    } catch {
-      // The server's word is all that can be had.
-      p.done(refused);
+      for (let i = 0; i < READS_MAX && !this.#stopped; i++) {
+        try {
+          const fate = this.#mayRead
+            ? fateOf(p.write, await this.read(key.owner, key.task), rev)
+            : fateOfOwn(p.write, await this.#own(key), rev);
+          return p.done(fate?.ok === true ? fate : refused);
+        } catch {
+          await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
+        }
+      }
+      // The server's word alone proves nothing.
+      p.done(unknown("refused, and what is stored cannot be read"));
     } finally {
       this.#reading--;
     }

@@ -98,6 +98,30 @@ describe("waiting on the wire", () => {
     expect(await answers(10, 5)).toEqual(["c5 busy", "o10 bid"]);
     expect(await answers(4, 20)).toEqual(["c20 bid", "o4 busy"]);
   });
+
+  test("P8.7: who ends when it was said bids for what begins when it has ended", async () => {
+    const tap = new Tap(await wire.stranger("p87tap", "observer"), "mesh.bid.p87a.>");
+    await tap.ready();
+    const a = await wire.peer("p87a", "agent", ["sum87"]);
+    let [running, most] = [0, 0];
+    const work = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      running--;
+      return { output: null };
+    };
+    a.peer.host({ name: "w", slots: 1, services: [service("sum87", work)] });
+    await wire.known("sum87", 1);
+    const submit = () => a.peer.submitters.submit("sum87", {}, { hints: { durationMs: 40 } });
+    const ahead = () => tap.seen.some((m) => (m.decoded<{ startMs?: number }>().startMs ?? 0) > 0);
+    // As many as it takes on a machine where timers come late.
+    await until(async () => {
+      const handles = await Promise.all(Array.from({ length: 8 }, submit));
+      await Promise.all(handles.map((handle) => handle.outcome()));
+      return ahead();
+    }, "a bid that begins later");
+    expect(most).toBe(1);
+  });
 });
 
 describe("waiting rooms", () => {

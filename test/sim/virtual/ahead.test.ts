@@ -90,7 +90,7 @@ class Shop {
 }
 
 describe("work asked for ahead", () => {
-  test("P8.7: the next is awarded while the last runs, and begins when that has ended", async () => {
+  test("P8.7: the next is awarded while the last runs, begins when that has ended", async () => {
     const shop = await new Shop(1, () => SAID_MS).open();
     await shop.play(20);
     const [awards, starts, stops] = ["award", "start", "stop"].map((op) => shop.moments(op));
