@@ -54,8 +54,8 @@ export const REGRESSIONS: readonly Regression[] = [
   {
     name: "refused by a copy of itself, unread",
     history:
-      "2026-11-21 seed 70054: a doubled spec was stored and its copy refused; the look at what is " +
-      "stored was lost, and the refusal believed (S16); the look is repeated now",
+      "2026-11-21 seed 70054: a doubled spec was stored and its copy refused; the look at what " +
+      "is stored was lost, and the refusal believed (S16); the look is repeated now",
     command:
       "parley sim virtual --agents 18 --tasks 73 --policy fastest --faults " +
       "loss=0.017,duplicate=0.051,reorder=0.065,insider=0.13 --utilisation 1.4 " +

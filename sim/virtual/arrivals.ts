@@ -103,6 +103,11 @@ export class Arrivals {
     });
   }
 
+  /** Does every attempt at this task fail? */
+  isPoison(task: WorkloadTask): boolean {
+    return this.#special(task).fails === ALWAYS;
+  }
+
   #special({ id, serviceMs }: WorkloadTask): Special {
     const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0 } = this.#o.plan;
     if (fail + poison + cancel + exclude + hasty === 0) return { fails: 0 };

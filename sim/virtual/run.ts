@@ -22,6 +22,7 @@ import { type FirstViolation, Invariants } from "./invariants.ts";
 import type { LinkQuality } from "./network.ts";
 import { Town, type TownOptions } from "./town.ts";
 import { keyOf } from "./trust.ts";
+import { workLeftMs } from "./work-left.ts";
 import { type RunEnd, World } from "./world.ts";
 
 export interface VirtualOptions {
@@ -136,10 +137,6 @@ const KEEP_CALM_MS = 2_000;
 const PENDING_SAID = 20;
 /** Faults go on after the last arrival, ms. */
 const AFTER_MS = 2_000;
-/** Once all faults are over: detection, a pause between attempts, a negotiation, ms. */
-const CONVERGE_MS = 30_000;
-/** And so many times the longest task, for one that must begin again on a slow agent. */
-const CONVERGE_TASKS = 4;
 
 /** Resolves with what came of it, also when tasks are left open; rejects on a fault in the code. */
 export async function runVirtual(options: VirtualOptions): Promise<VirtualRun> {
@@ -389,7 +386,7 @@ class Run {
   /** Liveness: no faults any more; every task must come to its end. */
   async #converge(): Promise<{ end: RunEnd; liveness: VirtualRun["liveness"] }> {
     const healed = this.#world.now;
-    const limitMs = this.#o.patienceMs ?? this.#workLeftMs();
+    const limitMs = this.#o.patienceMs ?? workLeftMs(this.#tasks, this.#arrivals, this.#pool);
     const end = await this.#world.run({
       untilMs: healed + limitMs,
       until: () => this.#broken || this.#arrivals.isDone,
@@ -401,16 +398,6 @@ class Run {
 
   get #broken(): boolean {
     return this.#invariants?.first !== undefined;
-  }
-
-  #workLeftMs(): number {
-    const open = new Set(this.#arrivals.openTasks().map((task) => task.id));
-    let [left, longest] = [0, 0];
-    for (const { id, serviceMs } of this.#tasks) {
-      longest = Math.max(longest, serviceMs);
-      if (open.has(id)) left += serviceMs;
-    }
-    return CONVERGE_MS + CONVERGE_TASKS * longest + (2 * left) / capacityOf(this.#pool);
   }
 
   /** Tells how far it is, about once a second; true: somebody asked for the end. */
