@@ -25,7 +25,7 @@ export async function conduct(c: Conductor, run: Run): Promise<{ output: unknown
     const from = { spec, epoch, contractor: c.contractor, live };
     const told = inherit(taskOptions(options, wall), from, wall);
     const tracker = await c.peer.submitters.submit(capability.name, input, told);
-    cancelOn(options.signal, tracker, c.log, true);
+    cancelOn(options.signal, capability, tracker, c.log, true);
     return { ...handleOf(capability, tracker), ended: () => tracker.ended() };
   };
   const durable = new DurableRun(run, make, c.wall);

@@ -1,6 +1,6 @@
 // A submitted task as its submitter holds it. The task itself belongs to the mesh: losing the
 // handle, or the process, ends nothing.
-import { type Outcome, ParleyError } from "../contracts/index.ts";
+import { type Outcome, ParleyError, STOP_KEY, WORKFLOW } from "../contracts/index.ts";
 import type { TaskEvent, Tracker } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import type { Capability, OutputOf } from "./capability.ts";
@@ -21,8 +21,12 @@ export interface TaskHandle<Output = unknown> {
   outcome(signal?: AbortSignal): Promise<Outcome>;
   /** States, failed attempts, progress and partial output, up to the end. */
   events(): AsyncGenerator<TaskEvent, void, undefined>;
-  /** Stops the task wherever it is; resolves at its end, also when it ended otherwise. */
-  cancel(reason?: string): Promise<void>;
+  /**
+   * Stops the task wherever it is; resolves at its end, also when it ended otherwise. A workflow
+   * undoes what it has done, and then ends with E_CANCELED; `now` ends it like any task, and what
+   * is to be undone is left to the contractor, if that lives.
+   */
+  cancel(reason?: string, options?: { now?: boolean }): Promise<void>;
 }
 
 /** @param watch makes sure that the records of own tasks arrive; undefined for live calls */
@@ -47,8 +51,20 @@ export function handleOf<C extends Capability>(
       watch?.();
       yield* tracker.events(watch !== undefined);
     },
-    cancel: (reason) => tracker.cancel(reason),
+    cancel: (reason, { now = false } = {}) =>
+      now ? tracker.cancel(reason) : cancel(capability, tracker, reason),
   };
+}
+
+/** A workflow is told to undo what it has done, for as long as it takes; what nobody has begun, and
+ * any other task, is ended at once. */
+async function cancel(
+  { name }: Pick<Capability, "name">,
+  tracker: Tracker,
+  reason = "canceled by the submitter",
+): Promise<void> {
+  if (name === WORKFLOW && (await tracker.insist(STOP_KEY, reason))) return;
+  await tracker.cancel(reason);
 }
 
 /** Reasons for which a contract ends and its task goes on with somebody else. */
@@ -60,6 +76,7 @@ const HANDED_OVER = ["E_FENCED", "E_LOST", "E_DRAINING"];
  */
 export function cancelOn(
   signal: AbortSignal | undefined,
+  capability: Pick<Capability, "name">,
   tracker: Tracker,
   log: Log,
   inherited = false,
@@ -68,14 +85,13 @@ export function cancelOn(
   const abort = () => {
     const { reason } = signal;
     if (inherited && reason instanceof ParleyError && HANDED_OVER.includes(reason.code)) return;
-    tracker
-      .cancel(reason instanceof Error ? reason.message : String(reason))
-      .catch((error: unknown) =>
-        log.warn(
-          { task: tracker.task, error: String(error) },
-          "the task could not be canceled; it ends by itself or at its deadline",
-        ),
-      );
+    const why = reason instanceof Error ? reason.message : String(reason);
+    cancel(capability, tracker, why).catch((error: unknown) =>
+      log.warn(
+        { task: tracker.task, error: String(error) },
+        "the task could not be canceled; it ends by itself or at its deadline",
+      ),
+    );
   };
   if (signal.aborted) return abort();
   signal.addEventListener("abort", abort, { once: true });

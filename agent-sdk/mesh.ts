@@ -292,7 +292,7 @@ export class Mesh implements AsyncDisposable {
           () => grant.settle(0),
         );
       }
-      cancelOn(signal, tracker, this.#o.log, how === "submit" && parent !== undefined);
+      cancelOn(signal, capability, tracker, this.#o.log, how === "submit" && parent !== undefined);
       return { tracker, signal, open };
     } catch (error) {
       grant?.settle(0);

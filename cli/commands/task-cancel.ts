@@ -11,7 +11,8 @@ import { findTask } from "../lib/task-file.ts";
 
 interface Options {
   owner?: string;
-  reason?: string;
+  reason: string;
+  now?: boolean;
 }
 
 /** How long the initiator may take to end the task, ms, unless --timeout says otherwise. */
@@ -24,9 +25,11 @@ export function registerTaskCancel(task: Command): void {
       .description("stop a task, and wait until it has ended")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
       .option("--reason <text>", "why; the contractor sees it", "canceled by an operator")
+      .option("--now", "end a workflow without waiting until it has undone what it did")
       .action((id: string, _options: Options, command: Command) => cancel(command, id)),
     "parley task cancel ID",
     "parley task cancel ID --reason 'wrong input'",
+    "parley task cancel ID --now",
   );
 }
 
@@ -34,10 +37,12 @@ async function cancel(command: Command, id: string): Promise<void> {
   const s = session<Options>(command);
   await withInspector(s, "admin", async (mesh) => {
     const file = await findTask(mesh, token("task")(id), s.options.owner);
-    const ended = outcomeOf(mesh, file);
-    if (file.view.spec?.capability === WORKFLOW && file.view.outcome === undefined) {
-      s.out.note(`a workflow, ended at once; "parley workflow cancel ${id}" would undo it first`);
+    const { spec, contract, outcome } = file.view;
+    const flow = spec?.capability === WORKFLOW && contract !== undefined && outcome === undefined;
+    if (flow && s.options.now !== true) {
+      return (await import("./workflow-acts.ts")).undo(mesh, s, file);
     }
+    const ended = outcomeOf(mesh, file);
     try {
       const state = file.view.outcome?.state ?? (await stop(mesh, file, s.options, ended.promise));
       if (s.out.json) s.out.document({ task: file.task, owner: file.owner, state });
@@ -66,10 +71,10 @@ function outcomeOf(mesh: Inspector, file: TaskFile): { promise: Promise<string>;
 async function stop(
   mesh: Inspector,
   file: TaskFile,
-  options: { reason?: string; timeout?: number },
+  options: { reason: string; timeout?: number },
   ended: Promise<string>,
 ): Promise<string> {
-  const written = await orInterrupted(mesh.cancel(file, options.reason ?? ""));
+  const written = await orInterrupted(mesh.cancel(file, options.reason));
   if (written === "ended") {
     const now = (await mesh.tasks(file.task)).find((f) => f.owner === file.owner);
     return now?.view.state ?? "gone";

@@ -189,13 +189,22 @@ export async function cancel(command: Command, id: string): Promise<void> {
   await withInspector(s, "admin", async (mesh) => {
     const file = await findFlow(mesh, token("task")(id), s.options.owner);
     if (file.view.outcome !== undefined) throw over(file);
-    const { timeout = WAIT_MS, reason } = s.options;
-    const ended = await orInterrupted(tell(mesh, file, STOP_KEY, reason, () => false, timeout));
-    const { state, failure } = ended.view.outcome ?? {};
-    if (s.out.json) s.out.document({ task: id, owner: file.owner, state, failure });
-    else s.out.text(`${state}: ${failure?.message ?? ""}`);
-    if (failure?.code !== "E_CANCELED") throw over(ended);
+    await undo(mesh, s, file);
   });
+}
+
+/** Tells whoever runs the workflow to undo what it has done, and waits for its end. */
+export async function undo(
+  mesh: Inspector,
+  s: Session<Pick<Options, "reason">>,
+  file: TaskFile,
+): Promise<void> {
+  const { timeout = WAIT_MS, reason } = s.options;
+  const ended = await orInterrupted(tell(mesh, file, STOP_KEY, reason, () => false, timeout));
+  const { state, failure } = ended.view.outcome ?? {};
+  if (s.out.json) s.out.document({ task: file.task, owner: file.owner, state, failure });
+  else s.out.text(`${state}: ${failure?.message ?? ""}`);
+  if (failure?.code !== "E_CANCELED") throw over(ended);
 }
 
 function over(file: TaskFile): CliError {

@@ -42,6 +42,8 @@ const LEADER_TIMEOUT_MS = 1_000;
 /** Reads that may fail or say nothing before a fate counts as unknown, and the pause, ms. */
 const READS_MAX = 4;
 const READ_PAUSE_MS = 250;
+/** The same to doubt a refusal: one that was replaced must not work on for long. */
+const DOUBTS_MAX = 2;
 /** A long outage must not fill the memory: beyond this, bytes and writes, nothing is taken on. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const PENDING_MAX = 50_000;
@@ -174,7 +176,7 @@ export class NatsLedger implements Ledger {
     if (rev !== undefined && rev <= guard) return p.done(refused);
     this.#reading++;
     try {
-      for (let i = 0; i < READS_MAX && !this.#stopped; i++) {
+      for (let i = 0; i < DOUBTS_MAX && !this.#stopped; i++) {
         try {
           const fate = this.#mayRead
             ? fateOf(p.write, await this.read(key.owner, key.task), rev)
@@ -184,8 +186,8 @@ export class NatsLedger implements Ledger {
           await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
         }
       }
-      // The server's word alone proves nothing.
-      p.done(unknown("refused, and what is stored cannot be read"));
+      // The server's word is all that can be had.
+      p.done(refused);
     } finally {
       this.#reading--;
     }

@@ -1,6 +1,6 @@
 // Authority shrinks: a sub-task acts for somebody else's owner only under its parent's contract,
 // and never beyond the parent's deadline and budget (architecture section 7).
-import type { RecordKey, Spec } from "../../contracts/index.ts";
+import type { Address, RecordKey, Spec } from "../../contracts/index.ts";
 import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { Records } from "./records.ts";
 
@@ -30,4 +30,16 @@ export async function checkParent(
     return "the budget is larger than the parent's";
   }
   return undefined;
+}
+
+/** Does this agent hold the contract that a sub-task is part of now? False where that cannot be
+ * read. */
+export async function holdsParent(records: Records, spec: Spec, agent: Address): Promise<boolean> {
+  if (spec.parent === undefined) return false;
+  try {
+    const view = foldTask(await records.read(spec.owner, spec.parent.task));
+    return view.contractOpen && view.contract?.contractor === agent;
+  } catch {
+    return false;
+  }
 }

@@ -9,6 +9,7 @@ import {
 } from "../../contracts/index.ts";
 import { supervises } from "../core/task-view.ts";
 import type { Incoming } from "../ports/index.ts";
+import { holdsParent } from "./authority.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Running } from "./running.ts";
 
@@ -69,9 +70,11 @@ export class ContractNotices {
     if (run === undefined) return;
     const [principal, agent] = from.split(".") as [string, string];
     const { identities } = this.#d;
-    if (principal === m.owner || !identities.on) return take();
-    identities.resolve(principal, agent, (key) => {
-      if (key?.role === "admin") return take();
+    const { terms, spec } = run.award;
+    if (principal === m.owner || from === terms.submitter || !identities.on) return take();
+    identities.resolve(principal, agent, async (key) => {
+      // Whoever took the parent over speaks for its submitter.
+      if (key?.role === "admin" || (await holdsParent(this.#d.records, spec, from))) return take();
       this.#d.inbound.reject("answer", "E_ROLE");
     });
   }

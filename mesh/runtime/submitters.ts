@@ -5,6 +5,7 @@ import {
   type AwardWish,
   CARRIED,
   DEADLINE_MS_DEFAULT,
+  directedSubject,
   type Failure,
   failure as failureOf,
   type Hints,
@@ -28,6 +29,7 @@ import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
+import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
 import { type TaskEvent, Tracker } from "./tracker.ts";
@@ -118,6 +120,11 @@ export class Submitters {
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),
       look: () => this.look(spec.owner, spec.task),
+      tell: (to, epoch, key, value) => {
+        const about = { v: 1, kind: "answer", owner: spec.owner, task: spec.task, epoch };
+        const subject = directedSubject("msg", to, this.#o.agent);
+        this.#d.transport.publish(subject, jsonBytes({ ...about, key, value }));
+      },
       claims: spec.owner === this.#o.principal,
       artefacts: this.#artefacts,
     });
@@ -182,6 +189,7 @@ export class Submitters {
       cancel: async (reason) =>
         this.#initiators.cancelLive(taskPath(spec.owner, spec.task), reason),
       look: async () => [],
+      tell: () => undefined,
       claims: false,
       artefacts: this.#artefacts,
     });

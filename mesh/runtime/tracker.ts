@@ -27,6 +27,8 @@ export type TaskEvent =
 export interface TrackerHooks {
   cancel(reason: string): Promise<void>;
   look(): Promise<(ReadRecord & { key: RecordKey })[]>;
+  /** Says a word to a contractor of the task (`ctx.hear`). */
+  tell(to: Address, epoch: number, key: string, value: unknown): void;
   artefacts: Artefacts;
   /** Are contract notices of this task heard? Those of somebody else's tree are not. */
   claims: boolean;
@@ -35,6 +37,9 @@ export interface TrackerHooks {
 /** A submitter that has heard nothing for this long looks for itself, ms. */
 const LOOK_MS = 15_000;
 const FOLLOW_MS = 500;
+/** A word that must be heard is said again after this, ms; so often the task may be unreadable. */
+const INSIST_MS = 250;
+const UNREAD_MAX = 20;
 /** Contract notices remembered per task; more attempts than that are looked up. */
 const CLAIMS_MAX = 32;
 const EVENTS_MAX = 10_000;
@@ -279,6 +284,31 @@ export class Tracker {
     if (this.#outcome !== undefined) return;
     await this.#hooks.cancel(reason);
     await this.outcome();
+  }
+
+  /**
+   * Says a word to whoever holds the contract until the task has ended: it may change hands.
+   * @returns false: nobody has held it yet, or it cannot be found out who does
+   */
+  async insist(key: string, value: unknown): Promise<boolean> {
+    let unread = 0;
+    while (this.#outcome === undefined && this.#abandoned === undefined) {
+      const view = await this.#hooks.look().then(foldTask, () => undefined);
+      if (view === undefined && ++unread > UNREAD_MAX) return false;
+      if (view?.outcome !== undefined) this.end(view.outcome, view.outcomeRev);
+      else if (view !== undefined && view.contract === undefined) return false;
+      else if (view?.contract !== undefined && view.contractOpen) {
+        this.#hooks.tell(view.contract.contractor, view.epoch, `=${key}`, value);
+      }
+      await new Promise<void>((resolve) => {
+        const timer = this.#clock.after(INSIST_MS, resolve);
+        this.onEnd(() => {
+          timer.cancel();
+          resolve();
+        });
+      });
+    }
+    return true;
   }
 }
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import {
   defineCapability,
   serveWorkflows,
+  type TaskHandle,
   type Workflow,
   workflow,
 } from "../../agent-sdk/index.ts";
@@ -114,7 +115,7 @@ describe("a workflow", async () => {
       );
       const handle = await user.submit(workflow, { definition }, { task: "trip" });
       await reached.promise;
-      await handle.cancel("the customer left");
+      await handle.cancel("the customer left", { now: true });
       expect((await handle.outcome()).state).toBe("canceled");
       const of = (what: string) => did.filter((each) => each.startsWith(w) && each !== what);
       const undone = ["a", "b", "no-b", "no-a", "exit"].map((what) => `${w}-${what}`);
@@ -167,7 +168,12 @@ describe("a workflow", async () => {
 
 describe("the contractor of a workflow that leaves", () => {
   /** Runs a definition; the first contractor leaves while the step `hold` runs. */
-  async function leaving(name: string, hold: string, definition: Workflow) {
+  async function leaving(
+    name: string,
+    hold: string,
+    definition: Workflow,
+    then?: (handle: TaskHandle) => Promise<void>,
+  ) {
     const release = gate();
     const reached = Promise.withResolvers<void>();
     holds.set(hold, { reached: reached.resolve, until: release.promise });
@@ -175,17 +181,17 @@ describe("the contractor of a workflow that leaves", () => {
     const bosses = await Promise.all(
       ["x", "y"].map(async (letter) => {
         const boss = await mesh.join(`${name}-${letter}`);
-        await serveWorkflows(boss);
+        await serveWorkflows(boss, { attributes: { crew: name } });
         return boss;
       }),
     );
     // Only these two may get it, so that the test knows whom to send away.
-    const requires = {};
+    const requires = { crew: name };
     const contractor = Promise.withResolvers<string>();
     const handle = await user.submit(
       workflow,
       { definition },
-      { requires, exclude: ["boss.main"], retry: { attempts: 3, backoffMs: 0 } },
+      { requires, retry: { attempts: 3, backoffMs: 0 } },
     );
     void (async () => {
       for await (const event of handle.events()) {
@@ -196,7 +202,11 @@ describe("the contractor of a workflow that leaves", () => {
     })();
     await reached.promise;
     const first = await contractor.promise;
-    await bosses.find((boss) => boss.address === first)?.close();
+    const done = then?.(handle);
+    const holder = bosses.find((boss) => boss.address === first);
+    expect(holder).toBeDefined();
+    await holder?.close();
+    await done;
     release.open();
     return handle;
   }
@@ -210,6 +220,24 @@ describe("the contractor of a workflow that leaves", () => {
     const handle = await leaving("relay", "w4-b", definition);
     expect(await handle.result()).toEqual({ c: { what: "w4-c", n: 1 } });
     expect(did.filter((each) => each === "w4-a" || each === "w4-c")).toEqual(["w4-a", "w4-c"]);
+  }, 40_000);
+
+  test("in the moment in which it is canceled: the next one undoes what was done", async () => {
+    const undo = (what: string) => ({ compensate: { capability: "do", input: { what } } });
+    const sub = flow([
+      { id: "a", ...act("w8-a"), ...undo("w8-no-a") },
+      { id: "b", ...act("w8-b"), after: ["a"] },
+    ]);
+    const definition = flow([
+      { id: "first", ...act("w8-first"), ...undo("w8-no-first") },
+      { id: "inner", capability: "workflow", input: { definition: sub }, after: ["first"] },
+    ]);
+    const handle = await leaving("quit", "w8-b", definition, (held) =>
+      held.cancel("the customer left"),
+    );
+    expect((await handle.outcome()).failure).toMatchObject({ code: "E_CANCELED" });
+    const undone = did.filter((each) => each.startsWith("w8-no"));
+    expect(undone).toEqual(["w8-no-a", "w8-no-first"]);
   }, 40_000);
 
   test("in the middle of undoing: the next one undoes the rest, each once", async () => {

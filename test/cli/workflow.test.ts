@@ -112,30 +112,35 @@ describe("parley workflow", { timeout: 60_000 }, () => {
     expect(svg).toMatch(/^<svg [\s\S]*<title>t-a: completed by user\.[\s\S]*<\/svg>\s*$/);
   });
 
-  test("cancel undoes what was done, last first, each once", async () => {
-    const gate = held("c-wait");
+  test.each([
+    ["workflow", "c"],
+    ["task", "u"],
+  ])("%s cancel undoes what was done, last first, each once", async (noun, c) => {
+    const gate = held(`${c}-wait`);
     const definition = flow("left", [
-      step("c-a", [], undo("c-no-a")),
-      step("c-b", ["c-a"], undo("c-no-b")),
-      step("c-wait", ["c-b"]),
-      step("c-never", ["c-wait"]),
+      step(`${c}-a`, [], undo(`${c}-no-a`)),
+      step(`${c}-b`, [`${c}-a`], undo(`${c}-no-b`)),
+      step(`${c}-wait`, [`${c}-b`]),
+      step(`${c}-never`, [`${c}-wait`]),
     ]);
     const { task } = await user.submit(workflow, { definition });
-    await vi.waitFor(async () => expect((await stateOf(task))["c-wait"]).toBe("running"), 20_000);
-    const told = await mesh.json(["workflow", "cancel", task, "--reason", "the customer left"]);
+    const waits = async () => expect((await stateOf(task))[`${c}-wait`]).toBe("running");
+    await vi.waitFor(waits, 20_000);
+    const told = await mesh.json([noun, "cancel", task, "--reason", "the customer left"]);
     expect(told).toMatchObject({
       state: "failed",
       failure: { code: "E_CANCELED", message: "the customer left" },
     });
     gate.resolve();
-    expect(did.filter((what) => what.startsWith("c-"))).toEqual(["c-a", "c-b", "c-no-b", "c-no-a"]);
+    const done = ["a", "b", "no-b", "no-a"].map((what) => `${c}-${what}`);
+    expect(did.filter((what) => what.startsWith(`${c}-`))).toEqual(done);
     expect(await stateOf(task)).toMatchObject({
-      "c-wait": "canceled",
-      "c-never": "never begun",
-      "c-a~undo": "completed",
+      [`${c}-wait`]: "canceled",
+      [`${c}-never`]: "never begun",
+      [`${c}-a~undo`]: "completed",
     });
-    const again = await mesh.run(["workflow", "cancel", task]);
-    expect([again.code, again.err]).toEqual([1, expect.stringContaining("is over")]);
+    const again = await mesh.run([noun, "cancel", task]);
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining("over")]);
   });
 
   test("change adds, drops and replaces steps that have not begun, and no others", async () => {

@@ -10,6 +10,7 @@ function tracker(): Tracker {
   return new Tracker("t1", "bob", clock as never, {
     cancel: nothing,
     look: async () => [],
+    tell: () => undefined,
     artefacts: {} as never,
     claims: true,
   });
