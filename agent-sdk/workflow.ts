@@ -107,7 +107,7 @@ export type WorkflowHost = Pick<
 
 /** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
  * to tender while the others are still on their way. Guess. */
-const STORED_AT_ONCE = 4;
+const STORED_AT_ONCE = 8;
 
 class Driver {
   readonly #run: WorkflowRun;
