@@ -191,6 +191,8 @@ export const IdleSchema = z.object({
   v: z.literal(1),
   kind: z.literal("idle"),
   slots: z.int().min(1),
+  /** Only for what is at least as critical as what the end of the agent's task may enable. */
+  rank: finite.min(0).optional(),
 });
 
 /** An initiator's answer: what it would have the agent do. The agent bids on the most urgent. */

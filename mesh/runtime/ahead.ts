@@ -10,6 +10,8 @@ import type { Clock } from "../ports/index.ts";
 interface Expected {
   capability: string;
   foretoldMs: number;
+  /** Longest way from its end on, where it is a step of a workflow, ms. */
+  behindMs: number;
   beganAt: number;
   inSight: boolean;
   timer: { cancel(): void } | undefined;
@@ -22,6 +24,10 @@ export interface Held {
   refuse(reason: RefusalReason): void;
 }
 
+/** What the end of a step enables shows within this, ms. Guess: some round trips. */
+export const HEIR_MS = 10;
+/** Tasks that take longer than so many leads gain nothing from it. Guess: 2 % of their time. */
+const WORTH = 50;
 /** Longer than this between asking and an award: nobody had work. Guess. */
 const ASK_MS_MAX = 200;
 
@@ -58,6 +64,16 @@ export class Ahead {
     return Number.isFinite(first) ? Math.max(0, first - this.#clock.now()) : 0;
   }
 
+  /** What comes behind a task that ends soon may begin then: less critical work must not have its
+   * place by that time. */
+  rank(capability: string): number | undefined {
+    let rank = 0;
+    for (const e of this.#expected.values()) {
+      if (e.inSight && e.capability === capability) rank = Math.max(rank, e.behindMs);
+    }
+    return rank > 0 ? rank : undefined;
+  }
+
   asked(): void {
     this.#askedAt = this.#clock.now();
   }
@@ -69,13 +85,15 @@ export class Ahead {
     this.#askedAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** A task begins that is said to take so long. */
-  begins(task: object, capability: string, foretoldMs: number): void {
+  /** A task begins that is said to take so long. @param rank of a step of a workflow */
+  begins(task: object, capability: string, foretoldMs: number, rank = 0): void {
     const beganAt = this.#clock.now();
-    const e: Expected = { capability, foretoldMs, beganAt, inSight: false, timer: undefined };
+    const behindMs = Math.max(0, rank - foretoldMs);
+    const about = { capability, foretoldMs, behindMs, beganAt };
+    const e: Expected = { ...about, inSight: false, timer: undefined };
     this.#expected.set(task, e);
     const { leadMs } = this.#foresight;
-    if (leadMs === undefined || foretoldMs <= leadMs) return;
+    if (leadMs === undefined || foretoldMs <= leadMs || foretoldMs > leadMs * WORTH) return;
     e.timer = this.#clock.after(foretoldMs - leadMs, () => {
       e.inSight = true;
       e.timer = this.#clock.after(2 * leadMs, () => this.#late(e));
@@ -90,8 +108,13 @@ export class Ahead {
     return true;
   }
 
-  /** A slot is free, and goes to an award that waits for it. @param workedMs undefined: failed */
-  freed(task: object, capability: string, workedMs: number | undefined): void {
+  /**
+   * A slot is free, and goes to an award that waits for it.
+   * @param workedMs undefined: it failed
+   * @returns what may be enabled by the end of this task, as a rank; undefined: nothing that is
+   * worth waiting for
+   */
+  freed(task: object, capability: string, workedMs: number | undefined): number | undefined {
     const e = this.#expected.get(task);
     e?.timer?.cancel();
     this.#expected.delete(task);
@@ -99,6 +122,8 @@ export class Ahead {
     const next = this.#held.findIndex((held) => held.capability === capability);
     if (next >= 0) this.#held.splice(next, 1)[0]?.claim();
     this.#trim("busy");
+    if (e === undefined || e.behindMs === 0 || e.foretoldMs < HEIR_MS * WORTH) return undefined;
+    return e.behindMs;
   }
 
   /** Nothing more is taken. */

@@ -272,7 +272,8 @@ export class Contractors {
     run.agent.tally(terms.capability).contracts++;
     this.#note(run, "start");
     const foretoldMs = run.agent.foretell(spec);
-    if (foretoldMs !== undefined) run.agent.ahead.begins(run, terms.capability, foretoldMs);
+    if (foretoldMs !== undefined)
+      run.agent.ahead.begins(run, terms.capability, foretoldMs, spec.rank);
     if (spec.inputRef === undefined) return this.#work(run, spec.input);
     this.#artefacts
       .get(spec.inputRef)

@@ -19,7 +19,7 @@ import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
-import { Ahead } from "./ahead.ts";
+import { Ahead, HEIR_MS } from "./ahead.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { RunJournal } from "./journal.ts";
@@ -186,6 +186,11 @@ export class HostedAgent {
     return Math.max(0, this.free(capability)) + this.ahead.soon(capability);
   }
 
+  /** Rank that a task must have where only slots that are about to be free are left. */
+  #least(capability: string): number | undefined {
+    return this.free(capability) > 0 ? undefined : this.ahead.rank(capability);
+  }
+
   /** The same of all its capabilities. */
   get openSlots(): number {
     return this.slots.free + this.ahead.soon();
@@ -261,10 +266,13 @@ export class HostedAgent {
     const full = this.free(capability) <= 0;
     this.slots.release(this.#d.clock.now());
     this.#busy.set(capability, Math.max(0, (this.#busy.get(capability) ?? 0) - 1));
-    this.ahead.freed(task, capability, workedMs);
+    const rank = this.ahead.freed(task, capability, workedMs);
     if (this.draining) return;
     if (full) this.#sit();
-    if (full || this.wanted) this.askForWork();
+    if (!full && !this.wanted) return;
+    this.askForWork(rank);
+    // Less critical work has its turn when what this end enabled has shown.
+    if (rank !== undefined) this.#d.clock.after(HEIR_MS, () => this.askForWork());
   }
 
   /** Did somebody have work waiting a moment ago? Then every free slot is worth announcing. */
@@ -272,17 +280,19 @@ export class HostedAgent {
     return this.#d.clock.now() - this.lastOfferAt < WANTED_MS;
   }
 
-  /** Node-available (Smith 1980): heard only by initiators that have tasks waiting. */
-  askForWork(): void {
+  /**
+   * Node-available (Smith 1980): heard only by initiators that have tasks waiting.
+   * @param rank that the work must have
+   */
+  askForWork(rank?: number): void {
     if (this.draining || this.openSlots === 0) return;
     for (const capability of this.#services.keys()) {
       const slots = this.open(capability);
       if (slots <= 0) continue;
       this.ahead.asked();
-      this.#d.transport.publish(
-        idleSubject(capability, this.address),
-        msgpackBytes({ v: 1, kind: "idle", slots }),
-      );
+      const least = rank ?? this.#least(capability);
+      const idle = { v: 1, kind: "idle", slots, ...(least === undefined ? {} : { rank: least }) };
+      this.#d.transport.publish(idleSubject(capability, this.address), msgpackBytes(idle));
     }
   }
 
@@ -342,6 +352,8 @@ export class HostedAgent {
     if (!this.withinRate(capability, call.owner ?? "", false)) return "rate";
     const open = this.open(capability);
     if (open === 0 || this.#promised(open)) return "busy";
+    const least = this.#least(capability);
+    if (least !== undefined && (call.rank ?? 0) < least) return "busy";
     return this.#bid(service, call);
   }
 

@@ -189,11 +189,12 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   /** The most urgent that wait and are not on offer. */
-  #free(waiting: Room<E>, count: number): { w: Waiter; entry: E }[] {
+  #free(waiting: Room<E>, count: number, least = 0): { w: Waiter; entry: E }[] {
     const now = this.#d.clock.now();
     const picked = waiting.room.pick(count, (w) => {
       const entry = waiting.entries.get(w.task);
-      return entry?.t.phase === "waiting" && entry.offeredUntil <= now;
+      const enough = (w.rank ?? 0) >= least;
+      return enough && entry?.t.phase === "waiting" && entry.offeredUntil <= now;
     });
     return picked.map((w) => ({ w, entry: waiting.entries.get(w.task) as E }));
   }
@@ -206,13 +207,17 @@ export class WaitingRooms<E extends WaitingEntry> {
     const waiting = this.#rooms.get(subject.capability);
     if (waiting === undefined || this.#hooks.blocked(subject.capability)) return;
     const to = `${subject.principal}.${subject.agent}`;
-    this.#offer(waiting, to, Math.min(idle.slots, OFFERS_MAX));
+    this.#offer(waiting, to, Math.min(idle.slots, OFFERS_MAX), idle.rank);
   }
 
-  /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
-  #offer(waiting: Room<E>, to: Address, slots: number): number {
+  /**
+   * The most urgent that wait, for so many slots of one agent.
+   * @param least rank that they must have
+   * @returns how many there were
+   */
+  #offer(waiting: Room<E>, to: Address, slots: number, least = 0): number {
     const now = this.#d.clock.now();
-    const offered = this.#free(waiting, slots);
+    const offered = this.#free(waiting, slots, least);
     for (const { w, entry } of offered) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
       this.#hooks.offer(entry, entry.t.spec.capability, to, urgency(w, now));

@@ -71,6 +71,42 @@ describe("waiting on the wire", () => {
     await Promise.all(handles.map((h) => h.cancel()));
   });
 
+  test("P8.2: after a step, first for what may come behind it, then for anything", async () => {
+    const tap = new Tap(await wire.stranger("p82btap", "observer"), "mesh.idle.sum82.>");
+    await tap.ready();
+    const a = await wire.peer("p82b", "agent", ["sum82"]);
+    a.peer.host({ name: "w", slots: 1, services: [service("sum82", async () => ({ output: 1 }))] });
+    await wire.known("sum82", 1);
+    const before = tap.seen.length;
+    const step = { rank: 5_000, hints: { durationMs: 600 } };
+    await (await a.peer.submitters.submit("sum82", {}, step)).result();
+    await until(() => tap.seen.length >= before + 2, "two questions");
+    const asked = tap.seen.slice(before, before + 2).map((m) => IdleSchema.parse(m.decoded()));
+    expect(asked).toMatchObject([{ slots: 1, rank: 4_400 }, { slots: 1 }]);
+    expect(asked[1]).not.toHaveProperty("rank");
+  });
+
+  test("P8.3: nothing below the rank that was asked for is offered", async () => {
+    const sue = await wire.peer("p83bs", "agent");
+    const handle = await sue.peer.submitters.submit("sum83", {}, { rank: 100 });
+    await until(() => sue.peer.counters.get("waits") === 1, "a waiting task");
+    const free = await wire.stranger("p83bf", "contractor", ["sum83"]);
+    const offers = new Tap(free, "mesh.offer.p83bf.>");
+    await offers.ready();
+    const ask = (agent: string, rank: number) => {
+      const idle = msgpack({ v: 1, kind: "idle", slots: 1, rank });
+      free.publish(`mesh.idle.sum83.p83bf.${agent}`, idle);
+    };
+    await until(() => {
+      ask("picky", 101);
+      ask("plain", 100);
+      return offers.seen.length > 0;
+    }, "an offer");
+    const subjects = new Set(offers.seen.map((m) => m.subject));
+    expect([...subjects]).toEqual(["mesh.offer.p83bf.plain.p83bs.main"]);
+    await handle.cancel();
+  });
+
   test("P8.6: of what is offered and called for together, the highest rank gets it", async () => {
     const a = await wire.peer("p86a", "contractor", ["sum86"]);
     a.peer.host({ name: "w", slots: 1, services: [service("sum86", async () => ({ output: 1 }))] });
