@@ -32,7 +32,7 @@ export interface JoinOptions extends PlaceOptions, Omit<MeshOptions, "agent" | "
  * @throws ParleyError E_CONNECTION, E_IDENTITY, E_PERMISSION or E_SCHEMA, saying what to do.
  */
 export async function join(options: JoinOptions): Promise<Mesh> {
-  options.signal?.throwIfAborted();
+  options?.signal?.throwIfAborted();
   try {
     return await joinMesh(options);
   } catch (error) {
@@ -71,6 +71,10 @@ async function joinMesh(o: JoinOptions): Promise<Mesh> {
 }
 
 function check(o: JoinOptions): void {
+  // Scripts run without the compiler's word on them.
+  if (typeof (o as Partial<JoinOptions> | undefined)?.name !== "string") {
+    throw new ParleyError("E_SCHEMA", 'join takes an object with a name: join({ name: "ann" })');
+  }
   for (const [what, text] of [
     ["name", o.name],
     ["agent", o.agent ?? "x"],

@@ -89,6 +89,12 @@ describe("a name", () => {
   });
 });
 
+test("options that are none are refused with what to write", async () => {
+  for (const options of ["ann", {}, undefined]) {
+    await expect(join(options as never)).rejects.toThrow('join({ name: "ann" })');
+  }
+});
+
 describe("the identity", () => {
   test("of what `parley up` left: nothing to say but the name", async () => {
     const { server, home } = mesh.local;
