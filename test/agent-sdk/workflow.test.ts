@@ -172,7 +172,7 @@ describe("the contractor of a workflow that leaves", () => {
     name: string,
     hold: string,
     definition: Workflow,
-    then?: (handle: TaskHandle) => Promise<void>,
+    then?: (handle: TaskHandle) => void,
   ) {
     const release = gate();
     const reached = Promise.withResolvers<void>();
@@ -202,11 +202,10 @@ describe("the contractor of a workflow that leaves", () => {
     })();
     await reached.promise;
     const first = await contractor.promise;
-    const done = then?.(handle);
+    then?.(handle);
     const holder = bosses.find((boss) => boss.address === first);
     expect(holder).toBeDefined();
     await holder?.close();
-    await done;
     release.open();
     return handle;
   }
@@ -227,14 +226,21 @@ describe("the contractor of a workflow that leaves", () => {
     const sub = flow([
       { id: "a", ...act("w8-a"), ...undo("w8-no-a") },
       { id: "b", ...act("w8-b"), after: ["a"] },
+      { id: "c", ...act("w8-c"), after: ["b"] },
     ]);
+    // A step of the first contractor's ends by itself, one that follows it is canceled.
+    const last = gate();
+    holds.set("w8-c", { reached: () => undefined, until: last.promise });
+    let canceled: Promise<void> | undefined;
     const definition = flow([
       { id: "first", ...act("w8-first"), ...undo("w8-no-first") },
       { id: "inner", capability: "workflow", input: { definition: sub }, after: ["first"] },
     ]);
-    const handle = await leaving("quit", "w8-b", definition, (held) =>
-      held.cancel("the customer left"),
-    );
+    const handle = await leaving("quit", "w8-b", definition, (held) => {
+      canceled = held.cancel("the customer left");
+    });
+    await canceled;
+    last.open();
     expect((await handle.outcome()).failure).toMatchObject({ code: "E_CANCELED" });
     const undone = did.filter((each) => each.startsWith("w8-no"));
     expect(undone).toEqual(["w8-no-a", "w8-no-first"]);
