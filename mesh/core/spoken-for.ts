@@ -1,6 +1,6 @@
 // Which slots has this initiator given away that their agents' bids still offer? Of many tasks that
 // are put out to tender at once, each would choose the same best bid, and all but one be refused.
-import type { Address } from "../../contracts/index.ts";
+import { type Address, BID_VALID_MS } from "../../contracts/index.ts";
 
 /** One award that went out. */
 export interface Spoken {
@@ -9,18 +9,15 @@ export interface Spoken {
   open: boolean;
 }
 
-/** Awards that were answered count against bids that came before them, for so long, ms: no bid is
- * valid for longer. */
-const KEPT_MS = 2_000;
-
 export class SpokenFor {
-  /** Who was awarded last comes last. */
+  /** Who was awarded last comes last. An answered award is kept as long as a bid from before it is
+   * valid. */
   #awards = new Map<Address, Spoken[]>();
 
   add(to: Address, now: number): Spoken {
     this.#forget(now);
     const spoken = { at: now, open: true };
-    const same = this.#awards.get(to)?.filter((s) => counts(s, now - KEPT_MS)) ?? [];
+    const same = this.#awards.get(to)?.filter((s) => counts(s, now - BID_VALID_MS)) ?? [];
     this.#awards.delete(to);
     this.#awards.set(to, [...same, spoken]);
     return spoken;
@@ -35,7 +32,7 @@ export class SpokenFor {
 
   #forget(now: number): void {
     for (const [to, awards] of this.#awards) {
-      if (awards.some((s) => counts(s, now - KEPT_MS))) return;
+      if (awards.some((s) => counts(s, now - BID_VALID_MS))) return;
       this.#awards.delete(to);
     }
   }

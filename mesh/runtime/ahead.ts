@@ -12,7 +12,8 @@ interface Expected {
   foretoldMs: number;
   /** Longest way from its end on, where it is a step of a workflow, ms. */
   behindMs: number;
-  beganAt: number;
+  /** ms on the clock. */
+  endsAt: number;
   inSight: boolean;
   timer: { cancel(): void } | undefined;
 }
@@ -59,7 +60,7 @@ export class Ahead {
   startMs(capability: string): number {
     let first = Number.POSITIVE_INFINITY;
     for (const e of this.#expected.values()) {
-      if (e.inSight && e.capability === capability) first = Math.min(first, endOf(e));
+      if (e.inSight && e.capability === capability) first = Math.min(first, e.endsAt);
     }
     return Number.isFinite(first) ? Math.max(0, first - this.#clock.now()) : 0;
   }
@@ -87,9 +88,9 @@ export class Ahead {
 
   /** A task begins that is said to take so long. @param rank of a step of a workflow */
   begins(task: object, capability: string, foretoldMs: number, rank = 0): void {
-    const beganAt = this.#clock.now();
+    const endsAt = this.#clock.now() + foretoldMs;
     const behindMs = Math.max(0, rank - foretoldMs);
-    const about = { capability, foretoldMs, behindMs, beganAt };
+    const about = { capability, foretoldMs, behindMs, endsAt };
     const e: Expected = { ...about, inSight: false, timer: undefined };
     this.#expected.set(task, e);
     const { leadMs } = this.#foresight;
@@ -155,8 +156,4 @@ export class Ahead {
     }
     this.#held = kept;
   }
-}
-
-function endOf({ beganAt, foretoldMs }: Expected): number {
-  return beganAt + foretoldMs;
 }

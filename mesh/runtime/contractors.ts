@@ -153,12 +153,15 @@ export class Contractors {
       return void this.#d.inbound.reject("award", "E_REPLAY");
     }
     const { identities } = this.#d;
-    agent.ahead.awarded();
-    if (!identities.on) return this.#take(agent, opened);
+    const take = () => {
+      agent.ahead.awarded();
+      this.#take(agent, opened);
+    };
+    if (!identities.on) return take();
     identities.resolve(subject.fromPrincipal, subject.fromAgent, (key) => {
       const fault = key === undefined ? "E_IDENTITY" : proveAward(opened, key, identities);
       if (fault !== undefined) return void this.#d.inbound.reject("award", fault);
-      this.#take(agent, opened);
+      take();
     });
   }
 

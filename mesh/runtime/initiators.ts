@@ -386,8 +386,11 @@ export class Initiators {
     this.#note(t, "award", { to, e: choice.terms.epoch, rev: choice.terms.rev, id: t.cfp });
     answered(entry);
     entry.spoken = this.#context.spoken.add(to, this.#d.clock.now());
-    if (t.live) answered(entry);
-    if (t.live) this.#rooms.taken(entry);
+    // Nothing is stored that could tell when it is taken.
+    if (t.live) {
+      answered(entry);
+      this.#rooms.taken(entry);
+    }
     const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
     this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);

@@ -292,6 +292,8 @@ export class Tracker {
    */
   async insist(key: string, value: unknown): Promise<boolean> {
     let unread = 0;
+    let wake = () => {};
+    this.onEnd(() => wake());
     while (this.#outcome === undefined && this.#abandoned === undefined) {
       const view = await this.#hooks.look().then(foldTask, () => undefined);
       if (view === undefined && ++unread > UNREAD_MAX) return false;
@@ -302,10 +304,11 @@ export class Tracker {
       }
       await new Promise<void>((resolve) => {
         const timer = this.#clock.after(INSIST_MS, resolve);
-        this.onEnd(() => {
+        wake = () => {
           timer.cancel();
           resolve();
-        });
+        };
+        if (this.#outcome !== undefined) wake();
       });
     }
     return true;

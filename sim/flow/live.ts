@@ -5,6 +5,8 @@ import { join, type Mesh, serveWorkflows, workflow } from "../../agent-sdk/index
 import { type Outcome, ParleyError, type Workflow } from "../../contracts/index.ts";
 import { type LocalMesh, type Profile, startLocalMesh } from "../../mesh/local.ts";
 import { HostProcess } from "../live/hosts.ts";
+import { shares } from "../live/plan.ts";
+import { wallMs } from "../live/sim-agent.ts";
 import type { SimAgent } from "../pool.ts";
 
 export interface LiveFlowOptions {
@@ -43,13 +45,14 @@ const TIMEOUT_MS = 24 * 3_600_000;
 
 export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
   const gone = new AbortController();
-  const hosts = hostsOf(o, gone);
+  const pools = shares(agentsOf(o.pool), hostsFor(o.pool.length));
+  const hosts = startHosts(pools, o.say, gone);
   let mesh: LocalMesh | undefined;
   let boss: Mesh | undefined;
   try {
     const local = await startLocalMesh({ profile: o.profile, audit: false, say: o.say });
     mesh = local;
-    await Promise.all(hosts.map((host, i) => start(host, sharesOf(o, i, hosts.length), o, local)));
+    await Promise.all(hosts.map((host, i) => start(host, pools[i] ?? [], o, local)));
     boss = await join({
       name: "flows",
       server: local.server.url,
@@ -62,11 +65,12 @@ export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
     o.say(`${o.pool.length} agents; ${WARM_UP_STEPS} empty steps to warm up`);
     await play(boss, [{ name: "warm-up", steps: emptySteps(o.pool) }], signal);
     o.say(`${o.flows.reduce((n, f) => n + f.steps.length, 0)} steps`);
-    const began = performance.timeOrigin + performance.now();
+    const began = wallMs();
     const outcomes = await play(boss, o.flows.map(labelled), signal);
     for (const { failure } of outcomes) if (failure !== undefined) o.say(failure.message);
     if (gone.signal.aborted) throw gone.signal.reason;
-    await Promise.all(hosts.map((host) => host.tally()));
+    // One that died has told of its executions up to its last report.
+    await Promise.all(hosts.map((host) => host.tally().catch(() => undefined)));
     const placed = hosts.flatMap((host) => placedBy(host, began));
     return {
       placed,
@@ -80,24 +84,28 @@ export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
   }
 }
 
-/** Started at once: they load while the server starts. */
-function hostsOf({ pool, say }: LiveFlowOptions, gone: AbortController): HostProcess[] {
-  const count = Math.min(HOSTS_MAX, Math.ceil(pool.length / AGENTS_A_HOST));
-  const hosts: HostProcess[] = [];
+function hostsFor(agents: number): number {
+  return Math.min(HOSTS_MAX, Math.ceil(agents / AGENTS_A_HOST));
+}
+
+function agentsOf(pool: string[][]): SimAgent[] {
+  const alike = { speed: 1, slots: 1, costPerSecond: 0, claimFactor: 1 };
+  return pool.map((capabilities, i) => ({ ...alike, name: `a${i}`, capabilities }));
+}
+
+/** At once: they load while the server starts. */
+function startHosts(
+  pools: SimAgent[][],
+  say: (line: string) => void,
+  gone: AbortController,
+): HostProcess[] {
   const died = (host: HostProcess): void => {
-    say(`${host.name} is gone (${host.end}) with its agents; their steps are given to others`);
+    say(`${host.name} is gone (${host.end}) with its ${host.agents} agents; others go on`);
     if (hosts.some((one) => one.alive)) return;
     gone.abort(new ParleyError("E_LOST", "all processes of agents are gone"));
   };
-  for (let i = 0; i < count; i++) hosts.push(new HostProcess(`pool${i}`, pool.length, died));
+  const hosts = pools.map((agents, i) => new HostProcess(`pool${i}`, agents.length, died));
   return hosts;
-}
-
-/** Every so manieth agent, so that each process has a share of each speciality. */
-function sharesOf({ pool }: LiveFlowOptions, host: number, hosts: number): SimAgent[] {
-  const one = { speed: 1, slots: 1, costPerSecond: 0, claimFactor: 1 };
-  const all = pool.map((capabilities, i) => ({ ...one, name: `a${i}`, capabilities }));
-  return all.filter((_, i) => i % hosts === host);
 }
 
 async function start(

@@ -84,6 +84,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<boolean> {
       clearTimeout(timer);
       resolve(false);
     };
+    // Down to the millisecond: timers come up to one late.
     const timer = setTimeout(() => {
       signal.removeEventListener("abort", abort);
       resolve(true);
