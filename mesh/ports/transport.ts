@@ -8,6 +8,11 @@ export interface Incoming {
   readonly status: number;
   readonly hasHeaders: boolean;
   header(name: string): string | undefined;
+  /**
+   * What `read` makes of this message, or made of it for an earlier reader. For a transport that
+   * hands one message to many within a process; what they share is not to be changed.
+   */
+  shared?<T>(reader: object, read: () => T | undefined): T | undefined;
 }
 
 export interface Subscription {

@@ -76,6 +76,30 @@ export interface Service {
   run(run: Run): Promise<RunResult>;
 }
 
+/** What an agent holds of one of its capabilities: together, since every call asks for most. */
+interface Post {
+  service: Service;
+  usual: UsualDuration;
+  rates: TokenBuckets | undefined;
+  /** Contracts under way. */
+  busy: number;
+  /** Its queue groups, while it has a free slot. */
+  seats: Subscription[];
+  tally: Tally;
+}
+
+function newTally(): Tally {
+  return {
+    calls: 0,
+    bids: 0,
+    refusals: {},
+    contracts: 0,
+    failures: 0,
+    workedMs: 0,
+    lastError: "",
+  };
+}
+
 export interface AgentDefinition {
   name: string;
   slots: number;
@@ -97,11 +121,7 @@ export class HostedAgent {
   /** Its queue groups, of eight and of two. */
   readonly #group8: string;
   readonly #group2: string;
-  #services = new Map<string, Service>();
-  #usual = new Map<string, UsualDuration>();
-  #seats = new Map<string, Subscription[]>();
-  /** Contracts under way, per capability. */
-  #busy = new Map<string, number>();
+  #posts = new Map<string, Post>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
   /** Moments of the last bids, oldest first. */
@@ -109,8 +129,6 @@ export class HostedAgent {
   draining = false;
   /** When an initiator last had something waiting for this agent, ms. */
   lastOfferAt = Number.NEGATIVE_INFINITY;
-  #tallies = new Map<string, Tally>();
-  #rates = new Map<string, TokenBuckets>();
   /** Until when it was promised to ask for work again, ms. */
   #askingAt = Number.POSITIVE_INFINITY;
 
@@ -138,9 +156,10 @@ export class HostedAgent {
 
   add(service: Service): void {
     const { name, rate } = service.capability;
-    this.#services.set(name, service);
-    if (rate !== undefined) this.#rates.set(name, new TokenBuckets(rate));
-    this.#usual.set(service.capability.name, new UsualDuration());
+    const usual = new UsualDuration();
+    const rates = rate === undefined ? undefined : new TokenBuckets(rate);
+    const held = this.#posts.get(name) ?? { busy: 0, seats: [], tally: newTally() };
+    this.#posts.set(name, { ...held, service, usual, rates });
   }
 
   /** Offers one more capability while it runs; announce the card afterwards. */
@@ -153,16 +172,16 @@ export class HostedAgent {
   }
 
   service(capability: string): Service | undefined {
-    return this.#services.get(capability);
+    return this.#posts.get(capability)?.service;
   }
 
   capabilities(): Capability[] {
-    return [...this.#services.values()].map((s) => s.capability);
+    return [...this.#posts.values()].map(({ service }) => service.capability);
   }
 
   /** Takes its seats: the plain subscription to every call, and the queue groups while free. */
   seat(): void {
-    for (const capability of this.#services.keys()) this.#listen(capability);
+    for (const capability of this.#posts.keys()) this.#listen(capability);
     this.#sit();
   }
 
@@ -176,9 +195,10 @@ export class HostedAgent {
 
   /** Slots free for one capability: the agent's, and the capability's own where it has some. */
   free(capability: string): number {
-    const own = this.#services.get(capability)?.capability.slots;
+    const post = this.#posts.get(capability);
+    const own = post?.service.capability.slots;
     const { free } = this.slots;
-    return own === undefined ? free : Math.min(free, own - (this.#busy.get(capability) ?? 0));
+    return post === undefined || own === undefined ? free : Math.min(free, own - post.busy);
   }
 
   /** Slots to bid with: those that are free, and those about to be. */
@@ -198,9 +218,9 @@ export class HostedAgent {
 
   #sit(): void {
     if (this.draining || this.slots.free === 0) return;
-    for (const capability of this.#services.keys()) {
-      if (this.#seats.has(capability) || this.free(capability) <= 0) continue;
-      this.#seats.set(capability, [
+    for (const [capability, post] of this.#posts) {
+      if (post.seats.length > 0 || this.free(capability) <= 0) continue;
+      post.seats = [
         this.#d.transport.subscribe(
           patterns.cfp(capability, "s8"),
           (m) => this.#onCall(this, capability, "s8", m),
@@ -211,34 +231,35 @@ export class HostedAgent {
           (m) => this.#onCall(this, capability, "s2", m),
           { queue: this.#group2 },
         ),
-      ]);
+      ];
     }
   }
 
   /** Leaves the groups of every capability that has no free slot. */
   #stand(): void {
-    for (const [capability, seats] of this.#seats) {
+    for (const [capability, post] of this.#posts) {
       if (!this.draining && this.free(capability) > 0) continue;
-      for (const seat of seats) seat.unsubscribe();
-      this.#seats.delete(capability);
+      for (const seat of post.seats) seat.unsubscribe();
+      post.seats = [];
     }
   }
 
   /** Takes a slot for a contract; at capacity the agent leaves its groups. */
   take(capability: string): boolean {
-    if (this.draining || this.free(capability) <= 0) return false;
+    const post = this.#posts.get(capability);
+    if (post === undefined || this.draining || this.free(capability) <= 0) return false;
     if (!this.slots.take(this.#d.clock.now())) return false;
-    this.#busy.set(capability, (this.#busy.get(capability) ?? 0) + 1);
+    post.busy++;
     if (this.free(capability) <= 0) this.#stand();
     return true;
   }
 
   /** Is this within the rate at which the agent may be used? `spend`: this one counts. */
   withinRate(capability: string, owner: string, spend: boolean): boolean {
-    const buckets = this.#rates.get(capability);
+    const { rates: buckets, service } = this.#posts.get(capability) ?? {};
     if (buckets === undefined) return true;
     const now = this.#d.clock.now();
-    const key = this.#services.get(capability)?.capability.rate?.per === "owner" ? owner : "";
+    const key = service?.capability.rate?.per === "owner" ? owner : "";
     const waitMs = buckets.waitMs(key, now);
     if (waitMs > 0) this.#askIn(waitMs);
     return spend ? buckets.take(key, now) : waitMs === 0;
@@ -257,7 +278,7 @@ export class HostedAgent {
 
   /** How long a task is likely to take here, ms; undefined: nobody knows. */
   foretell({ capability, hints }: Spec): number | undefined {
-    return hints?.durationMs ?? this.#usual.get(capability)?.estimateMs(hints?.size ?? 1);
+    return hints?.durationMs ?? this.#posts.get(capability)?.usual.estimateMs(hints?.size ?? 1);
   }
 
   /** Frees a task's slot: for an award that waits for it; else an agent that was at capacity sits
@@ -265,7 +286,8 @@ export class HostedAgent {
   release(task: object, capability: string, workedMs?: number): void {
     const full = this.free(capability) <= 0;
     this.slots.release(this.#d.clock.now());
-    this.#busy.set(capability, Math.max(0, (this.#busy.get(capability) ?? 0) - 1));
+    const post = this.#posts.get(capability);
+    if (post !== undefined) post.busy = Math.max(0, post.busy - 1);
     const rank = this.ahead.freed(task, capability, workedMs);
     if (this.draining) return;
     if (full) this.#sit();
@@ -286,7 +308,7 @@ export class HostedAgent {
    */
   askForWork(rank?: number): void {
     if (this.draining || this.openSlots === 0) return;
-    for (const capability of this.#services.keys()) {
+    for (const capability of this.#posts.keys()) {
       const slots = this.open(capability);
       if (slots <= 0) continue;
       this.ahead.asked();
@@ -306,26 +328,13 @@ export class HostedAgent {
 
   /** Contracts of one capability that are under way. */
   busy(capability: string): number {
-    return this.#busy.get(capability) ?? 0;
+    return this.#posts.get(capability)?.busy ?? 0;
   }
 
   /** What this agent has done with one of its capabilities. */
   tally(capability: string): Tally {
-    let tally = this.#tallies.get(capability);
-    if (tally === undefined) {
-      tally = {
-        calls: 0,
-        bids: 0,
-        refusals: {},
-        contracts: 0,
-        failures: 0,
-        workedMs: 0,
-        lastError: "",
-      };
-      // Others name capabilities; only our own are remembered.
-      if (this.#services.has(capability)) this.#tallies.set(capability, tally);
-    }
-    return tally;
+    // Others name capabilities; only our own are remembered.
+    return this.#posts.get(capability)?.tally ?? newTally();
   }
 
   /** Bid, or the reason for none. */
@@ -339,10 +348,10 @@ export class HostedAgent {
   }
 
   #consider(capability: string, call: Cfp): Bid | RefusalReason {
-    const service = this.#services.get(capability);
-    if (service === undefined || call.exclude?.includes(this.address)) return "ineligible";
+    const post = this.#posts.get(capability);
+    if (post === undefined || call.exclude?.includes(this.address)) return "ineligible";
     if (this.draining) return "draining";
-    const c = service.capability;
+    const c = post.service.capability;
     if (!versionMeets(call.version, c.version)) return "ineligible";
     if (
       call.requires !== undefined &&
@@ -354,7 +363,7 @@ export class HostedAgent {
     if (open === 0 || this.#promised(open)) return "busy";
     const least = this.#least(capability);
     if (least !== undefined && (call.rank ?? 0) < least) return "busy";
-    return this.#bid(service, call);
+    return this.#bid(post, call);
   }
 
   /** More bids out than the open slots could ever honour: most would end in a refusal. */
@@ -369,11 +378,10 @@ export class HostedAgent {
     return false;
   }
 
-  #bid(service: Service, call: Cfp): Bid | RefusalReason {
+  #bid({ service, usual }: Post, call: Cfp): Bid | RefusalReason {
     const c = service.capability;
-    const size = call.hints?.size ?? 1;
-    const usual = this.#usual.get(c.name)?.estimateMs(size);
-    const durationMs = usual ?? call.hints?.durationMs ?? c.durationMs ?? 0;
+    const usualMs = usual.estimateMs(call.hints?.size ?? 1);
+    const durationMs = usualMs ?? call.hints?.durationMs ?? c.durationMs ?? 0;
     const startMs = this.free(c.name) > 0 ? 0 : this.ahead.startMs(c.name);
     const own: BidTerms = { startMs, durationMs, cost: c.cost ?? 0, confidence: 0.99 };
     const terms = service.bid === undefined ? own : this.#ownBid(service, call, own);
@@ -408,7 +416,7 @@ export class HostedAgent {
   /** Learns how long a task really took. */
   learn(spec: Spec, workedMs: number): void {
     this.tally(spec.capability).workedMs += workedMs;
-    this.#usual.get(spec.capability)?.learn(workedMs, spec.hints?.size ?? 1);
+    this.#posts.get(spec.capability)?.usual.learn(workedMs, spec.hints?.size ?? 1);
   }
 
   card(principal: string, publicKey: string, jwt: string | undefined, instance: string): AgentCard {

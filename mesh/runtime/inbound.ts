@@ -51,7 +51,7 @@ export class Inbound {
     limits: DecodeLimits = CONTROL_LIMITS,
   ): T | undefined {
     if (this.forgedPath(what, message)) return undefined;
-    return this.parse(what, schema, message.data, limits);
+    return readShared(message, schema, () => this.parse(what, schema, message.data, limits));
   }
 
   parse<T>(
@@ -68,6 +68,15 @@ export class Inbound {
     if (result.success) return result.data;
     return this.reject(what, complaint(raw.value, result.error));
   }
+}
+
+/** Reads a message once for all within this process to whom its transport hands it. */
+export function readShared<T>(
+  message: Incoming,
+  reader: object,
+  read: () => T | undefined,
+): T | undefined {
+  return message.shared === undefined ? read() : message.shared(reader, read);
 }
 
 /** Tells an unknown version or kind from a plain misfit, since senders mend them differently. */

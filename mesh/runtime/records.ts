@@ -141,11 +141,11 @@ export class Records {
     }
     const at = Math.round(d.clock.wall());
     const id = d.random.id();
-    const text = preimage(recordSubject(key), fence, at, id, body);
+    const text = once(() => preimage(recordSubject(key), fence, at, id, body));
     // Remembered only where the record may come back to this very peer.
     const comesBack = key.kind === "spec" ? d.supervises : key.toPrincipal === key.fromPrincipal;
     const signature =
-      comesBack && signer !== undefined ? d.identities.sign(signer, text) : signer?.sign(text);
+      comesBack && signer !== undefined ? d.identities.sign(signer, text()) : signer?.sign(text());
     const told = d.history === undefined ? done : noted(d.history, key, fence, id, body, done);
     d.ledger.write(
       {
@@ -155,7 +155,7 @@ export class Records {
         id,
         headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
       },
-      (result) => told(result, () => digest(text)),
+      (result) => told(result, () => digest(text())),
     );
   }
 
@@ -299,7 +299,7 @@ export class Records {
     if (seal === undefined) return refuse("E_SIGNATURE");
     const fence = Number(e.header(FENCE_HEADER) ?? "-1");
     const nonce = e.header(NONCE_HEADER) ?? "";
-    const text = preimage(recordSubject(e.key), fence, seal.at, nonce, e.body);
+    const text = once(() => preimage(recordSubject(e.key), fence, seal.at, nonce, e.body));
     const finish = (role: Role | undefined) => {
       const record: ProvenRecord = {
         key: e.key,
@@ -307,7 +307,7 @@ export class Records {
         rev: e.rev,
         storedAt: e.storedAt,
         get digest() {
-          return digest(text);
+          return digest(text());
         },
         from: `${e.key.fromPrincipal}.${e.key.fromAgent}`,
         to: `${e.key.toPrincipal}.${e.key.toAgent}`,
@@ -327,7 +327,7 @@ export class Records {
     const check = (agent: AgentKey | undefined) => {
       if (agent === undefined) return refuse("E_IDENTITY");
       if (!AUTHORS[e.key.kind].includes(agent.role)) return refuse("E_ROLE");
-      if (!identities.verify(agent, text, seal.signature)) return refuse("E_SIGNATURE");
+      if (!identities.verify(agent, text(), seal.signature)) return refuse("E_SIGNATURE");
       finish(agent.role);
     };
     identities.resolve(e.key.fromPrincipal, e.key.fromAgent, check);
@@ -365,6 +365,15 @@ export class Records {
       ),
     );
   }
+}
+
+/** Where nothing is signed most of these texts are never asked for. */
+function once(make: () => Buffer): () => Buffer {
+  let made: Buffer | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** Tells the history of a write before it is sent, and of its fate. */

@@ -5,6 +5,7 @@ import {
   AGENTS_BUCKET,
   AGENTS_STREAM,
   type AgentCard,
+  AgentCardSchema,
   address,
   parseCardSubject,
   type Requirements,
@@ -15,9 +16,10 @@ import {
 import type { Field } from "../core/initiator-task.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
 import type { Incoming, StoredCardEntry, Trust } from "../ports/index.ts";
-import { openCard } from "./cards.ts";
+import { openCard, readCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
+import { readShared } from "./inbound.ts";
 
 interface Seat {
   card: AgentCard;
@@ -87,7 +89,10 @@ export class Registry {
       this.#gone.set(name, rev);
       return this.remove(who.principal, who.agent, expired ? "expired" : "left");
     }
-    this.admit(who.principal, who.agent, message.data, message.header(SIGNATURE_HEADER), rev);
+    const seal = message.header(SIGNATURE_HEADER);
+    this.admit(who.principal, who.agent, message.data, seal, rev, (body) =>
+      readShared(message, AgentCardSchema, () => readCard(body)),
+    );
   }
 
   /** The newest revision heard of an agent since the last reading began: notices may overtake each
@@ -126,6 +131,7 @@ export class Registry {
     body: Uint8Array,
     seal: string | undefined,
     rev = 0,
+    read = readCard,
   ): void {
     const name = address(principal, agent);
     const seat = this.#seats.get(name);
@@ -135,7 +141,7 @@ export class Registry {
     }
     // Renewals repeat the very same card: nothing to prove again.
     if (seat !== undefined && seat.seal === seal && seal !== undefined && seal.length > 20) return;
-    const opened = openCard(principal, agent, body, seal, this.#trust);
+    const opened = openCard(principal, agent, body, seal, this.#trust, read);
     if (opened === undefined) return this.#counters.add("refused.card");
     if (seat !== undefined) {
       if (opened.card.at < seat.card.at) return this.#counters.add("refused.card.older");

@@ -16,6 +16,14 @@ const TALLY_MS = 500;
 /** How long the agents may take to show in the registry, ms. */
 const MEET_MS_MAX = 15_000;
 
+const WARM_AGENT = {
+  name: "warm",
+  speed: 1,
+  slots: 64,
+  costPerSecond: 0,
+  claimFactor: 1,
+};
+
 const log = defaultLog();
 
 class Host {
@@ -23,6 +31,7 @@ class Host {
   readonly #trust: Trust | undefined;
   readonly #peers: OpenPeer[] = [];
   #ended: Execution[] = [];
+  #warm: OpenPeer | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(start: StartOrder) {
@@ -35,16 +44,35 @@ class Host {
   async open(): Promise<void> {
     const { principal, connections, creds, seed, role } = this.#start;
     const shared = connections === "shared";
-    await this.#join(creds, {
+    const first = await this.#join(creds, {
       principal,
       agent: "main",
       role: role ?? (shared ? "agent" : "initiator"),
       seed: `${seed}/${principal}`,
     });
+    this.#peers.push(first);
+    await this.#warmUp();
     if (shared) this.#hostAll();
     else await this.#hostEach();
     await Promise.all(this.#peers.map((open) => open.transport.flush()));
     this.#timer = setInterval(() => send({ is: "tally", tally: this.tally() }), TALLY_MS);
+  }
+
+  /** One agent with room for many tasks; whatever they call is compiled for all. */
+  async #warmUp(): Promise<void> {
+    const { warmUp } = this.#start;
+    if (warmUp === undefined) return;
+    const { principal, creds, capability } = warmUp;
+    const seed = `${this.#start.seed}/${principal}`;
+    this.#warm = await this.#join(creds, { principal, agent: "main", role: "contractor", seed });
+    const agent = { ...WARM_AGENT, capabilities: [capability] };
+    this.#warm.peer.host(simDefinition(agent, principal, undefined, () => undefined));
+  }
+
+  /** Only what was started for good stays. */
+  async begin(): Promise<void> {
+    await this.#warm?.close(0);
+    this.#warm = undefined;
   }
 
   async #join(
@@ -52,7 +80,7 @@ class Host {
     own: Pick<OpenOptions, "principal" | "agent" | "role" | "seed">,
   ): Promise<OpenPeer> {
     const trust = this.#trust;
-    const open = await openPeer({
+    return openPeer({
       ...own,
       servers: this.#start.servers,
       name: `parley sim ${own.principal}`,
@@ -60,8 +88,6 @@ class Host {
       log,
       ...(trust === undefined ? {} : { trust, signer: keyFromSeed(creds.seed), jwt: creds.jwt }),
     });
-    this.#peers.push(open);
-    return open;
   }
 
   /** Every agent with a key of its own; its card is vouched for by the principal. */
@@ -84,6 +110,7 @@ class Host {
         const principal = agent.name + suffix;
         const own = { principal, agent: agent.name, role: "contractor" } as const;
         const open = await this.#join(creds, own);
+        this.#peers.push(open);
         open.peer.host(simDefinition(agent, principal, undefined, (e) => this.#ended.push(e)));
       }
     };
@@ -130,6 +157,7 @@ class Host {
     clearInterval(this.#timer);
     await Promise.all(this.#peers.map((open) => open.peer.drain(graceMs)));
     const tally = this.tally();
+    await this.begin();
     await Promise.all(this.#peers.map((open) => open.close(0).catch(() => undefined)));
     return tally;
   }
@@ -149,6 +177,10 @@ async function obey(order: Order): Promise<void> {
   }
   if (host === undefined) throw new Error(`"${order.do}" before "start"`);
   if (order.do === "meet") return send({ is: "met", agents: await host.meet(order.agents) });
+  if (order.do === "begin") {
+    await host.begin();
+    return send({ is: "begun" });
+  }
   if (order.do === "tally") return send({ is: "tally", tally: host.tally() });
   send({ is: "drained", tally: await host.drain(order.graceMs) });
 }

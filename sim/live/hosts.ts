@@ -61,6 +61,11 @@ export class HostProcess {
     return report.is === "met" ? report.agents : 0;
   }
 
+  /** Ends the warm-up. */
+  async begin(): Promise<void> {
+    await this.#ask({ do: "begin" }, "begun", ANSWER_MS_MAX);
+  }
+
   async tally(): Promise<void> {
     await this.#ask({ do: "tally" }, "tally", ANSWER_MS_MAX);
   }

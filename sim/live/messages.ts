@@ -5,6 +5,13 @@ import type { Creds } from "../../mesh/nats/identity/creds.ts";
 import type { SimAgent } from "../pool.ts";
 import type { Connections } from "../report-types.ts";
 
+/** A peer that only takes part while the programs are compiled: its name, rights and work. */
+export interface WarmUp {
+  readonly principal: string;
+  readonly creds: Creds;
+  readonly capability: string;
+}
+
 /** Host one share of the pool. */
 export interface StartOrder {
   readonly do: "start";
@@ -24,12 +31,16 @@ export interface StartOrder {
   /** Absent: signatures are neither made nor checked. */
   readonly trust?: Trust;
   readonly seed: string;
+  /** Absent: nothing is sent before what is measured. */
+  readonly warmUp?: WarmUp;
 }
 
 export type Order =
   | StartOrder
   /** Report `met` when the initiator's registry shows at least so many agents. */
   | { readonly do: "meet"; readonly agents: number }
+  /** The warm-up is over: its peer leaves. */
+  | { readonly do: "begin" }
   | { readonly do: "tally" }
   /** Leave; what still runs after `graceMs` is aborted. */
   | { readonly do: "drain"; readonly graceMs: number };
@@ -60,6 +71,7 @@ export interface Tally {
 export type Report =
   | { readonly is: "hosted" }
   | { readonly is: "met"; readonly agents: number }
+  | { readonly is: "begun" }
   | { readonly is: "tally"; readonly tally: Tally }
   | { readonly is: "drained"; readonly tally: Tally }
   | { readonly is: "failed"; readonly reason: string };

@@ -10,6 +10,7 @@ import type { ProgressLine } from "./progress.ts";
 import type { Settings } from "./settings.ts";
 import { openReader, openSimMesh, openSubmitter, type Reader, type SimMesh } from "./sim-mesh.ts";
 import { Submissions } from "./submissions.ts";
+import { warmUp, warmUpOf } from "./warm-up.ts";
 
 /** How often the store itself is asked for outcomes while the run waits for its end, ms. */
 const FOLLOW_MS = 1_000;
@@ -75,6 +76,8 @@ export class LiveRun {
         `${this.#plan.tasks.length} tasks follow, for about ` +
         `${Math.ceil(this.#plan.lengthMs / 1_000)} s`,
     );
+    await this.#untilOver(warmUp(mesh, this.#settings.signing, this.#over.signal));
+    await this.#untilOver(this.#begin());
     const before = await this.#count();
     const submissions = this.#submissions();
     await this.#submit(submissions, owner);
@@ -118,12 +121,17 @@ export class LiveRun {
           agentCreds: own ? await Promise.all(share.map(({ name }) => agentCreds(name))) : [],
           ...(signing ? { trust: mesh.home.trust } : {}),
           seed,
+          warmUp: await warmUpOf(mesh, host.name),
         });
       }),
     );
     const known = await Promise.all(this.#hosts.map((host) => host.meet(agents)));
     const least = Math.min(...known);
     if (least < agents) this.#progress.say(`only ${least} of ${agents} agents are known to all`);
+  }
+
+  async #begin(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.begin().catch(() => undefined)));
   }
 
   /** Resolves when the work is done, or at once when the run is over; then nobody waits for it. */

@@ -206,7 +206,8 @@ class Run {
           .map((agent) => `${host.name}.${agent.name}`),
       ),
     });
-    this.#keepMs = options.keepMs ?? (faults === "none" ? KEEP_CALM_MS : KEEP_MS);
+    const calm = Object.values(plan).every((rate) => rate === 0);
+    this.#keepMs = options.keepMs ?? (calm ? KEEP_CALM_MS : KEEP_MS);
     this.#nemesis = new Nemesis(this.#world, this.#broker, this.#town, plan, (event) =>
       note?.("nemesis", event),
     );
@@ -291,8 +292,13 @@ class Run {
     this.#judges.get(key.owner)?.see(record);
     if (key.kind !== "outcome") return;
     this.#arrivals.ended(key.task);
+    this.#purgeLater(taskGuard(key.owner, key.task));
+  }
+
+  /** By itself: what waits a minute for its turn should hold no more than the task's name. */
+  #purgeLater(guard: string): void {
     this.#world.after(this.#keepMs, () => {
-      this.#broker.store.stream(TASKS_STREAM).purge(taskGuard(key.owner, key.task));
+      this.#broker.store.stream(TASKS_STREAM).purge(guard);
     });
   }
 

@@ -12,7 +12,7 @@ import type {
   Subscription,
   Timer,
 } from "../../mesh/ports/index.ts";
-import type { Broker, Client, Connection } from "./broker/broker.ts";
+import type { Broker, Client, Connection, Receiver } from "./broker/broker.ts";
 import type { VirtualMessage } from "./broker/message.ts";
 import { LinkCheck } from "./link-check.ts";
 import type { LinkPair } from "./network.ts";
@@ -45,7 +45,9 @@ export interface TransportOptions {
   user: string;
 }
 
-interface ClientSub {
+interface ClientSub extends Receiver {
+  /** Nobody unsubscribed it. */
+  open: boolean;
   pattern: string;
   queue: string | undefined;
   handler: (message: Incoming) => void;
@@ -69,7 +71,7 @@ export class VirtualTransport extends LinkStatus implements Link {
   readonly #check: LinkCheck;
   #connection: Connection | undefined;
   #connectedAt = 0;
-  #subs = new Map<number, ClientSub>();
+  #subs = new Set<ClientSub>();
   #sids = 0;
   #inboxes = 0;
   #mux: string | undefined;
@@ -104,11 +106,12 @@ export class VirtualTransport extends LinkStatus implements Link {
 
   #dial(): Connection | undefined {
     const client: Client = {
-      deliver: (sid, message) => {
+      deliver: (to, message) => {
         if (connection === undefined || connection !== this.#connection) return;
         this.#check.heard();
-        if (this.#awake()) this.#deliver(sid, message);
-        else this.#run(() => this.#deliver(sid, message));
+        const sub = to as ClientSub;
+        if (this.#awake()) this.#deliver(sub, message);
+        else this.#run(() => this.#deliver(sub, message));
       },
       refused: (subject, operation) =>
         this.#arrive(connection, () => this.#refused(subject, operation)),
@@ -198,8 +201,8 @@ export class VirtualTransport extends LinkStatus implements Link {
     if (connection === undefined) return this.#later(this.#wait());
     this.#connection = connection;
     this.#connectedAt = this.#clock.now();
-    for (const [sid, { pattern, queue }] of this.#subs) {
-      this.#surely((c) => this.#broker.subscribe(c, sid, pattern, queue));
+    for (const sub of this.#subs) {
+      this.#surely((c) => this.#broker.subscribe(c, sub, sub.pattern, sub.queue));
     }
     this.become("up");
     if (!this.#link.isOpen) this.linkChanged();
@@ -224,18 +227,19 @@ export class VirtualTransport extends LinkStatus implements Link {
     if (this.state() === "closed") return { unsubscribe: () => undefined };
     const sid = ++this.#sids;
     const queue = options?.queue;
-    this.#subs.set(sid, { pattern, queue, handler });
-    this.#surely((c) => this.#broker.subscribe(c, sid, pattern, queue));
+    const sub: ClientSub = { sid, open: true, pattern, queue, handler };
+    this.#subs.add(sub);
+    this.#surely((c) => this.#broker.subscribe(c, sub, pattern, queue));
     return {
       unsubscribe: () => {
-        if (this.#subs.delete(sid)) this.#surely((c) => this.#broker.unsubscribe(c, sid));
+        sub.open = false;
+        if (this.#subs.delete(sub)) this.#surely((c) => this.#broker.unsubscribe(c, sid));
       },
     };
   }
 
-  #deliver(sid: number, message: VirtualMessage): void {
-    const sub = this.#subs.get(sid);
-    if (sub === undefined) return;
+  #deliver(sub: ClientSub, message: VirtualMessage): void {
+    if (!sub.open) return;
     this.received++;
     try {
       sub.handler(message);

@@ -85,8 +85,8 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: "mesh/runtime/hosted-agent.ts",
-        find: "if (this.draining || this.free(capability) <= 0) return false;",
-        replace: "if (this.draining) return false;",
+        find: "this.draining || this.free(capability) <= 0) return false;",
+        replace: "this.draining) return false;",
       },
       {
         file: "mesh/core/slots.ts",

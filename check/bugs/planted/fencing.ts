@@ -39,8 +39,8 @@ export const fencing: readonly Bug[] = [
       },
       {
         file: RECORDS,
-        find: "const text = preimage(recordSubject(key), fence, at, id, body);",
-        replace: "const text = preimage(recordSubject(key), -1, at, id, body);",
+        find: "preimage(recordSubject(key), fence, at, id, body)",
+        replace: "preimage(recordSubject(key), -1, at, id, body)",
       },
     ],
     invariants: ["S5", "S4", "S2", "S3"],

@@ -1,7 +1,7 @@
 // The keys of every object that is open while a guard walks a document. Both guards use it.
 
 /** Objects up to this many keys are compared pairwise; larger ones get a Set. */
-const PAIRWISE_KEYS_MAX = 16;
+const PAIRWISE_KEYS_MAX = 32;
 
 export type KeyVerdict = "fresh" | "duplicate" | "forbidden";
 

@@ -4,7 +4,7 @@ import { patterns, type Role } from "../../../contracts/index.ts";
 import type { Prng } from "../../../mesh/core/prng.ts";
 import type { LinkPair } from "../network.ts";
 import type { World } from "../world.ts";
-import { Interest, type Interested, type Matches } from "./interest.ts";
+import { Interest, type Interested, type Matches, tokensOf } from "./interest.ts";
 import { JetStream } from "./jetstream.ts";
 import { type Headers, statusMessage, VirtualMessage } from "./message.ts";
 import { Rights } from "./permissions.ts";
@@ -16,9 +16,14 @@ const PING_MS = 10_000;
 const PINGS_MAX = 2;
 const PAYLOAD_MAX = 1024 * 1024;
 
+/** A subscription at the client's end: what it is handed back with each message. */
+export interface Receiver {
+  readonly sid: number;
+}
+
 /** The client's end of a connection. Calls reach it through its lane. */
 export interface Client {
-  deliver(sid: number, message: VirtualMessage): void;
+  deliver(to: Receiver, message: VirtualMessage): void;
   /** An asynchronous refusal, with the subject that it is about. */
   refused(subject: string, operation: "publish" | "subscription"): void;
   /** The server ended the connection, or is gone. */
@@ -37,7 +42,7 @@ export interface ConnectOptions {
 
 interface ServerSub extends Interested {
   readonly connection: Connection;
-  readonly sid: number;
+  readonly to: Receiver;
 }
 
 export class Connection {
@@ -159,13 +164,13 @@ export class Broker {
 
   // ---- subscriptions --------------------------------------------------------------------------
 
-  subscribe(connection: Connection, sid: number, pattern: string, queue?: string): void {
+  subscribe(connection: Connection, to: Receiver, pattern: string, queue?: string): void {
     if (!connection.open) return;
-    if (this.#permissions && !connection.rights.maySubscribe(pattern.split("."))) {
+    if (this.#permissions && !connection.rights.maySubscribe(tokensOf(pattern))) {
       return this.#refuse(connection, pattern, "subscription");
     }
-    const sub: ServerSub = { connection, sid, pattern, queue, place: 0 };
-    connection.subs.set(sid, sub);
+    const sub: ServerSub = { connection, to, pattern, queue, place: 0 };
+    connection.subs.set(to.sid, sub);
     this.#interest.add(sub);
   }
 
@@ -239,11 +244,11 @@ export class Broker {
   }
 
   #deliver(sub: ServerSub, message: VirtualMessage, extraMs: number): void {
-    const { connection, sid } = sub;
+    const { connection, to } = sub;
     this.sent++;
     if (this.#permissions && message.reply !== undefined) {
       connection.rights.owes(message.reply, this.#world.now);
     }
-    connection.link.down.send(() => connection.client.deliver(sid, message), extraMs);
+    connection.link.down.send(() => connection.client.deliver(to, message), extraMs);
   }
 }

@@ -39,14 +39,14 @@ export class Interest<S extends Interested> {
 
   add(sub: S): void {
     let at = this.#root;
-    for (const token of sub.pattern.split(".")) at = step(at, token);
+    for (const token of tokensOf(sub.pattern)) at = step(at, token);
     const list = listOf(at, sub);
     sub.place = list.length;
     list.push(sub);
   }
 
   remove(sub: S): void {
-    this.#remove(this.#root, sub.pattern.split("."), 0, sub);
+    this.#remove(this.#root, tokensOf(sub.pattern), 0, sub);
   }
 
   /** True when the node is empty afterwards and may go. */
@@ -74,6 +74,20 @@ export class Interest<S extends Interested> {
   match(tokens: readonly string[], found: Matches<S>): void {
     walk(this.#root, tokens, 0, found);
   }
+}
+
+/** Agents leave and join the same few groups all the time. */
+const known = new Map<string, readonly string[]>();
+const KNOWN_MAX = 1_000;
+
+export function tokensOf(pattern: string): readonly string[] {
+  let tokens = known.get(pattern);
+  if (tokens === undefined) {
+    if (known.size === KNOWN_MAX) known.clear();
+    tokens = pattern.split(".");
+    known.set(pattern, tokens);
+  }
+  return tokens;
 }
 
 function step<S>(at: Node<S>, token: string): Node<S> {

@@ -44,12 +44,14 @@ export class JetStream {
   readonly #emit: (subject: string, message: VirtualMessage) => void;
   readonly #consumers = new Map<string, Consumer>();
   readonly #filters: { consumer: Consumer; filter: string[] }[] = [];
-  readonly #sourced = new Map<string, { to: Stream; map: (subject: string) => string }[]>();
+  readonly #sourced = new Map<string, { to: Stream; map: (stored: Stored) => string }[]>();
   /** By the first two tokens of their patterns, which are literal in all of them. */
-  readonly #captures = new Map<string, { pattern: string[]; stream: Stream }[]>();
+  readonly #captures = new Map<string, Map<string, { pattern: string[]; stream: Stream }[]>>();
   readonly #wheels = new Map<string, Map<number, number[]>>();
   readonly #hooks: StoredHook[] = [];
-  readonly #slabs = new Slabs();
+  /** Records go within a minute, cards stay: in one slab each card would keep its neighbours. */
+  readonly #passing = new Slabs();
+  readonly #lasting = new Slabs();
 
   /** @param emit sends to whoever listens on the subject, without asking for permission */
   constructor(
@@ -78,17 +80,23 @@ export class JetStream {
       ...(republish === undefined ? {} : { republish: mapping(republish.src, republish.dest) }),
       ...(settings.name === TASKS_STREAM ? { family: TASK_TOKENS } : {}),
     };
-    const stream = new Stream(config, this.#slabs);
+    const slabs = settings.name === TASKS_STREAM ? this.#passing : this.#lasting;
+    const stream = new Stream(config, slabs);
     this.streams.set(settings.name, stream);
     for (const text of subjects) {
       const pattern = text.split(".");
-      const head = `${pattern[0]}.${pattern[1]}`;
-      this.#captures.set(head, [...(this.#captures.get(head) ?? []), { pattern, stream }]);
+      const [first = "", second = ""] = pattern;
+      const near = this.#captures.get(first) ?? new Map();
+      near.set(second, [...(near.get(second) ?? []), { pattern, stream }]);
+      this.#captures.set(first, near);
     }
     for (const { name, subject_transforms } of sources) {
       const [{ src, dest } = { src: ">", dest: ">" }] = subject_transforms;
       const map = mapping(src, dest);
-      const to = { to: stream, map: (subject: string) => map(subject) ?? subject };
+      const to = {
+        to: stream,
+        map: ({ subject }: Stored) => map(subject.split(".")) ?? subject,
+      };
       this.#sourced.set(name, [...(this.#sourced.get(name) ?? []), to]);
     }
   }
@@ -145,30 +153,33 @@ export class JetStream {
     headers: Headers | undefined,
     reply: string | undefined,
   ): boolean {
-    const near = this.#captures.get(`${tokens[0]}.${tokens[1]}`);
+    const near = this.#captures.get(tokens[0] ?? "")?.get(tokens[1] ?? "");
     const stream = near?.find((c) => within(c.pattern, tokens))?.stream;
     if (stream === undefined) return false;
     const ack = stream.put(subject, data, headers, this.#world.now);
-    if (ack.ok && ack.stored !== undefined) this.#stored(stream, ack.stored);
+    if (ack.ok && ack.stored !== undefined) this.#stored(stream, ack.stored, tokens);
     if (reply !== undefined) this.#emit(reply, ackMessage(reply, stream.config.name, ack));
     return true;
   }
 
-  #stored(stream: Stream, stored: Stored): void {
+  #stored(
+    stream: Stream,
+    stored: Stored,
+    tokens: readonly string[] = stored.subject.split("."),
+  ): void {
     const { name, republish } = stream.config;
     const life = stream.config.ttl === true ? lifeOf(stored.headers) : undefined;
     if (life !== undefined) this.#mortal(stream, stored, life);
-    const dest = republish?.(stored.subject);
+    const dest = republish?.(tokens);
     if (dest !== undefined) this.#emit(dest, new StoredMessage(dest, name, stored, stored.before));
     if (name === TASKS_STREAM) {
-      const tokens = stored.subject.split(".");
       for (const { consumer, filter } of this.#filters) {
         if (within(filter, tokens)) consumer.offer(stored);
       }
     }
     for (const { to, map } of this.#sourced.get(name) ?? []) {
       this.#world.after(SOURCE_MS, () => {
-        const copy = to.store(map(stored.subject), stored.data, stored.headers, this.#world.now);
+        const copy = to.store(map(stored), stored.data, stored.headers, this.#world.now);
         this.#stored(to, copy);
       });
     }
@@ -273,25 +284,21 @@ function within(pattern: readonly string[], tokens: readonly string[]): boolean 
 }
 
 /** The server's subject mapping: `{{wildcard(n)}}`, or a prefix when both end in `>`. */
-function mapping(src: string, dest: string): (subject: string) => string | undefined {
+function mapping(src: string, dest: string): (tokens: readonly string[]) => string | undefined {
   const from = src.split(".");
   if (src.endsWith(">") && dest.endsWith(">")) {
-    const [head, other] = [src.slice(0, -1), dest.slice(0, -1)];
-    return (subject) => (subject.startsWith(head) ? other + subject.slice(head.length) : undefined);
+    const other = dest.split(".").slice(0, -1);
+    const same = from.length - 1;
+    return (tokens) =>
+      within(from, tokens) ? [...other, ...tokens.slice(same)].join(".") : undefined;
   }
   const stars = from.flatMap((token, at) => (token === "*" ? [at] : []));
   const parts = dest.split(".").map((token) => {
     const n = /^\{\{wildcard\((\d+)\)\}\}$/.exec(token)?.[1];
     return n === undefined ? token : (stars[Number(n) - 1] as number);
   });
-  return (subject) => {
-    const tokens = subject.split(".");
+  return (tokens) => {
     if (!within(from, tokens)) return undefined;
-    let text = "";
-    for (const part of parts) {
-      if (text !== "") text += ".";
-      text += typeof part === "number" ? tokens[part] : part;
-    }
-    return text;
+    return parts.map((part) => (typeof part === "number" ? tokens[part] : part)).join(".");
   };
 }

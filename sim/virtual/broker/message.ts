@@ -13,6 +13,8 @@ export class VirtualMessage implements Incoming {
   /** What its sender wrote, and what the server put behind it: of a name in both, the server's. */
   readonly headers: Headers | undefined;
   readonly added: Headers | undefined;
+  #reader: object | undefined;
+  #reading: unknown;
 
   constructor(
     subject: string,
@@ -28,6 +30,17 @@ export class VirtualMessage implements Incoming {
     this.headers = headers;
     this.added = added;
     this.status = status;
+  }
+
+  shared<T>(reader: object, read: () => T | undefined): T | undefined {
+    if (this.#reader === reader) return this.#reading as T;
+    const reading = read();
+    // A refusal is made, and counted, by each on his own.
+    if (reading !== undefined) {
+      this.#reader = reader;
+      this.#reading = reading;
+    }
+    return reading;
   }
 
   get hasHeaders(): boolean {

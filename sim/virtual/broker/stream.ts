@@ -28,7 +28,7 @@ export interface StreamConfig {
   markerMs?: number;
   /** Tokens at a subject's begin by which guards are looked up. */
   family?: number;
-  republish?: (subject: string) => string | undefined;
+  republish?: (tokens: readonly string[]) => string | undefined;
 }
 
 export type Ack =
@@ -50,6 +50,8 @@ export class Stream {
   #bySubject = new Map<string, Stored>();
   #bySeq = new Map<number, Stored>();
   #families = new Map<string, Stored[]>();
+  /** The family asked for last. */
+  #asked = "";
   /** Sequence of each id, and all ids in the order of time: there are a million of them. */
   #ids = new Map<string, number>();
   #idsByTime: { id: string[]; at: number[]; next: number } = { id: [], at: [], next: 0 };
@@ -156,7 +158,13 @@ export class Stream {
       end = subject.indexOf(".", end + 1);
       if (end < 0) return undefined;
     }
-    return subject.slice(0, end);
+    return this.#same(subject.slice(0, end));
+  }
+
+  /** A write asks for its family several times: one text, whose hash is known, serves them all. */
+  #same(family: string): string {
+    if (family !== this.#asked) this.#asked = family;
+    return this.#asked;
   }
 
   #drop(stored: Stored): void {
@@ -190,7 +198,7 @@ export class Stream {
     const below = pattern.endsWith(".>") ? pattern.slice(0, -2) : "*";
     const whole = !below.includes("*") && !below.includes(">");
     if (whole && below.split(".").length === this.config.family) {
-      return this.#families.get(below) ?? [];
+      return this.#families.get(this.#same(below)) ?? [];
     }
     const wanted = pattern.split(".");
     return [...this.#bySeq.values()].filter((s) => fits(wanted, s.subject.split(".")));

@@ -1,7 +1,12 @@
 // The parts of the simulated world, each alone.
 import { expect, test } from "vitest";
+import { CfpSchema } from "../../../contracts/index.ts";
 import { createPrng } from "../../../mesh/core/prng.ts";
+import { encodeMsgpack } from "../../../mesh/runtime/codec/codec.ts";
+import { Counters } from "../../../mesh/runtime/counters.ts";
+import { Inbound } from "../../../mesh/runtime/inbound.ts";
 import { Interest, type Interested } from "../../../sim/virtual/broker/interest.ts";
+import { VirtualMessage } from "../../../sim/virtual/broker/message.ts";
 import { Rights } from "../../../sim/virtual/broker/permissions.ts";
 import { VirtualClock } from "../../../sim/virtual/clock.ts";
 import { Lane } from "../../../sim/virtual/network.ts";
@@ -217,4 +222,19 @@ test("a role's rights hold for its own name and capabilities, and for nobody els
   const next = "$JS.API.CONSUMER.MSG.NEXT.KV_mesh_tasks";
   const pull = (name: string) => guard.mayPublish("x", `${next}.${name}`.split("."), 0);
   expect([pull("mine"), pull("initiators-1"), pull("janitor")]).toEqual([true, false, false]);
+});
+
+test("what many hear is read once, and what is refused is refused by each", () => {
+  const counters = [new Counters(), new Counters()];
+  const readers = counters.map((c) => new Inbound(c));
+  const cfp = { v: 1, kind: "cfp", cfp: "c1", task: "t1", priority: 0, windowMs: 20 };
+  const sound = new VirtualMessage("mesh.cfp.sum.s8.1", encodeMsgpack(cfp));
+  const [first, second] = readers.map((r) => r.read("cfp", CfpSchema, sound));
+  expect(first).toMatchObject({ cfp: "c1" });
+  expect(second).toBe(first);
+
+  const unsound = new VirtualMessage("mesh.cfp.sum.s8.1", encodeMsgpack({ ...cfp, v: 2 }));
+  expect(readers.map((r) => r.read("cfp", CfpSchema, unsound))).toEqual([undefined, undefined]);
+  const refused = { "refused.cfp.E_VERSION": 1 };
+  expect(counters.map((c) => c.snapshot())).toEqual([refused, refused]);
 });
