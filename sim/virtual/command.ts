@@ -20,7 +20,7 @@ const EXAMPLES = `
 Examples:
   $ parley sim virtual --agents 1000 --tasks 20000
   $ parley sim virtual --faults mix --seed 17 --trace history.ndjson
-  $ parley sim virtual --agents 100000 --tasks 1000000 --time-scale 0.2
+  $ parley sim virtual --agents 100000 --tasks 1000000 --utilisation 0.1 --time-scale 0.2
   $ parley sim virtual --faults crash=10,loss=0.01 --json > report.json
 
 First safety: faults all the time, and after every event the rules S1 to S16. Then liveness: no
