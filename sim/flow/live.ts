@@ -7,6 +7,7 @@ import { type LocalMesh, type Profile, startLocalMesh } from "../../mesh/local.t
 import { HostProcess } from "../live/hosts.ts";
 import { shares } from "../live/plan.ts";
 import { wallMs } from "../live/sim-agent.ts";
+import { WARM_UP_TASKS } from "../live/warm-up.ts";
 import type { SimAgent } from "../pool.ts";
 
 export interface LiveFlowOptions {
@@ -38,9 +39,6 @@ export interface LiveFlowResult {
 const AGENTS_A_HOST = 100;
 /** One core is the workflow contractor's. */
 const HOSTS_MAX = Math.max(1, availableParallelism() - 1);
-/** Empty steps that go before: what is measured is a mesh at work, not programs that are being
- * compiled. */
-const WARM_UP_STEPS = 500;
 const TIMEOUT_MS = 24 * 3_600_000;
 
 export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
@@ -62,7 +60,7 @@ export async function runLive(o: LiveFlowOptions): Promise<LiveFlowResult> {
     await serveWorkflows(boss, { slots: Math.max(1, o.flows.length) });
     await settled(boss, o.pool.length);
     const signal = AbortSignal.any([o.signal, gone.signal]);
-    o.say(`${o.pool.length} agents; ${WARM_UP_STEPS} empty steps to warm up`);
+    o.say(`${o.pool.length} agents; ${WARM_UP_TASKS} empty steps to warm up`);
     await play(boss, [{ name: "warm-up", steps: emptySteps(o.pool) }], signal);
     o.say(`${o.flows.reduce((n, f) => n + f.steps.length, 0)} steps`);
     const began = wallMs();
@@ -133,7 +131,7 @@ async function start(
 
 function emptySteps(pool: string[][]): Workflow["steps"] {
   const capabilities = [...new Set(pool.flat())];
-  return Array.from({ length: WARM_UP_STEPS }, (_, i) => ({
+  return Array.from({ length: WARM_UP_TASKS }, (_, i) => ({
     id: `s${i}`,
     capability: capabilities[i % capabilities.length] ?? "",
     input: { serviceMs: 0 },

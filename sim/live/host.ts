@@ -71,7 +71,7 @@ class Host {
 
   /** Only what was started for good stays. */
   async begin(): Promise<void> {
-    await this.#warm?.close(0);
+    await this.#warm?.close(0).catch(() => undefined);
     this.#warm = undefined;
   }
 

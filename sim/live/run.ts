@@ -10,7 +10,7 @@ import type { ProgressLine } from "./progress.ts";
 import type { Settings } from "./settings.ts";
 import { openReader, openSimMesh, openSubmitter, type Reader, type SimMesh } from "./sim-mesh.ts";
 import { Submissions } from "./submissions.ts";
-import { warmUp, warmUpOf } from "./warm-up.ts";
+import { WARM_UP_TASKS, warmUp, warmUpOf } from "./warm-up.ts";
 
 /** How often the store itself is asked for outcomes while the run waits for its end, ms. */
 const FOLLOW_MS = 1_000;
@@ -76,8 +76,7 @@ export class LiveRun {
         `${this.#plan.tasks.length} tasks follow, for about ` +
         `${Math.ceil(this.#plan.lengthMs / 1_000)} s`,
     );
-    await this.#untilOver(warmUp(mesh, this.#settings.signing, this.#over.signal));
-    await this.#untilOver(this.#begin());
+    await this.#untilOver(this.#warmUp(mesh));
     const before = await this.#count();
     const submissions = this.#submissions();
     await this.#submit(submissions, owner);
@@ -130,7 +129,9 @@ export class LiveRun {
     if (least < agents) this.#progress.say(`only ${least} of ${agents} agents are known to all`);
   }
 
-  async #begin(): Promise<void> {
+  async #warmUp(mesh: SimMesh): Promise<void> {
+    this.#progress.say(`${WARM_UP_TASKS} empty tasks go first, to warm up`);
+    await warmUp(mesh, this.#settings.signing, this.#over.signal);
     await Promise.all(this.#hosts.map((host) => host.begin().catch(() => undefined)));
   }
 

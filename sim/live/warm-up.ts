@@ -7,20 +7,24 @@ import type { WarmUp } from "./messages.ts";
 import type { SimInput } from "./sim-agent.ts";
 import { openSubmitter, type SimMesh } from "./sim-mesh.ts";
 
-/** Empty tasks. Measured: twice as many make no difference. */
+/** Empty tasks. Guess: about a second of work. */
 export const WARM_UP_TASKS = 500;
 /** So many at a time. */
 const AT_ONCE = 16;
 /** Whatever is left then is left, ms. */
 const PATIENCE_MS = 10_000;
-const CAPABILITY = "warm-up";
 const EMPTY: SimInput = { serviceMs: 0 };
 
 /** What a host process needs for its part in it. */
 export async function warmUpOf(mesh: SimMesh, host: string): Promise<WarmUp> {
   const principal = `${host}-warm${mesh.suffix}`;
-  const creds = await mesh.mint(principal, "contractor", [CAPABILITY]);
-  return { principal, creds, capability: CAPABILITY };
+  const creds = await mesh.mint(principal, "contractor", [capabilityOf(mesh)]);
+  return { principal, creds, capability: capabilityOf(mesh) };
+}
+
+/** Set apart, as the principals are, from those of another run on the same mesh. */
+function capabilityOf({ suffix }: SimMesh): string {
+  return `warm-up${suffix}`;
 }
 
 /** Resolves when all have ended, when patience has, or when `over` is aborted. */
@@ -31,9 +35,9 @@ export async function warmUp(mesh: SimMesh, signing: boolean, over: AbortSignal)
   const one = async (): Promise<void> => {
     while (next < WARM_UP_TASKS && !stop.aborted) {
       next++;
-      const timeoutMs = PATIENCE_MS;
-      const tracker = await submitter.peer.submitters.submit(CAPABILITY, EMPTY, { timeoutMs });
-      await ended(tracker, stop);
+      const { submitters } = submitter.peer;
+      const options = { timeoutMs: PATIENCE_MS };
+      await ended(await submitters.submit(capabilityOf(mesh), EMPTY, options), stop);
     }
   };
   try {

@@ -46,7 +46,7 @@ export interface TransportOptions {
 }
 
 interface ClientSub extends Receiver {
-  /** Nobody unsubscribed it. */
+  /** Nobody unsubscribed it; looked at with every message, where a table would cost more. */
   open: boolean;
   pattern: string;
   queue: string | undefined;

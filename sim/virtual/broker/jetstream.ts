@@ -44,7 +44,7 @@ export class JetStream {
   readonly #emit: (subject: string, message: VirtualMessage) => void;
   readonly #consumers = new Map<string, Consumer>();
   readonly #filters: { consumer: Consumer; filter: string[] }[] = [];
-  readonly #sourced = new Map<string, { to: Stream; map: (stored: Stored) => string }[]>();
+  readonly #sourced = new Map<string, { to: Stream; map: Mapping }[]>();
   /** By the first two tokens of their patterns, which are literal in all of them. */
   readonly #captures = new Map<string, Map<string, { pattern: string[]; stream: Stream }[]>>();
   readonly #wheels = new Map<string, Map<number, number[]>>();
@@ -92,11 +92,7 @@ export class JetStream {
     }
     for (const { name, subject_transforms } of sources) {
       const [{ src, dest } = { src: ">", dest: ">" }] = subject_transforms;
-      const map = mapping(src, dest);
-      const to = {
-        to: stream,
-        map: ({ subject }: Stored) => map(subject.split(".")) ?? subject,
-      };
+      const to = { to: stream, map: mapping(src, dest) };
       this.#sourced.set(name, [...(this.#sourced.get(name) ?? []), to]);
     }
   }
@@ -179,7 +175,8 @@ export class JetStream {
     }
     for (const { to, map } of this.#sourced.get(name) ?? []) {
       this.#world.after(SOURCE_MS, () => {
-        const copy = to.store(map(stored), stored.data, stored.headers, this.#world.now);
+        const subject = map(tokens) ?? stored.subject;
+        const copy = to.store(subject, stored.data, stored.headers, this.#world.now);
         this.#stored(to, copy);
       });
     }
@@ -283,8 +280,11 @@ function within(pattern: readonly string[], tokens: readonly string[]): boolean 
   return pattern.length === tokens.length;
 }
 
+/** Where a subject leads; undefined: the mapping is not for it. */
+type Mapping = (tokens: readonly string[]) => string | undefined;
+
 /** The server's subject mapping: `{{wildcard(n)}}`, or a prefix when both end in `>`. */
-function mapping(src: string, dest: string): (tokens: readonly string[]) => string | undefined {
+function mapping(src: string, dest: string): Mapping {
   const from = src.split(".");
   if (src.endsWith(">") && dest.endsWith(">")) {
     const other = dest.split(".").slice(0, -1);
