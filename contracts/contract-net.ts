@@ -4,8 +4,8 @@ import { z } from "zod";
 import { FailureSchema } from "./failure.ts";
 import {
   AddressSchema,
-  AgentNameSchema,
   CapabilityNameSchema,
+  isToken,
   PrincipalSchema,
   TaskIdSchema,
   TokenSchema,
@@ -206,13 +206,28 @@ export const OfferSchema = z.object({
 });
 export type Offer = z.infer<typeof OfferSchema>;
 
-/** A busy process is alive and still on these tasks: owner, task, epoch of each, and the agent
- * where it is another than the one in whose name this was sent. */
+/** A contract under way; where no agent is named, it is the sender's of the beat (P9.4). */
+export type Alive = [owner: string, task: string, epoch: number, agent?: string];
+
+/** By hand, since each contract is named several times a second. */
+function isAlive(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length < 3 || value.length > 4) return false;
+  const [owner, task, epoch, agent = owner] = value;
+  return (
+    Number.isSafeInteger(epoch) && isTokenText(owner) && isTokenText(task) && isTokenText(agent)
+  );
+}
+
+function isTokenText(value: unknown): boolean {
+  return typeof value === "string" && isToken(value);
+}
+
+/** A busy process is alive and still on these tasks. */
 export const BeatSchema = z.object({
   v: z.literal(1),
   kind: z.literal("beat"),
   tasks: z
-    .array(z.tuple([PrincipalSchema, TaskIdSchema, z.int(), AgentNameSchema.optional()]))
+    .array(z.custom<Alive>(isAlive, "owner, task, epoch, and the agent if it is another"))
     .max(1024),
   lagMs: finite.min(0),
 });

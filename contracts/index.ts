@@ -2,6 +2,7 @@
 
 export * from "./card.ts";
 export type {
+  Alive,
   Answer,
   AwardTerms,
   Beat,

@@ -1,6 +1,6 @@
 // Beats: a busy process tells those who hold contracts with its agents, and nobody else, that it
 // lives.
-import { type Address, BEAT_MS, type Beat, directedSubject } from "../../contracts/index.ts";
+import { type Address, type Alive, BEAT_MS, directedSubject } from "../../contracts/index.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Running } from "./running.ts";
@@ -10,9 +10,8 @@ const TASKS_MAX = 256;
 
 interface Round {
   /** In whose name it is sent: the agent of its first contract. */
-  agent: string;
   from: Address;
-  tasks: Beat["tasks"];
+  tasks: Alive[];
 }
 
 /** One message for each initiator, whatever the number of agents; contracts older than a beat. */
@@ -26,17 +25,16 @@ export function sendBeats(d: Deps, running: Iterable<Running>, lagMs: number): v
     );
   for (const run of running) {
     if (run.startedAt > due || run.over) continue;
-    const { name, address } = run.agent;
-    const { owner, task, epoch } = run.award.terms;
     for (const to of run.beatTo) {
-      const round = rounds.get(to) ?? { agent: name, from: address, tasks: [] };
-      round.tasks.push(name === round.agent ? [owner, task, epoch] : [owner, task, epoch, name]);
-      if (round.tasks.length < TASKS_MAX) {
+      let round = rounds.get(to);
+      if (round === undefined) {
+        round = { from: run.agent.address, tasks: [] };
         rounds.set(to, round);
-      } else {
-        send(to, round);
-        rounds.delete(to);
       }
+      round.tasks.push(run.alive);
+      if (round.tasks.length < TASKS_MAX) continue;
+      send(to, round);
+      rounds.delete(to);
     }
   }
   for (const [to, round] of rounds) send(to, round);

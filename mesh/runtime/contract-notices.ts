@@ -40,7 +40,7 @@ export class ContractNotices {
   onCancel(path: string, epoch: number, from: Address, reason: string, over: boolean): void {
     const run = this.#find(path, epoch);
     if (run === undefined) return;
-    if (!run.beatTo.has(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
+    if (!run.beatTo.includes(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
     const stop = () => {
       this.#note(run, "fenced", `by ${from}`);
       run.over = true;
@@ -88,7 +88,9 @@ export class ContractNotices {
     if (!hosted(message.subject.split(".")[3] ?? "")) return;
     const run = this.#find(taskPath(probe.owner, probe.task), probe.epoch);
     const here = run !== undefined && !run.over;
-    if (here && run.beatTo.size < BEATS_MAX) run.beatTo.add(probe.from);
+    if (here && run.beatTo.length < BEATS_MAX && !run.beatTo.includes(probe.from)) {
+      run.beatTo.push(probe.from);
+    }
     this.#d.transport.publish(reply, Uint8Array.of(here ? 1 : 0));
   }
 }

@@ -1,11 +1,20 @@
 // What lies on an initiator's desk.
-import type { Address, Failure, TerminalState } from "../../contracts/index.ts";
+import {
+  ACK_WAIT_MS,
+  type Address,
+  type Failure,
+  type TerminalState,
+} from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Spoken } from "../core/spoken-for.ts";
 import type { Receipt, Signer } from "../ports/index.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
 import type { WaitingEntry } from "./waiting-rooms.ts";
+
+/** Between two looks at which specs the server hears of, ms. It hears of each twice in its
+ * `ack_wait`, and once where this process stood still for as long as half of it. */
+export const SWEEP_MS = ACK_WAIT_MS / 6;
 
 /** Who wants to know how a live call of this peer goes. */
 export interface LiveObserver {
@@ -20,7 +29,8 @@ export interface Entry extends WaitingEntry {
   observer: LiveObserver | undefined;
   /** Earliest moment queued in the deadline heap. */
   queuedAt: number;
-  heldSince: number;
+  /** When the server was last told that the spec is in hand. */
+  toldAt: number;
   probing: boolean;
   /** Its award that went out last. */
   spoken: Spoken | undefined;
@@ -34,6 +44,15 @@ export interface InitiatorOptions {
   silenceMs?: number;
   leaseMs?: number;
   windowMs?: number;
+}
+
+/** Tells the server which specs are in hand: a message each, so no more often than it needs. */
+export function signalProgress(entries: Iterable<Entry>, now: number): void {
+  for (const entry of entries) {
+    if (entry.receipt === undefined || now - entry.toldAt < 2.5 * SWEEP_MS) continue;
+    entry.toldAt = now;
+    entry.receipt.working();
+  }
 }
 
 export function newEntry(
@@ -51,7 +70,7 @@ export function newEntry(
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,
-    heldSince: now,
+    toldAt: now,
     offeredUntil: 0,
     probing: false,
     spoken: undefined,

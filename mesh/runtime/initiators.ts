@@ -1,7 +1,6 @@
 // The desk of an initiator: many tasks, one table. Feeds events to the pure machine and carries
 // out its effects.
 import {
-  ACK_WAIT_MS,
   type Address,
   type Answer,
   AnswerSchema,
@@ -43,7 +42,14 @@ import { choiceOf } from "./choice.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
-import { type Entry, type InitiatorOptions, type LiveObserver, newEntry } from "./desk.ts";
+import {
+  type Entry,
+  type InitiatorOptions,
+  type LiveObserver,
+  newEntry,
+  SWEEP_MS,
+  signalProgress,
+} from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
 import { outcomeKey, refuseSpec, storeEnd, workOf } from "./tender.ts";
@@ -61,7 +67,8 @@ export class Initiators {
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
   readonly #confirmations: Confirmations;
-  readonly #watch: Watch;
+  /** Beats and reports are signs of life. */
+  readonly watch: Watch;
   readonly #voice: Voice;
   #deadlines: Deadlines<Entry>;
   #out: Effect[] = [];
@@ -80,9 +87,12 @@ export class Initiators {
       blocked: (capability) => this.#breakers.blocked(capability, dependencies.clock.now()),
     });
     this.#voice = new Voice(dependencies, options);
-    this.#watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
+    this.watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
       entry: (path) => this.#entries.get(path),
-      seen: (entry, from) => this.#feed(entry, { on: "seen", from }),
+      seen: (entry, from, aware) => {
+        this.#context.aware = aware;
+        step(entry.t, { on: "seen", from }, this.#context);
+      },
       gone: (entry, epoch, why, rev) => void this.#lost(entry, epoch, why, rev),
     });
     this.#context = {
@@ -114,12 +124,12 @@ export class Initiators {
   }
 
   start(): void {
-    this.#watch.start();
+    this.watch.start();
     const turn = () => {
-      this.#signalProgress();
-      this.#sweep = this.#d.clock.after(ACK_WAIT_MS / 3, turn);
+      signalProgress(this.#entries.values(), this.#d.clock.now());
+      this.#sweep = this.#d.clock.after(SWEEP_MS, turn);
     };
-    this.#sweep = this.#d.clock.after(ACK_WAIT_MS / 3, turn);
+    this.#sweep = this.#d.clock.after(SWEEP_MS, turn);
   }
 
   stop(): void {
@@ -127,7 +137,7 @@ export class Initiators {
     this.#deadlines.stop();
     this.#confirmations.stop();
     this.#rooms.stop();
-    this.#watch.stop();
+    this.watch.stop();
     for (const entry of this.#entries.values()) entry.receipt?.release(0);
     this.#entries.clear();
     this.#calls.clear();
@@ -265,11 +275,6 @@ export class Initiators {
     }
   }
 
-  /** A beat or a report: whoever was replaced is told so. */
-  onSeen(from: Address, owner: string, task: string, epoch: number): void {
-    this.#watch.onSeen(from, owner, task, epoch);
-  }
-
   /** Bids, refusals, and the server's word that nobody is there. */
   onBid(message: Incoming): void {
     const subject = parseBidSubject(message.subject);
@@ -310,7 +315,7 @@ export class Initiators {
   #feed(entry: Entry, event: Event): void {
     const c = this.#context;
     c.now = this.#d.clock.now();
-    c.aware = this.#watch.aware();
+    c.aware = this.watch.aware();
     c.wall = this.#d.clock.wall();
     const cfpBefore = entry.t.cfp;
     step(entry.t, event, c);
@@ -398,7 +403,7 @@ export class Initiators {
 
   #suspect(entry: Entry, contractor: Address): void {
     if (!entry.probing) this.#note(entry.t, "suspect", { to: contractor });
-    this.#watch.probe(entry, contractor);
+    this.watch.probe(entry, contractor);
   }
 
   /** Nobody works on it: unless the records say that it went on meanwhile, it is lost. */
@@ -408,9 +413,9 @@ export class Initiators {
     const view = await this.#readView(entry);
     if (view === undefined) return;
     // Read from a copy that lags.
-    if (view.rev < last) return this.#watch.again(entry, contractor, epoch);
+    if (view.rev < last) return this.watch.again(entry, contractor, epoch);
     if (view.contractOpen && view.epoch === epoch) {
-      this.#watch.revoked(pathOf(entry.t), epoch);
+      this.watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
       return this.#feed(entry, { on: "lost", epoch, why, rev: view.rev, head: view.head });
     }
@@ -476,15 +481,6 @@ export class Initiators {
     if (t.awarded === undefined) return;
     const { from, bid } = t.awarded;
     this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);
-  }
-
-  #signalProgress(): void {
-    const now = this.#d.clock.now();
-    for (const entry of this.#entries.values()) {
-      if (entry.receipt !== undefined && now - entry.heldSince > ACK_WAIT_MS / 4) {
-        entry.receipt.working();
-      }
-    }
   }
 }
 

@@ -360,7 +360,7 @@ export class Peer {
     const path = taskPath(m.owner, m.task);
     switch (m.kind) {
       case "progress":
-        this.initiators.onSeen(from, m.owner, m.task, m.epoch);
+        this.initiators.watch.onSeen(from, m.owner, m.task, m.epoch);
         return this.submitters.onProgress(from, m);
       case "done":
         return this.initiators.onDone(path, from, m.rev, m.workedMs);
@@ -404,10 +404,7 @@ export class Peer {
     const subject = parseDirected("beat", message.subject);
     const beat = this.deps.inbound.read("beat", BeatSchema, message);
     if (subject === undefined || beat === undefined) return;
-    const { fromPrincipal, fromAgent } = subject;
-    for (const [owner, task, epoch, agent = fromAgent] of beat.tasks) {
-      this.initiators.onSeen(`${fromPrincipal}.${agent}`, owner, task, epoch);
-    }
+    this.initiators.watch.onBeat(subject.fromPrincipal, subject.fromAgent, beat.tasks);
   }
 
   #onWho(message: Incoming): void {

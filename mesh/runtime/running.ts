@@ -1,5 +1,5 @@
 // A contract under way, as its contractor holds it.
-import type { Address, EmbeddedAward } from "../../contracts/index.ts";
+import type { Address, Alive, EmbeddedAward } from "../../contracts/index.ts";
 import type { OpenAward } from "./awards.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
 import type { Journal } from "./journal.ts";
@@ -14,7 +14,9 @@ export interface Running {
   abort: AbortController;
   startedAt: number;
   startedWall: number;
-  beatTo: Set<Address>;
+  /** How a beat names it, and who is told. */
+  alive: Alive;
+  beatTo: Address[];
   progress: number;
   /** Of a durable task, once its handler runs. */
   journal: Journal | undefined;

@@ -1,7 +1,7 @@
 // An initiator's watch over its contractors: who was heard of, who is asked, who is told that he
 // was replaced. Three findings apart: gone (the server knows nobody there), hung (no answer for
 // the whole silence), and our own blindness, which revokes nobody.
-import { type Address, directedSubject, taskPath } from "../../contracts/index.ts";
+import { type Address, type Alive, directedSubject, taskPath } from "../../contracts/index.ts";
 import { Awareness, LOOK_MS } from "../core/awareness.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
@@ -18,7 +18,8 @@ const REVOKED_MAX = 20_000;
 
 export interface WatchHooks {
   entry(path: string): Entry | undefined;
-  seen(entry: Entry, from: Address): void;
+  /** @param aware the observer's time, ms */
+  seen(entry: Entry, from: Address, aware: number): void;
   /** Nobody works on it as far as can be seen from here; `rev`: its newest record, if durable. */
   gone(entry: Entry, epoch: number, why: string, rev: number | undefined): void;
 }
@@ -69,11 +70,23 @@ export class Watch {
 
   /** A sign of life for a contract: the current one, or one that was replaced. */
   onSeen(from: Address, owner: string, task: string, epoch: number): void {
+    this.#sign(from, owner, task, epoch, this.aware());
+  }
+
+  /** Signs of life for many contracts of one principal. */
+  onBeat(principal: string, sender: string, tasks: readonly Alive[]): void {
+    const aware = this.aware();
+    for (const [owner, task, epoch, agent = sender] of tasks) {
+      this.#sign(`${principal}.${agent}`, owner, task, epoch, aware);
+    }
+  }
+
+  #sign(from: Address, owner: string, task: string, epoch: number, aware: number): void {
     const path = taskPath(owner, task);
     const entry = this.#hooks.entry(path);
     const current = entry === undefined ? undefined : epochOf(entry);
     if (entry !== undefined && epoch === current) {
-      this.#hooks.seen(entry, from);
+      this.#hooks.seen(entry, from, aware);
       if (entry.t.contractor === from || entry.t.live) return;
     }
     const over = Math.max(this.#revoked.get(path) ?? 0, (current ?? 0) - 1);
@@ -100,8 +113,8 @@ export class Watch {
       const { t } = entry;
       if (this.#hooks.entry(taskPath(owner, task)) !== entry) return;
       if (t.contractor !== contractor || epochOf(entry) !== epoch) return;
-      if (found.is === "alive") return this.#hooks.seen(entry, contractor);
       const aware = this.aware();
+      if (found.is === "alive") return this.#hooks.seen(entry, contractor, aware);
       if (this.#awareness.isBlind(this.#d.clock.now())) return;
       if (found.is === "gone") return this.#gone(entry, contractor, epoch, found.why);
       if (t.phase !== "running") return;

@@ -30,6 +30,10 @@ Exit status: 0 when no task was lost or done twice and every rule held, 1 when n
 130 on Ctrl-C.
 `;
 
+/** So many tasks are worth a second thread, unless the history is wanted: it ends where a rule
+ * broke. */
+const BESIDE_MIN = 1_000;
+
 /** Agents times tasks: the central rule looks at each agent for each task. */
 const BASELINE_MAX = 2e9;
 
@@ -110,7 +114,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     const run = await runVirtual({
       ...options,
       ...(large ? { baselineRuns: 0 } : {}),
-      check: o.check,
+      check: o.check && trace === undefined && options.tasks >= BESIDE_MIN ? "beside" : o.check,
       stop: () => stopped,
       ...(trace === undefined ? {} : { history: trace.line }),
       progress: (p) =>

@@ -153,7 +153,7 @@ export function addVirtualFlags(command: Command): Command {
       "agents of one connection (default: 50 or more)",
       whole(1, 100_000),
     )
-    .option("--initiators <n>", "initiators (default: by the agents, 2 to 4)", whole(1, 1_000))
+    .option("--initiators <n>", "initiators (default: by the agents, at least 2)", whole(1, 1_000))
     .addOption(choice("--signing <on|off>", "sign and check everything", ["on", "off"]))
     .option("--seed <text>", "draws everything that is left to chance", DEFAULTS.seed);
 }

@@ -29,8 +29,21 @@ export interface FirstViolation extends Finding {
   atMs: number;
 }
 
-export class Invariants {
+/** Whoever judges a run while it goes on. */
+export interface EventJudge {
   /** The first rule that broke; undefined as long as all hold. */
+  readonly first: FirstViolation | undefined;
+  line(line: HistoryLine): void;
+  /** Judges the task that the record belongs to, as it stands now. */
+  stored(record: StoredRecord, nowMs: number): void;
+  /** Everything again, and what can only be told at the end.
+   * @param drained every task came to its end, or had the time for it */
+  conclude(drained: boolean): Report;
+  /** Gives back what it holds, also where a run failed. */
+  end(): void;
+}
+
+export class Invariants implements EventJudge {
   first: FirstViolation | undefined;
   readonly #run: Run = emptyRun();
   readonly #pending = new Map<string, Operation>();
@@ -47,7 +60,6 @@ export class Invariants {
     addLine(this.#run, line, this.#pending);
   }
 
-  /** Judges the task that the record belongs to, as it stands now. */
   stored(record: StoredRecord, nowMs: number): void {
     const line = this.#notary.line(record);
     addRecord(this.#run, line);
@@ -66,8 +78,6 @@ export class Invariants {
     return this.#lossy && rule === "revoked";
   }
 
-  /** Everything again, and what can only be told at the end.
-   * @param drained every task came to its end, or had the time for it */
   conclude(drained: boolean): Report {
     this.#run.meta.drained = drained && this.first === undefined;
     const report = checkHistory(this.#run);
@@ -76,4 +86,6 @@ export class Invariants {
       violations.length > 0 ? "invalid" : report.why === undefined ? "valid" : "vacuous";
     return { ...report, violations, verdict };
   }
+
+  end(): void {}
 }

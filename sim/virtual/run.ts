@@ -18,9 +18,10 @@ import type { Stored } from "./broker/stream.ts";
 import { type FaultMix, type FaultPlan, MIXES, Nemesis } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
 import { Insiders, isForged } from "./insiders.ts";
-import { type FirstViolation, Invariants } from "./invariants.ts";
+import { type EventJudge, type FirstViolation, Invariants } from "./invariants.ts";
+import { JudgeThread } from "./judge-thread.ts";
 import type { LinkQuality } from "./network.ts";
-import { Town, type TownOptions } from "./town.ts";
+import { initiatorsFor, Town, type TownOptions } from "./town.ts";
 import { keyOf } from "./trust.ts";
 import { workLeftMs } from "./work-left.ts";
 import { type RunEnd, World } from "./world.ts";
@@ -59,8 +60,9 @@ export interface VirtualOptions {
    * than the work that is left takes. */
   patienceMs?: number;
   baselineRuns?: number;
-  /** Judges every record as it is made, by the rules of the checker. Default false. */
-  check?: boolean;
+  /** Judges every record as it is made, by the rules of the checker. `beside`: in a thread of its
+   * own, so that a run ends some thousand events after the one that broke a rule. Default false. */
+  check?: boolean | "beside";
   drain?: "now" | "turns";
   /** Ends the run after about so many events: one that goes in circles never ends by itself. */
   eventsMax?: number;
@@ -111,7 +113,7 @@ export interface VirtualRun {
 
 export interface Verdict {
   report: JudgeReport;
-  /** The first event that broke a rule; the run ended there. */
+  /** The first event that broke a rule; the run ended there, or soon after. */
   first: FirstViolation | undefined;
 }
 
@@ -124,7 +126,6 @@ interface Tally {
 /** Agents of a host, and of so many agents this part where that is more. */
 const AGENTS_PER_HOST = 50;
 const HOST_SHARE = 100;
-const INITIATORS_MAX = 4;
 /** A card lives a second for each so many agents of the fleet, where that is longer than usual. */
 const AGENTS_A_TTL_S = 200;
 /** How long the agents may take to be known to all initiators, ms of world time. */
@@ -156,7 +157,7 @@ class Run {
   readonly #executions: Execution[] = [];
   #arrivals: Arrivals;
   readonly #keepMs: number;
-  #invariants: Invariants | undefined;
+  #invariants: EventJudge | undefined;
   #insiders: Insiders | undefined;
   #hash: Hash | undefined;
   #lines = 0;
@@ -177,15 +178,15 @@ class Run {
     const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
     const { insider = 0 } = plan;
     const perHost = this.#perHost();
-    const noted = this.#hash !== undefined || options.check === true;
+    const { check = false } = options;
+    const noted = this.#hash !== undefined || check !== false;
     const note = noted ? (process: string, e: HistoryEvent) => this.#note(process, e) : undefined;
     this.#town = new Town(this.#world, this.#broker, {
       pool: this.#pool,
       seed,
       signing,
       agentsPerHost: perHost,
-      initiators:
-        options.initiators ?? Math.min(INITIATORS_MAX, Math.max(2, Math.ceil(agents / 250))),
+      initiators: options.initiators ?? initiatorsFor(agents),
       insiders: insider > 0,
       submitters: options.submitters ?? 1,
       quality,
@@ -193,7 +194,7 @@ class Run {
       ended: (execution) => void this.#executions.push(execution),
       peers: { cardTtlS: this.#cardTtlS(), ...peers },
     });
-    if (options.check === true) this.#invariants = this.#watched(plan);
+    if (check !== false) this.#invariants = this.#watched(plan, check === "beside");
     if (insider > 0) this.#insiders = this.#hostile(insider);
     for (const { name } of this.#town.submitters) this.#judges.set(name, new Judge(name));
     this.#arrivals = new Arrivals(this.#world, this.#town.submitters, this.#tasks, {
@@ -241,18 +242,15 @@ class Run {
     return new Insiders(this.#world, share, of(liar), of(forger));
   }
 
-  #watched({ loss = 0 }: FaultPlan): Invariants {
+  #watched({ loss = 0 }: FaultPlan, beside: boolean): EventJudge {
     const perHost = this.#perHost();
     const slots: Record<string, number> = {};
     this.#pool.agents.forEach((agent, at) => {
       slots[`h${Math.floor(at / perHost)}.${agent.name}`] = agent.slots;
     });
     const { signing = false } = this.#o;
-    return new Invariants({
-      slots,
-      lossy: loss > 0,
-      ...(signing ? { keys: this.#town.keys } : {}),
-    });
+    const options = { slots, lossy: loss > 0, ...(signing ? { keys: this.#town.keys } : {}) };
+    return beside ? new JudgeThread(options) : new Invariants(options);
   }
 
   /** First arrival to the end of the last task if none ever waited, ms. */
@@ -303,6 +301,14 @@ class Run {
   }
 
   async play(): Promise<VirtualRun> {
+    try {
+      return await this.#play();
+    } finally {
+      this.#invariants?.end();
+    }
+  }
+
+  async #play(): Promise<VirtualRun> {
     const begun = performance.now();
     this.#town.start();
     await this.#meet();

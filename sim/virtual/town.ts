@@ -14,6 +14,16 @@ import type { World } from "./world.ts";
 /** Time between the starts of two hosts, ms: a fleet is never started all at once. */
 const STAGGER_MS = 1;
 
+/** A few, to be there for each other; more where they have to be: each holds 20,000 open tasks. */
+const INITIATORS_MAX = 4;
+const AGENTS_AN_INITIATOR = 12_500;
+
+/** How many initiators a fleet has where nobody says. */
+export function initiatorsFor(agents: number): number {
+  const few = Math.min(INITIATORS_MAX, Math.max(2, Math.ceil(agents / 250)));
+  return Math.max(few, Math.ceil(agents / AGENTS_AN_INITIATOR));
+}
+
 export interface TownOptions {
   pool: SimPool;
   seed: string | number;

@@ -273,8 +273,8 @@ export class VirtualTransport extends LinkStatus implements Link {
     this.subscribe(`${mux}.*`, (m) => {
       const asked = this.#asked.get(m.subject.slice(mux.length + 1));
       if (asked === undefined) return;
-      const nobody = new ParleyError("E_NO_CAPABILITY", `nobody answers on ${asked.subject}`);
-      asked.settle(m.status === 503 ? nobody : m);
+      if (m.status !== 503) return asked.settle(m);
+      asked.settle(new ParleyError("E_NO_CAPABILITY", `nobody answers on ${asked.subject}`));
     });
     return mux;
   }
@@ -305,8 +305,8 @@ export class VirtualTransport extends LinkStatus implements Link {
         else resolve(answer);
       };
       const abort = (): void => end(options.signal?.reason as Error);
-      const late = new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`);
-      const timer = this.#clock.after(options.timeoutMs, () => end(late));
+      const late = () => new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`);
+      const timer = this.#clock.after(options.timeoutMs, () => end(late()));
       options.signal?.addEventListener("abort", abort, { once: true });
       this.#asked.set(token, { subject, settle: end });
       const { headers } = options;

@@ -141,7 +141,7 @@ export const initiator: readonly Bug[] = [
     patches: [
       {
         file: "mesh/runtime/watch.ts",
-        find: 'if (found.is === "alive") return this.#hooks.seen(entry, contractor);',
+        find: 'if (found.is === "alive") return this.#hooks.seen(entry, contractor, aware);',
         replace: 'if (found.is === "alive") return this.#hooks.gone(entry, epoch, "too slow");',
       },
     ],
