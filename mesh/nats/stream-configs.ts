@@ -211,6 +211,11 @@ function auditStream(common: Common): Wanted {
   };
 }
 
+/** Open tasks of an urgency class in the whole mesh; more wait in the store. A hundred thousand
+ * agents with 1.3 slots each can have 131,000. Measured on server 2.15.1: with 300,000 in hand,
+ * each signalled every 1.75 s, writes are acknowledged within 80 ms and the server takes 250 MB. */
+const SUPERVISED_MAX = 300_000;
+
 /** The durable consumers of the tasks: supervision by urgency class, and the janitor's. */
 export function consumerConfigs(o: ProvisionOptions = {}) {
   // Said, not inherited from the stream: a stream that is given more copies later keeps its
@@ -221,7 +226,7 @@ export function consumerConfigs(o: ProvisionOptions = {}) {
     ack_policy: "explicit" as const,
     filter_subject: patterns.specs(urgency),
     ack_wait: ACK_WAIT_MS * NANOS,
-    max_ack_pending: 100_000,
+    max_ack_pending: SUPERVISED_MAX,
     max_waiting: 4_096,
     deliver_policy: "all" as const,
     num_replicas,

@@ -4,7 +4,7 @@ import { totalmem } from "node:os";
 import { setFlagsFromString } from "node:v8";
 
 const FLAG = "--max-old-space-size=";
-/** From so many agents on; each contract under way takes some 21 KB (measured). */
+/** From so many agents on: a fleet that is busy holds a contract for each slot. */
 const AGENTS_LARGE = 20_000;
 const HEAP_MB = 6_144;
 /** What is under way lives for seconds: in a small nursery most of it is copied (measured: 30 % of

@@ -186,7 +186,8 @@ class Run {
       seed,
       signing,
       agentsPerHost: perHost,
-      initiators: options.initiators ?? initiatorsFor(agents),
+      initiators:
+        options.initiators ?? initiatorsFor(agents, options.utilisation ?? UTILISATION_DEFAULT),
       insiders: insider > 0,
       submitters: options.submitters ?? 1,
       quality,

@@ -14,14 +14,15 @@ import type { World } from "./world.ts";
 /** Time between the starts of two hosts, ms: a fleet is never started all at once. */
 const STAGGER_MS = 1;
 
-/** A few, to be there for each other; more where they have to be: each holds 20,000 open tasks. */
+/** A few, to be there for each other; more where they have to be: each holds 20,000 open tasks,
+ * and an agent has 1.3 slots on average. Each hears of all agents, which costs. */
 const INITIATORS_MAX = 4;
-const AGENTS_AN_INITIATOR = 12_500;
+const BUSY_AN_INITIATOR = 10_000;
 
 /** How many initiators a fleet has where nobody says. */
-export function initiatorsFor(agents: number): number {
+export function initiatorsFor(agents: number, utilisation: number): number {
   const few = Math.min(INITIATORS_MAX, Math.max(2, Math.ceil(agents / 250)));
-  return Math.max(few, Math.ceil(agents / AGENTS_AN_INITIATOR));
+  return Math.max(few, Math.ceil((agents * utilisation) / BUSY_AN_INITIATOR));
 }
 
 export interface TownOptions {
