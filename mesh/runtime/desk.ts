@@ -46,7 +46,8 @@ export interface InitiatorOptions {
   windowMs?: number;
 }
 
-/** Tells the server which specs are in hand: a message each, so no more often than it needs. */
+/** Tells the server which specs are in hand: a message each, so no more often than it needs, which
+ * is with every third look. */
 export function signalProgress(entries: Iterable<Entry>, now: number): void {
   for (const entry of entries) {
     if (entry.receipt === undefined || now - entry.toldAt < 2.5 * SWEEP_MS) continue;

@@ -14,7 +14,7 @@ import {
   FENCE_HEADER,
   GUARD_HEADER,
   NONCE_HEADER,
-  recordSubject,
+  type RecordKey,
   SIGNATURE_HEADER,
 } from "../../contracts/index.ts";
 import type { StoredRecord } from "../../mesh/ports/index.ts";
@@ -22,7 +22,7 @@ import type { EventJudge, FirstViolation, InvariantOptions } from "./invariants.
 
 /** A record on its way to the thread. */
 export interface SentRecord {
-  subject: string;
+  key: RecordKey;
   rev: number;
   storedAt: number;
   nowMs: number;
@@ -83,7 +83,7 @@ export class JudgeThread implements EventJudge {
   stored(record: StoredRecord, nowMs: number): void {
     const { key, rev, storedAt, body } = record;
     this.#add({
-      subject: recordSubject(key),
+      key,
       rev,
       storedAt,
       nowMs,

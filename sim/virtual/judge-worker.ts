@@ -1,6 +1,5 @@
 // The thread behind judge-thread.ts.
 import { workerData } from "node:worker_threads";
-import { parseRecordSubject } from "../../contracts/index.ts";
 import { Invariants } from "./invariants.ts";
 import {
   GIVEN_UP,
@@ -36,15 +35,13 @@ port.on("message", (order: JudgeOrder) => {
 function read(entries: Extract<JudgeOrder, { entries: unknown }>["entries"]): void {
   const held = judge.first === undefined;
   for (const entry of entries) {
-    if ("subject" in entry) stored(entry);
+    if ("body" in entry) stored(entry);
     else judge.line(entry);
   }
   const { first } = judge;
   if (held && first !== undefined) say({ is: "broken", batch: orders, first });
 }
 
-function stored({ subject, headers, nowMs, ...record }: SentRecord): void {
-  const key = parseRecordSubject(subject);
-  if (key === undefined) return;
-  judge.stored({ key, ...record, header: (name) => headers[name] }, nowMs);
+function stored({ headers, nowMs, ...record }: SentRecord): void {
+  judge.stored({ ...record, header: (name) => headers[name] }, nowMs);
 }

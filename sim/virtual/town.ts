@@ -1,4 +1,5 @@
 // Who lives in a simulated world: initiators, submitters, and hosts of agents, drawn from the pool.
+import { OPEN_TASKS_MAX } from "../../contracts/index.ts";
 import type { HistoryEvent } from "../../mesh/ports/index.ts";
 import type { Peer } from "../../mesh/runtime/peer.ts";
 import type { Execution } from "../live/messages.ts";
@@ -14,10 +15,10 @@ import type { World } from "./world.ts";
 /** Time between the starts of two hosts, ms: a fleet is never started all at once. */
 const STAGGER_MS = 1;
 
-/** A few, to be there for each other; more where they have to be: each holds 20,000 open tasks,
- * and an agent has 1.3 slots on average. Each hears of all agents, which costs. */
+/** A few, to be there for each other; more where they have to be: one for half as many busy agents
+ * as its desk holds tasks, since they have 1.3 slots on average. Each hears of all agents. */
 const INITIATORS_MAX = 4;
-const BUSY_AN_INITIATOR = 10_000;
+const BUSY_AN_INITIATOR = OPEN_TASKS_MAX / 2;
 
 /** How many initiators a fleet has where nobody says. */
 export function initiatorsFor(agents: number, utilisation: number): number {

@@ -130,6 +130,27 @@ describe("supervision", () => {
     await Promise.all(handles.map((h) => h.outcome()));
   });
 
+  test.each([
+    [
+      "names an agent or none",
+      [
+        ["sue", "t1", 1],
+        ["sue", "t1", 1, "w"],
+      ],
+      true,
+    ],
+    ["has no epoch", [["sue", "t1"]], false],
+    ["has half an epoch", [["sue", "t1", 1.5]], false],
+    ["goes on", [["sue", "t1", 1, "w", "x"]], false],
+    ["holds a wildcard for a task", [["sue", "*", 1]], false],
+    ["holds two tokens for an owner", [["sue.main", "t1", 1]], false],
+    ["holds a number for an agent", [["sue", "t1", 1, 7]], false],
+    ["is no list", ["sue.t1.1"], false],
+  ])("P9.4: a beat of which a contract %s", (_, tasks, sound) => {
+    const beat = { v: 1, kind: "beat", tasks, lagMs: 0 };
+    expect(BeatSchema.safeParse(beat).success).toBe(sound);
+  });
+
   test("P9.8: whoever is behind a lost connection is asked, and given up if gone", async () => {
     const patient = { silenceMs: 600_000 };
     const ina = await wire.peer("p98i", "agent", [], patient);

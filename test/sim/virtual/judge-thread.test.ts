@@ -1,4 +1,4 @@
-// The judge in a thread of its own says what the judge beside the run says, of the same events.
+// The judge in a thread of its own says what the judge in the run says, of the same events.
 import { afterEach, describe, expect, test } from "vitest";
 import type { HistoryLine } from "../../../check/format.ts";
 import type { StoredRecord } from "../../../mesh/ports/index.ts";
@@ -50,7 +50,7 @@ function tell(judge: EventJudge, tasks: number, bad: number): { known: number | 
 }
 
 describe("the judge's thread", () => {
-  test("judges a run with faults as the judge beside it does, from the same history", async () => {
+  test("judges a run with faults as the judge in the run does, from the same history", async () => {
     const options = { agents: 60, tasks: 300, seed: 3, faults: "mix", timeScale: 0.2 } as const;
     const inside = await runVirtual({ ...options, baselineRuns: 1, check: true });
     const outside = await runVirtual({ ...options, baselineRuns: 1, check: "beside" });
@@ -81,7 +81,6 @@ describe("the judge's thread", () => {
 
   test("a judge that fails says why, and does not keep the run waiting", () => {
     const judge = thread();
-    judge.line({ ...observed("t1", "beat"), p: undefined as unknown as string });
     judge.line(null as unknown as HistoryLine);
     expect(() => judge.conclude(true)).toThrow(/judge's thread failed: TypeError/);
   });
