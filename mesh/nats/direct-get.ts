@@ -1,6 +1,6 @@
 // Reads of a stream past its leader (ADR-31): many messages for one request, no consumer.
 import { ParleyError, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
-import type { Clock, Incoming, StoredRecord } from "../ports/index.ts";
+import type { Clock, Incoming, StoredRecord, Subscription } from "../ports/index.ts";
 import type { Link } from "./link.ts";
 
 /** The last message of every subject that matches (at most 1,024 subjects in all), or the
@@ -8,6 +8,10 @@ import type { Link } from "./link.ts";
 export type DirectGet =
   | { multi_last: string[] }
   | { seq: number; batch: number; next_by_subj: string };
+
+/** A read of which nothing was heard for so long is asked again, ms: messages get lost, and reading
+ * twice does no harm. Guess: above what a busy server takes, below what a person notices. */
+const AGAIN_MS = 1_000;
 
 /**
  * @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream),
@@ -22,43 +26,63 @@ export function directGet(
   timeoutMs: number,
 ): Promise<Incoming[]> {
   return new Promise((resolve, reject) => {
-    const inbox = transport.inbox(principal);
-    const found: Incoming[] = [];
     if (transport.state() !== "up") {
       return reject(new ParleyError("E_CONNECTION", `no connection to read ${stream}; try again`));
     }
-    const fail = (error: ParleyError) => {
+    const asked: Subscription[] = [];
+    let heardAt = clock.now();
+    const until = heardAt + timeoutMs;
+    const end = (result: Incoming[] | ParleyError) => {
       timer.cancel();
       stay();
-      sub.unsubscribe();
-      reject(error);
+      for (const sub of asked) sub.unsubscribe();
+      if (result instanceof ParleyError) reject(result);
+      else resolve(result);
     };
-    const timer = clock.after(timeoutMs, () =>
-      fail(new ParleyError("E_TIMEOUT", `stream ${stream} did not answer a read in time`)),
-    );
+    const ask = () => {
+      const inbox = transport.inbox(principal);
+      const heard = (result: Incoming[] | ParleyError | undefined) => {
+        if (result !== undefined) return end(result);
+        heardAt = clock.now();
+      };
+      asked.push(transport.subscribe(inbox, gather(stream, heard)));
+      transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(wanted)), {
+        reply: inbox,
+      });
+    };
+    const look = () => {
+      const now = clock.now();
+      if (now >= until) {
+        return end(new ParleyError("E_TIMEOUT", `stream ${stream} did not answer a read in time`));
+      }
+      if (now - heardAt >= AGAIN_MS) {
+        heardAt = now;
+        ask();
+      }
+      timer = clock.after(Math.min(AGAIN_MS, until - now), look);
+    };
+    let timer = clock.after(Math.min(AGAIN_MS, timeoutMs), look);
     // What was on its way is lost with the link: no answer will come.
     const stay = transport.onceLost(() =>
-      fail(new ParleyError("E_CONNECTION", `the connection ended while reading ${stream}`)),
+      end(new ParleyError("E_CONNECTION", `the connection ended while reading ${stream}`)),
     );
-    let end: Incoming | undefined;
-    const finish = (all: Incoming[]) => {
-      timer.cancel();
-      stay();
-      sub.unsubscribe();
-      resolve(all);
-    };
-    const sub = transport.subscribe(inbox, (m) => {
-      if (m.status === 0) found.push(m);
-      else if (m.status === 204) end = m;
-      else if (m.status === 404) return finish([]);
-      else return fail(refusal(m.status, stream));
-      const all = end === undefined ? undefined : complete(found, end);
-      if (all !== undefined) finish(all);
-    });
-    transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(wanted)), {
-      reply: inbox,
-    });
+    ask();
   });
+}
+
+/** Gathers one answer's messages: tells the whole of it, what went wrong, or that some came. */
+function gather(
+  stream: string,
+  heard: (result: Incoming[] | ParleyError | undefined) => void,
+): (m: Incoming) => void {
+  const found: Incoming[] = [];
+  let end: Incoming | undefined;
+  return (m) => {
+    if (m.status === 0) found.push(m);
+    else if (m.status === 204) end = m;
+    else return heard(m.status === 404 ? [] : refusal(m.status, stream));
+    heard(end === undefined ? undefined : complete(found, end));
+  };
 }
 
 function refusal(status: number, stream: string): ParleyError {

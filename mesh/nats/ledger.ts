@@ -174,20 +174,37 @@ export class NatsLedger implements Ledger {
     const { rev } = refused;
     // Ours would lie behind its fence.
     if (rev !== undefined && rev <= guard) return p.done(refused);
+    const { fate } = await this.#readBack(DOUBTS_MAX, async () => {
+      const found = this.#mayRead
+        ? fateOf(p.write, await this.read(key.owner, key.task), rev)
+        : fateOfOwn(p.write, await this.#own(key), rev);
+      return found ?? refused;
+    });
+    // Unread, the server's word is all that can be had.
+    p.done(fate?.ok === true ? fate : refused);
+  }
+
+  /** Reads so often, until that says what became of a write. While there is no link a read says
+   * nothing, and is not counted. */
+  async #readBack(
+    times: number,
+    read: (last: boolean) => Promise<WriteResult | undefined>,
+  ): Promise<{ fate?: WriteResult; error?: Error }> {
+    let error: Error | undefined;
     this.#reading++;
     try {
-      for (let i = 0; i < DOUBTS_MAX && !this.#stopped; i++) {
+      for (let i = 0; i < times && !this.#stopped; i++) {
+        const begun = this.#transport.state();
         try {
-          const fate = this.#mayRead
-            ? fateOf(p.write, await this.read(key.owner, key.task), rev)
-            : fateOfOwn(p.write, await this.#own(key), rev);
-          return p.done(fate?.ok === true ? fate : refused);
-        } catch {
-          await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
+          const fate = await read(i + 1 === times);
+          if (fate !== undefined) return { fate };
+        } catch (thrown) {
+          error = thrown as Error;
+          if (begun !== "up" || this.#transport.state() === "down") i--;
         }
+        await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
       }
-      // The server's word is all that can be had.
-      p.done(refused);
+      return error === undefined ? {} : { error };
     } finally {
       this.#reading--;
     }
@@ -234,28 +251,14 @@ export class NatsLedger implements Ledger {
    */
   async #clearUp(p: Pending, rev: number | undefined): Promise<void> {
     const { key } = p.write;
+    const { fate, error } = await this.#readBack(READS_MAX, async (last) =>
+      this.#mayRead
+        ? fateOf(p.write, await this.read(key.owner, key.task), rev)
+        : fateOfOwn(p.write, await this.#own(key), last ? rev : undefined),
+    );
     const tried = `no answer after ${p.tries} tries`;
-    let detail = tried;
-    this.#reading++;
-    try {
-      for (let i = 0; i < READS_MAX && !this.#stopped; i++) {
-        const begun = this.#transport.state();
-        try {
-          const fate = this.#mayRead
-            ? fateOf(p.write, await this.read(key.owner, key.task), rev)
-            : fateOfOwn(p.write, await this.#own(key), i + 1 < READS_MAX ? undefined : rev);
-          if (fate !== undefined) return p.done(fate);
-        } catch (error) {
-          detail = `${tried}; reading back: ${(error as Error).message}`;
-          // Without a link a read says nothing: that one does not count.
-          if (begun !== "up" || this.#transport.state() === "down") i--;
-        }
-        await new Promise<void>((resolve) => this.#clock.after(READ_PAUSE_MS, resolve));
-      }
-      p.done(unknown(detail));
-    } finally {
-      this.#reading--;
-    }
+    const detail = error === undefined ? tried : `${tried}; reading back: ${error.message}`;
+    p.done(fate ?? unknown(detail));
   }
 
   #arm(): void {

@@ -61,4 +61,27 @@ export const REGRESSIONS: readonly Regression[] = [
       "loss=0.017,duplicate=0.051,reorder=0.065,insider=0.13 --utilisation 1.4 " +
       "--time-scale 0.032 --agents-per-host 2 --initiators 3 --seed 70054",
   },
+  {
+    name: "refused by a copy of itself, the server gone",
+    history:
+      "2026-11-22 seed 120144: the same of an outcome, whose second look fell into a restart of " +
+      "the server; a look without a link is not counted now",
+    command:
+      "parley sim virtual --agents 18 --tasks 81 --policy cheapest --faults " +
+      "oneWay=15,brokerRestart=17,loss=0.0045,duplicate=0.064,reorder=0.085,replay=0.029 " +
+      "--pool uniform --utilisation 0.31 --time-scale 0.08 --agents-per-host 2 " +
+      "--initiators 4 --seed 120144",
+  },
+  {
+    name: "waits for an answer that was lost",
+    history:
+      "2026-11-22 seed 130381: somebody's false outcome came before that of a task at its " +
+      "deadline, the look at the task was lost, and it ended 6.5 s late (L1); a silent read is " +
+      "asked again after 1 s now",
+    command:
+      "parley sim virtual --agents 12 --tasks 78 --policy fastest --faults " +
+      "loss=0.017,duplicate=0.04,reorder=0.089,replay=0.043,hasty=0.18,insider=0.13 " +
+      "--pool uniform --utilisation 0.76 --time-scale 0.18 --agents-per-host 3 " +
+      "--initiators 3 --seed 130381",
+  },
 ];
