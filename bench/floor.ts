@@ -9,6 +9,8 @@ import {
   directedSubject,
   patterns,
   recordSubject,
+  SAMPLES,
+  type Sample,
   specN,
   supervisionConsumer,
   TASKS_STREAM,
@@ -142,14 +144,9 @@ class Floor implements Client {
 
   #sit(agent: string): void {
     const address = `${this.#me}.${agent}`;
-    const subs = (
-      [
-        ["s8", "g", 8],
-        ["s2", "h", 2],
-      ] as const
-    ).map(([rung, prefix, groups]) =>
+    const subs = (Object.keys(SAMPLES) as Sample[]).map((rung) =>
       this.#nc.subscribe(patterns.cfp("echo", rung), {
-        queue: `${prefix}${groupOf(address, groups)}`,
+        queue: `g${groupOf(address, SAMPLES[rung])}`,
         callback: (_, m) => this.#onCfp(address, m),
       }),
     );
@@ -250,7 +247,7 @@ class Floor implements Client {
     this.#byTask.set(task, tender);
     this.#again(tender);
     this.#send(
-      cfpSubject("echo", this.#shape.bids === 2 ? "s2" : "s8", `${this.#me}.main`),
+      cfpSubject("echo", `s${this.#shape.bids}`, `${this.#me}.main`),
       BODY.cfp,
       bidReplySubject(`${this.#me}.main`, cfp),
     );

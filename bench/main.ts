@@ -137,7 +137,7 @@ function plan(what: string): { name: string; shape: Shape }[] | undefined {
       return [
         {
           name: "167 tasks a second",
-          shape: { ...BASE, perSecond: 167, bids: 8, tasks: 3_340, warmUp: 4_000 },
+          shape: { ...BASE, perSecond: 167, bids: 4, tasks: 3_340, warmUp: 4_000 },
         },
         { name: "one at a time", shape: { ...BASE, inFlight: 1, tasks: 1_000, warmUp: 2_000 } },
         {
@@ -148,7 +148,7 @@ function plan(what: string): { name: string; shape: Shape }[] | undefined {
     case "scale":
       return [20, 100, 1_000, 5_000].map((agents) => ({
         name: `${agents} agents`,
-        shape: { ...BASE, agents, bids: 8, inFlight: 8, tasks: 3_000, warmUp: 1_000 },
+        shape: { ...BASE, agents, bids: 4, inFlight: 8, tasks: 3_000, warmUp: 1_000 },
       }));
     default:
       return undefined;

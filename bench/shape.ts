@@ -8,8 +8,8 @@ export interface Shape {
   /** Tasks under way at a time. */
   inFlight: number;
   signing: boolean;
-  /** Bids per call: 2 or 8 queue groups are asked. */
-  bids: 2 | 8;
+  /** Bids per call: the queue groups that are asked, as for short tasks or for longer ones. */
+  bids: 2 | 4;
   /** Tasks started each second, whatever became of the others (an open loop); 0: a closed one. */
   perSecond: number;
   /** Processes that host the agents; the submitter has one more. */

@@ -14,10 +14,10 @@ export const CARD_BYTES_MAX = 128 * 1024;
 /** Largest progress message, bytes. */
 export const PROGRESS_BYTES_MAX = 64 * 1024;
 
-/** Queue groups per capability in the sample rung. Origin: architecture section 3. */
-export const SAMPLE_GROUPS = 8;
-/** Groups of the small sample. Origin: power of two choices. */
-export const SMALL_SAMPLE_GROUPS = 2;
+/** Rungs that reach a sample, with their queue groups per capability: at most so many agents hear
+ * a call. Origin: 8 architecture section 3, 4 ADR 0012, 2 power of two choices. */
+export const SAMPLES = { s2: 2, s4: 4, s8: 8 } as const;
+export type Sample = keyof typeof SAMPLES;
 /** How long a call stays open at most, ms, on one site. Origin: architecture section 3. */
 export const WINDOW_MS_MAX = 20;
 /** Bids kept per call; later ones are counted and dropped. Origin: guess. */

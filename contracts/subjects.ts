@@ -39,7 +39,7 @@ export const RECORD_KINDS = [
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
-export const RUNGS = ["s2", "s8", "all"] as const;
+export const RUNGS = ["s2", "s4", "s8", "all"] as const;
 export type CallRung = (typeof RUNGS)[number];
 
 /** The tokens of a literal subject; undefined when their number is wrong or one is a wildcard. */

@@ -9,6 +9,7 @@ import {
   NONCE_HEADER,
   RECORD_BYTES_MAX,
   type RecordKind,
+  RUNGS,
   recordSubject,
   registrationSubject,
   SIGNATURE_HEADER,
@@ -223,7 +224,7 @@ export class Insider {
     const call = { v: 1, kind: "cfp", cfp: "c1", task: "t1", priority: 5, windowMs: 20, crowd: 3 };
     switch (what) {
       case "cfp": {
-        const rung = pick(this.#prng, ["all", "s8", "s2"]);
+        const rung = pick(this.#prng, RUNGS);
         return { subject: `mesh.cfp.${CAPABILITY}.${rung}.${SELF}`, valid: call };
       }
       case "bid":

@@ -67,7 +67,7 @@ export const SUBJECTS: readonly SubjectRow[] = [
   {
     subject: "mesh.cfp.<capability>.<rung>.<P>.<A>",
     form: "cfp",
-    text: "initiator to participants; rung: s2, s8 (queue groups), all",
+    text: "initiator to participants; rung: s2, s4, s8 (queue groups), all",
   },
   { subject: "mesh.bid.<toP>.<toA>.<cfp>.<P>.<A>", form: "answer", text: "bid or refusal" },
   { subject: "mesh.award.<toP>.<toA>.<P>.<A>", form: "award", text: "initiator to contractor" },

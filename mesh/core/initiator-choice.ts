@@ -4,8 +4,7 @@ import {
   type CallRung,
   type Failure,
   failure as failureOf,
-  SAMPLE_GROUPS,
-  SMALL_SAMPLE_GROUPS,
+  SAMPLES,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import type { Context, Field, InitiatorTask, Rung } from "./initiator-task.ts";
@@ -24,13 +23,22 @@ export function chooseRung(t: InitiatorTask, c: Context): CallRung {
   const special = t.spec.requires !== undefined;
   if (special && (field.agents * 2 < field.offering || field.offering <= MANY * 2)) return "all";
   const short = t.spec.hints?.durationMs;
-  return short !== undefined && short <= c.shortTaskMs ? "s2" : "s8";
+  if (short !== undefined && short <= c.shortTaskMs) return "s2";
+  return wantsTheBest(t) ? "s8" : "s4";
+}
+
+/** Is a rare bid worth more than an even share of the work? Where it is not, four bids tell as
+ * much as eight: agents at capacity are not among those that are asked (ADR 0012). */
+function wantsTheBest({ spec }: InitiatorTask): boolean {
+  return (spec.award?.policy ?? "balanced") !== "balanced" || spec.budget !== undefined;
 }
 
 export function most(rung: Rung, field: Field): number {
-  if (rung === "s8") return Math.max(1, Math.min(SAMPLE_GROUPS, field.groups8));
-  if (rung === "s2") return Math.max(1, Math.min(SMALL_SAMPLE_GROUPS, field.groups2));
-  return Math.max(1, Math.min(BIDS_MAX, field.offering));
+  const heard =
+    rung === "all" || rung === "directed"
+      ? Math.min(BIDS_MAX, field.offering)
+      : Math.min(SAMPLES[rung], field.groups[rung]);
+  return Math.max(1, heard);
 }
 
 /** Recalls of waiting tasks are rare and must reach whoever joined since. */

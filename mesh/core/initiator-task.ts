@@ -5,6 +5,7 @@ import type {
   CallRung,
   Failure,
   RefusalReason,
+  Sample,
   Spec,
   TerminalState,
 } from "../../contracts/index.ts";
@@ -130,9 +131,8 @@ export interface Field {
   agents: number;
   /** Agents that offer the capability at all. */
   offering: number;
-  /** Queue groups with a member: of eight, and of two. */
-  groups8: number;
-  groups2: number;
+  /** Queue groups with a member, of each sample. */
+  groups: Readonly<Record<Sample, number>>;
 }
 
 export interface Context {

@@ -11,8 +11,8 @@ import {
   idleSubject,
   patterns,
   type RefusalReason,
-  SAMPLE_GROUPS,
-  SMALL_SAMPLE_GROUPS,
+  SAMPLES,
+  type Sample,
   type Spec,
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
@@ -110,6 +110,10 @@ export interface AgentDefinition {
   signer?: Signer;
 }
 
+function groupsOf(agent: Address): [Sample, string][] {
+  return (Object.keys(SAMPLES) as Sample[]).map((s) => [s, `g${groupOf(agent, SAMPLES[s])}`]);
+}
+
 export class HostedAgent {
   readonly address: Address;
   readonly name: string;
@@ -118,9 +122,8 @@ export class HostedAgent {
   readonly definition: AgentDefinition;
   readonly ahead: Ahead;
   readonly #d: Deps;
-  /** Its queue groups, of eight and of two. */
-  readonly #group8: string;
-  readonly #group2: string;
+  /** Its queue group in each sample. */
+  readonly #groups: readonly (readonly [Sample, string])[];
   #posts = new Map<string, Post>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
@@ -143,8 +146,7 @@ export class HostedAgent {
     this.definition = definition;
     this.name = definition.name;
     this.address = address(principal, definition.name);
-    this.#group8 = `g${groupOf(this.address, SAMPLE_GROUPS)}`;
-    this.#group2 = `h${groupOf(this.address, SMALL_SAMPLE_GROUPS)}`;
+    this.#groups = groupsOf(this.address);
     this.slots = new Slots(definition.slots, dependencies.clock.now());
     this.signer = definition.signer ?? signer;
     this.#onCall = onCall;
@@ -220,18 +222,13 @@ export class HostedAgent {
     if (this.draining || this.slots.free === 0) return;
     for (const [capability, post] of this.#posts) {
       if (post.seats.length > 0 || this.free(capability) <= 0) continue;
-      post.seats = [
+      post.seats = this.#groups.map(([sample, queue]) =>
         this.#d.transport.subscribe(
-          patterns.cfp(capability, "s8"),
-          (m) => this.#onCall(this, capability, "s8", m),
-          { queue: this.#group8 },
+          patterns.cfp(capability, sample),
+          (m) => this.#onCall(this, capability, sample, m),
+          { queue },
         ),
-        this.#d.transport.subscribe(
-          patterns.cfp(capability, "s2"),
-          (m) => this.#onCall(this, capability, "s2", m),
-          { queue: this.#group2 },
-        ),
-      ];
+      );
     }
   }
 

@@ -9,9 +9,9 @@ import {
   address,
   parseCardSubject,
   type Requirements,
-  SAMPLE_GROUPS,
+  SAMPLES,
+  type Sample,
   SIGNATURE_HEADER,
-  SMALL_SAMPLE_GROUPS,
 } from "../../contracts/index.ts";
 import type { Field } from "../core/initiator-task.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
@@ -34,8 +34,10 @@ interface Seat {
 interface Offering {
   /** Agents by address, with the capability's index in their card. */
   agents: Map<string, number>;
-  groups8: Uint32Array;
-  groups2: Uint32Array;
+  /** How many of them sit in each queue group. */
+  members: Readonly<Record<Sample, Uint32Array>>;
+  /** How many groups have a member. */
+  groups: Record<Sample, number>;
 }
 
 export interface CardChange {
@@ -213,13 +215,12 @@ export class Registry {
 
   field(capability: string, requires: Requirements | undefined): Field {
     const o = this.#offerings.get(capability);
-    if (o === undefined) return { agents: 0, offering: 0, groups8: 0, groups2: 0 };
+    if (o === undefined) return { agents: 0, offering: 0, groups: noGroups() };
     const agents = requires === undefined ? o.agents.size : this.find(capability, requires).length;
     return {
       agents,
       offering: o.agents.size,
-      groups8: occupied(o.groups8),
-      groups2: occupied(o.groups2),
+      groups: o.groups,
     };
   }
 
@@ -231,16 +232,11 @@ export class Registry {
     card.capabilities.forEach((c, index) => {
       let o = this.#offerings.get(c.name);
       if (o === undefined) {
-        o = {
-          agents: new Map(),
-          groups8: new Uint32Array(SAMPLE_GROUPS),
-          groups2: new Uint32Array(SMALL_SAMPLE_GROUPS),
-        };
+        o = { agents: new Map(), members: newMembers(), groups: noGroups() };
         this.#offerings.set(c.name, o);
       }
       o.agents.set(name, index);
-      o.groups8[groupOf(name, SAMPLE_GROUPS)]!++;
-      o.groups2[groupOf(name, SMALL_SAMPLE_GROUPS)]!++;
+      count(o, name, 1);
     });
   }
 
@@ -248,8 +244,7 @@ export class Registry {
     for (const c of card.capabilities) {
       const o = this.#offerings.get(c.name);
       if (o === undefined || !o.agents.delete(name)) continue;
-      o.groups8[groupOf(name, SAMPLE_GROUPS)]!--;
-      o.groups2[groupOf(name, SMALL_SAMPLE_GROUPS)]!--;
+      count(o, name, -1);
       if (o.agents.size === 0) this.#offerings.delete(c.name);
     }
   }
@@ -262,8 +257,24 @@ export class Registry {
 /** Departures remembered between two readings. */
 const GONE_MAX = 10_000;
 
-function occupied(groups: Uint32Array): number {
-  let n = 0;
-  for (const count of groups) if (count > 0) n++;
-  return n;
+const SAMPLE_NAMES = Object.keys(SAMPLES) as Sample[];
+
+function newMembers(): Offering["members"] {
+  const { s2, s4, s8 } = SAMPLES;
+  return { s2: new Uint32Array(s2), s4: new Uint32Array(s4), s8: new Uint32Array(s8) };
+}
+
+function noGroups(): Record<Sample, number> {
+  return { s2: 0, s4: 0, s8: 0 };
+}
+
+/** An agent came to its queue groups, or left them. */
+function count(o: Offering, agent: string, by: 1 | -1): void {
+  for (const sample of SAMPLE_NAMES) {
+    const members = o.members[sample];
+    const group = groupOf(agent, SAMPLES[sample]);
+    const before = members[group]!;
+    members[group] = before + by;
+    if (Math.min(before, before + by) === 0) o.groups[sample] += by;
+  }
 }

@@ -15,7 +15,7 @@ import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { bidsOf } from "../../mesh/runtime/seen-bids.ts";
 import { termsOf as sealedTerms } from "../../mesh/runtime/tender.ts";
 import { useClauses } from "../support/clauses.ts";
-import { Bench, makeBid, makeScored } from "../support/core.ts";
+import { Bench, fieldOf, makeBid, makeScored } from "../support/core.ts";
 import { Tap, termsIn } from "../support/tap.ts";
 import {
   awardOf,
@@ -294,7 +294,7 @@ describe("awards on the wire", () => {
 describe("awards in the core", () => {
   function awarded(over = {}) {
     const bench = new Bench();
-    bench.field = { agents: 2, offering: 2, groups8: 2, groups2: 2 };
+    bench.field = fieldOf(2);
     const t = bench.task({ award: { policy: "fastest" }, ...over });
     step(t, { on: "begin" }, bench.context);
     return { bench, t };

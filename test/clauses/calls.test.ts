@@ -6,12 +6,13 @@ import {
   BidSchema,
   type Cfp,
   CfpSchema,
+  SAMPLES,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { step } from "../../mesh/core/initiator.ts";
 import { groupOf } from "../../mesh/core/match.ts";
 import { useClauses } from "../support/clauses.ts";
-import { Bench, makeBid } from "../support/core.ts";
+import { Bench, fieldOf, makeBid } from "../support/core.ts";
 import { type Heard, Tap } from "../support/tap.ts";
 import { gate, msgpack, type Stranger, service, until } from "../wire/fixture.ts";
 
@@ -80,33 +81,38 @@ describe("calls", () => {
     expect(Buffer.from(tap.of("award")[0]?.data ?? []).includes(secret)).toBe(true);
   });
 
-  test("P5.2: the rung follows how many could do it, and how long it takes", () => {
+  test("P5.2: the rung follows how many could do it, how long it takes, what is wanted", () => {
     const rungOf = (agents: number, offering = agents, over = {}) => {
       const bench = new Bench();
-      bench.field = { agents, offering, groups8: 8, groups2: 2 };
+      bench.field = fieldOf(agents, offering);
       const t = bench.task(over);
       step(t, { on: "begin" }, bench.context);
       return t.rung;
     };
-    expect([rungOf(0), rungOf(6), rungOf(7), rungOf(1_000)]).toEqual(["all", "all", "s8", "s8"]);
+    expect([rungOf(0), rungOf(6), rungOf(7), rungOf(1_000)]).toEqual(["all", "all", "s4", "s4"]);
     const special = { requires: { gpu: true } };
     expect([rungOf(10, 32, special), rungOf(30, 32, special)]).toEqual(["all", "all"]);
-    expect([rungOf(49, 99, special), rungOf(50, 99, special)]).toEqual(["all", "s8"]);
+    expect([rungOf(49, 99, special), rungOf(50, 99, special)]).toEqual(["all", "s4"]);
     const short = { hints: { durationMs: 50 } };
     const long = { hints: { durationMs: 51 } };
-    expect([rungOf(20, 20, short), rungOf(20, 20, long)]).toEqual(["s2", "s8"]);
+    const wanting = (policy: string) => rungOf(20, 20, { award: { policy } });
+    expect(["balanced", "fastest", "cheapest", "deadline", "hybrid"].map(wanting)).toEqual([
+      ...["s4", "s8", "s8", "s8", "s8"],
+    ]);
+    expect([rungOf(20, 20, { budget: 3 }), rungOf(20, 20, { ...short, budget: 3 })]).toEqual([
+      ...["s8", "s2"],
+    ]);
+    expect([rungOf(20, 20, short), rungOf(20, 20, long)]).toEqual(["s2", "s4"]);
   });
 
-  test("P5.3: a sample of eight reaches one agent a group, of two one a half", async () => {
+  test("P5.3: a sample reaches one agent of each of its groups", async () => {
     const agents = Array.from({ length: 40 }, (_, i) => `w${i}`);
     const a = await wire.peer("p53a", "agent", ["sum53"]);
     for (const name of agents) a.peer.host({ name, slots: 1, services: [echo("sum53")] });
     await wire.known("sum53", 40);
     const caller = await callerOf("p53c");
-    for (const [rung, groups] of [
-      ["s8", 8],
-      ["s2", 2],
-    ] as const) {
+    for (const rung of ["s8", "s4", "s2"] as const) {
+      const groups = SAMPLES[rung];
       const seats = new Set(agents.map((name) => groupOf(`p53a.${name}`, groups)));
       const cfp = caller.call("sum53", rung);
       await until(() => caller.answers(cfp).length === seats.size, `${seats.size} answers`);
@@ -227,7 +233,7 @@ describe("answers", () => {
 });
 
 describe("windows", () => {
-  function called(field = { agents: 4, offering: 4, groups8: 4, groups2: 2 }) {
+  function called(field = fieldOf(4)) {
     const bench = new Bench();
     bench.field = field;
     const t = bench.task({ award: { policy: "fastest" } });
@@ -268,7 +274,7 @@ describe("windows", () => {
       expect(again.dueAt - next.bench.context.now).toBe(window);
     }
     const silence = (agents: number): number => {
-      const silent = called({ agents, offering: agents, groups8: 8, groups2: 2 });
+      const silent = called(fieldOf(agents));
       let waited = 0;
       while (silent.t.phase === "calling") {
         waited += silent.t.dueAt - silent.bench.context.now;

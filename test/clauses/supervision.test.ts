@@ -6,7 +6,7 @@ import { step } from "../../mesh/core/initiator.ts";
 import { foldTask } from "../../mesh/core/task-view.ts";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { useClauses } from "../support/clauses.ts";
-import { Bench, makeBid } from "../support/core.ts";
+import { Bench, fieldOf, makeBid } from "../support/core.ts";
 import { Tap, termsIn } from "../support/tap.ts";
 import { gate, json, msgpack, type Stranger, service, until } from "../wire/fixture.ts";
 
@@ -344,7 +344,7 @@ async function silentContractor(name: string, capability: string) {
 
 test("P9.7: a read that is older than what is known is not acted upon", () => {
   const bench = new Bench();
-  bench.field = { agents: 1, offering: 1, groups8: 1, groups2: 1 };
+  bench.field = fieldOf(1);
   const t = bench.task();
   step(t, { on: "begin" }, bench.context);
   step(t, { on: "bid", cfp: t.cfp, from: "b.w", bid: makeBid() }, bench.context);

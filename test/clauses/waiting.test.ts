@@ -4,7 +4,7 @@ import { AGING_MS, type Cfp, IdleSchema, OfferSchema } from "../../contracts/ind
 import { step } from "../../mesh/core/initiator.ts";
 import { goesBefore, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
 import { useClauses } from "../support/clauses.ts";
-import { Bench } from "../support/core.ts";
+import { Bench, fieldOf } from "../support/core.ts";
 import { Tap } from "../support/tap.ts";
 import { gate, msgpack, service, until } from "../wire/fixture.ts";
 
@@ -180,7 +180,7 @@ describe("waiting in the core", () => {
   test("P8.1: a waiting task wants nothing but its deadline", () => {
     const bench = new Bench();
     const t = bench.task();
-    bench.field = { agents: 50, offering: 50, groups8: 8, groups2: 2 };
+    bench.field = fieldOf(50);
     step(t, { on: "begin" }, bench.context);
     step(t, { on: "nobody", cfp: t.cfp }, bench.context);
     expect(t.phase).toBe("waiting");

@@ -13,7 +13,7 @@ import {
 } from "../../mesh/core/initiator-task.ts";
 import { createPrng, type Prng } from "../../mesh/core/prng.ts";
 import { foldTask, type ReadRecord } from "../../mesh/core/task-view.ts";
-import { Bench, makeBid, makeSpec, WALL_AT_ZERO } from "../support/core.ts";
+import { Bench, fieldOf, makeBid, makeSpec, WALL_AT_ZERO } from "../support/core.ts";
 
 const AGENTS = ["b.w", "c.w", "d.w"];
 const DEADLINE_MS = 60_000;
@@ -83,7 +83,7 @@ class World {
 
   join(): void {
     const bench = new Bench(this.actors.length);
-    bench.field = { agents: 3, offering: 3, groups8: 3, groups2: 2 };
+    bench.field = fieldOf(3);
     const now = this.actors[0]?.bench.context.now ?? 0;
     bench.advance(now);
     const spec = makeSpec({

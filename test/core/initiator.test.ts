@@ -5,7 +5,7 @@ import { CLAIM_TIMEOUT_MS, failure, type Spec } from "../../contracts/index.ts";
 import { step } from "../../mesh/core/initiator.ts";
 import type { Effect, Event, InitiatorTask } from "../../mesh/core/initiator-task.ts";
 import { foldTask, type TaskView } from "../../mesh/core/task-view.ts";
-import { Bench, makeBid, makeSpec, WALL_AT_ZERO } from "../support/core.ts";
+import { Bench, fieldOf, makeBid, makeSpec, WALL_AT_ZERO } from "../support/core.ts";
 
 const AGENTS = ["b.w", "c.w", "d.w", "e.w"] as const;
 const agents = fc.constantFrom(...AGENTS);
@@ -154,12 +154,7 @@ const specs: fc.Arbitrary<Partial<Spec>> = fc.record(
   { requiredKeys: ["deadline"] },
 );
 
-const fields = fc.constantFrom(0, 1, 4, 10, 20, 100).map((agents) => ({
-  agents,
-  offering: agents,
-  groups8: Math.min(8, agents),
-  groups2: Math.min(2, agents),
-}));
+const fields = fc.constantFrom(0, 1, 4, 10, 20, 100).map((agents) => fieldOf(agents));
 
 interface Seen {
   t: InitiatorTask;
@@ -365,7 +360,7 @@ describe("liveness", () => {
 
 test("calibration hears of failures and lost contractors", () => {
   const bench = new Bench();
-  bench.field = { agents: 1, offering: 1, groups8: 1, groups2: 1 };
+  bench.field = fieldOf(1);
   const t = bench.task();
   step(t, { on: "begin" }, bench.context);
   step(t, { on: "bid", cfp: t.cfp, from: "b.w", bid: makeBid() }, bench.context);

@@ -19,7 +19,7 @@ describe("interactions", () => {
 
   test("every rung and every way out has one", () => {
     const all = scripts.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
-    for (const needed of ["directed", "rung=s2", "rung=s8", "rung=all", "waits"]) {
+    for (const needed of ["directed", "rung=s2", "rung=s4", "rung=s8", "rung=all", "waits"]) {
       expect(all).toContain(needed);
     }
     for (const state of ["failed", "expired", "canceled", "rejected"]) {

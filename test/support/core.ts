@@ -1,5 +1,5 @@
 // What tests of the pure core need: bids, specs and a context without any clock but the test's.
-import type { Bid, Spec } from "../../contracts/index.ts";
+import { type Bid, SAMPLES, type Spec } from "../../contracts/index.ts";
 import { Answers } from "../../mesh/core/answers.ts";
 import { Breakers } from "../../mesh/core/breaker.ts";
 import { Calibration } from "../../mesh/core/calibration.ts";
@@ -53,6 +53,13 @@ export function makeSpec(over: Partial<Spec> = {}): Spec {
   };
 }
 
+/** So many agents, who sit in as many groups as they can. */
+export function fieldOf(agents: number, offering = agents): Field {
+  const { s2, s4, s8 } = SAMPLES;
+  const among = (groups: number): number => Math.min(groups, offering);
+  return { agents, offering, groups: { s2: among(s2), s4: among(s4), s8: among(s8) } };
+}
+
 /** An initiator's task with everything around it, at a moment that the test moves. */
 export class Bench {
   readonly out: Effect[] = [];
@@ -60,7 +67,7 @@ export class Bench {
   readonly spoken = new SpokenFor();
   readonly answers = new Answers();
   readonly breakers = new Breakers();
-  field: Field = { agents: 20, offering: 20, groups8: 8, groups2: 2 };
+  field: Field = fieldOf(20);
   queueing = false;
   #cfps = 0;
   readonly context: Context;

@@ -3,7 +3,7 @@
 // A script is a list of blocks: commands, `----`, and the trace that they give. Lines that begin
 // with # are remarks. `a` is the initiator of task t1; other names are agents, `b` is b.w.
 //
-//   field agents=20 [offering=20 groups8=8 groups2=2]   who could answer a call
+//   field agents=20 [offering=20]   who could answer a call
 //   task [to=b only exclude=b policy=… budget=… attempts=… backoff=… deadline=+10s
 //         duration=… otherwise=c1,c2 patience=… live requires]
 //                                the spec, stored (revision 1) unless it is live
@@ -41,7 +41,7 @@ import {
   newTask,
 } from "../../mesh/core/initiator-task.ts";
 import { foldTask, type ReadRecord } from "../../mesh/core/task-view.ts";
-import { Bench, makeBid, makeSpec, WALL_AT_ZERO } from "./core.ts";
+import { Bench, fieldOf, makeBid, makeSpec, WALL_AT_ZERO } from "./core.ts";
 
 type Options = Record<string, string>;
 
@@ -158,12 +158,7 @@ export class Interaction {
 
   #field(o: Options): void {
     const agents = Number(o.agents);
-    this.#bench.field = {
-      agents,
-      offering: Number(o.offering ?? agents),
-      groups8: Number(o.groups8 ?? Math.min(8, agents)),
-      groups2: Number(o.groups2 ?? Math.min(2, agents)),
-    };
+    this.#bench.field = fieldOf(agents, Number(o.offering ?? agents));
   }
 
   #define({ plain, options: o }: Words): void {

@@ -1,8 +1,10 @@
 // Bytes that nobody should send, on every core subject that takes input, by a client whose
 // credentials permit it: each is dropped and counted; nothing stops, nothing is stored.
+
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { RUNGS } from "../../contracts/index.ts";
 import type { OpenPeer } from "../../mesh/index.ts";
 import { HOSTILE_BYTES } from "../support/hostile-bytes.ts";
 import { counted, json, msgpack, until } from "./fixture.ts";
@@ -48,7 +50,7 @@ const CALL = {
 };
 
 const TARGETS: readonly Target[] = [
-  ...["all", "s8", "s2"].map((rung) => ({
+  ...RUNGS.map((rung) => ({
     name: `mesh.cfp, ${rung}`,
     subject: () => `mesh.cfp.echo.${rung}.mal.main`,
     at: () => wes,
