@@ -303,7 +303,6 @@ export const patterns = {
   /** Cancels of tasks without a contract: who their initiator is, only he himself knows. */
   cancelsToAnybody: `mesh.rec.*.${NOBODY}.${NOBODY}.cancel.>`,
   who: (principal: string) => `mesh.who.${principal}.*`,
-  live: (principal: string) => `mesh.live.${principal}.*`,
   look: "mesh.look.*.*",
   cards: "mesh.card.>",
   cfp: (capability: string, rung: CallRung) => `mesh.cfp.${capability}.${rung}.*.*`,

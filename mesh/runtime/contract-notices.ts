@@ -79,13 +79,10 @@ export class ContractNotices {
     });
   }
 
-  /** @param hosted does this process host the agent of that name? */
-  onProbe(message: Incoming, hosted: (agent: string) => boolean): void {
+  onProbe(message: Incoming): void {
     const probe = this.#d.inbound.read("live", LiveProbeSchema, message);
     const reply = this.#d.inbound.replyTo("live", message);
     if (probe === undefined || reply === undefined) return;
-    // Another process of this principal may host the agent that is asked for.
-    if (!hosted(message.subject.split(".")[3] ?? "")) return;
     const run = this.#find(taskPath(probe.owner, probe.task), probe.epoch);
     const here = run !== undefined && !run.over;
     if (here && run.beatTo.length < BEATS_MAX && !run.beatTo.includes(probe.from)) {

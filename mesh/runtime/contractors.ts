@@ -467,8 +467,4 @@ export class Contractors {
       for (const wake of this.#idleWaiters.splice(0)) wake();
     }
   }
-
-  onProbe(message: Incoming): void {
-    this.notices.onProbe(message, (agent) => this.agents.has(agent));
-  }
 }

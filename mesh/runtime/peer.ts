@@ -10,6 +10,7 @@ import {
   CARD_RENEW_MS,
   CARD_TTL_S,
   failure,
+  liveSubject,
   type Message,
   MessageSchema,
   ParleyError,
@@ -209,7 +210,6 @@ export class Peer {
     if (roles.contractor) {
       this.#listen(patterns.awards(principal), (m) => this.contractors.onAward(m));
       this.#listen(patterns.offers(principal), (m) => this.contractors.onOffer(m));
-      this.#listen(patterns.live(principal), (m) => this.contractors.onProbe(m));
       this.contractors.start();
       this.#micro.open();
     }
@@ -258,6 +258,10 @@ export class Peer {
   /** Hosts an agent: it takes its seats and announces its card. */
   host(definition: AgentDefinition): HostedAgent {
     const agent = this.contractors.host(definition, this.options.signer);
+    // By its own name: another process of this principal must not hear who is asked for here, or
+    // the server could never say that nobody is there.
+    const asked = liveSubject(this.options.principal, agent.name);
+    this.#listen(asked, (m) => this.contractors.notices.onProbe(m));
     agent.seat();
     this.announce(agent);
     agent.askForWork();

@@ -5,6 +5,7 @@ import { ACK_WAIT_MS, BeatSchema, type Outcome } from "../../contracts/index.ts"
 import { step } from "../../mesh/core/initiator.ts";
 import { foldTask } from "../../mesh/core/task-view.ts";
 import type { OpenPeer } from "../../mesh/index.ts";
+import { credentialsOf } from "../../mesh/local.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench, fieldOf, makeBid } from "../support/core.ts";
 import { Tap, termsIn } from "../support/tap.ts";
@@ -183,6 +184,34 @@ describe("supervision", () => {
     hold.open();
     await handle.outcome();
     await until(async () => (await ask(handle.task, 1))[0] === 0, "the end of the work");
+  });
+
+  test("P9.5: for an agent that is gone nobody answers, nor its principal's other process", async () => {
+    const creds = await wire.mesh.mint("p95t", "agent", ["sum95t"]);
+    const replica = async (agent: string) => {
+      const known = { ...credentialsOf(creds, wire.mesh.home), agent: `${agent}-self` };
+      const peer = await wire.peer("p95t", "agent", ["sum95t"], known);
+      peer.peer.host({
+        name: agent,
+        slots: 1,
+        services: [service("sum95t", async () => ({ output: 0 }))],
+      });
+      await peer.transport.flush();
+      return peer;
+    };
+    await replica("one");
+    const two = await replica("two");
+    const asker = await wire.stranger("p95u", "initiator");
+    const about = { v: 1, kind: "live", owner: "p95t", task: "t", epoch: 1, from: "p95u.main" };
+    const ask = (agent: string) =>
+      asker.request(`mesh.live.p95t.${agent}`, msgpack(about)).then(
+        ({ data }) => [...data],
+        (error: Error) => error.message,
+      );
+    expect([await ask("one"), await ask("two")]).toEqual([[0], [0]]);
+    await kill(two);
+    await until(async () => /no responders/.test(String(await ask("two"))), "that nobody is there");
+    expect(await ask("one")).toEqual([0]);
   });
 
   test("P9.9: whoever was replaced is told, and stops; strangers stop nobody", async () => {
