@@ -186,7 +186,7 @@ describe("supervision", () => {
     await until(async () => (await ask(handle.task, 1))[0] === 0, "the end of the work");
   });
 
-  test("P9.5: for an agent that is gone nobody answers, nor its principal's other process", async () => {
+  test("P9.5: for an agent that is gone no other process of its principal answers", async () => {
     const creds = await wire.mesh.mint("p95t", "agent", ["sum95t"]);
     const replica = async (agent: string) => {
       const known = { ...credentialsOf(creds, wire.mesh.home), agent: `${agent}-self` };
