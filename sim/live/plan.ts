@@ -23,8 +23,8 @@ export interface Plan {
 const SPAN_SECONDS = 24;
 const LENGTH_SECONDS = 38;
 /**
- * Pace that the usual time scale does not exceed, tasks a second. Origin: the rate at which the
- * time of decisions is judged (issue 2); with a connection for each agent what two cores, of which
+ * Pace that the usual time scale does not exceed but for rounding, tasks a second, though the run
+ * take longer. Origin: the rate at which the time of decisions is judged (issue 2); with a connection for each agent what two cores, of which
  * others use half, still follow.
  */
 const PACE_MAX = { shared: 167, own: 120 };
@@ -58,10 +58,13 @@ function draw({ workload, tasks, seed }: Settings): WorkloadTask[] {
 
 /** Never slower than real time, and two digits, so that it can be typed again. */
 function usualScale({ tasks }: Stretched, paceMax: number): number {
-  const spanMs = Math.max(SPAN_SECONDS, tasks.length / paceMax) * 1_000;
-  const lengthMs = spanMs + (LENGTH_SECONDS - SPAN_SECONDS) * 1_000;
   const lastMs = tasks.at(-1)?.arriveMs ?? 0;
-  return Number(Math.min(1, spanMs / lastMs, lengthMs / lengthOf(tasks)).toPrecision(2));
+  const short = Math.min(
+    (SPAN_SECONDS * 1_000) / lastMs,
+    (LENGTH_SECONDS * 1_000) / lengthOf(tasks),
+  );
+  const calm = ((tasks.length / paceMax) * 1_000) / lastMs;
+  return Number(Math.min(1, Math.max(short, calm)).toPrecision(2));
 }
 
 function lengthOf(tasks: readonly WorkloadTask[]): number {
