@@ -24,8 +24,8 @@ const SPAN_SECONDS = 24;
 const LENGTH_SECONDS = 38;
 /**
  * Pace that the usual time scale does not exceed but for rounding, tasks a second, though the run
- * take longer. Origin: the rate at which the time of decisions is judged (issue 2); with a connection for each agent what two cores, of which
- * others use half, still follow.
+ * take longer. Origin: the rate at which the time of decisions is judged (issue 2); with a
+ * connection for each agent what two cores, of which others use half, still follow.
  */
 const PACE_MAX = { shared: 167, own: 120 };
 /** Least deadline, ms: above two losses of a contractor and their detection. */
