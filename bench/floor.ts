@@ -9,8 +9,8 @@ import {
   directedSubject,
   patterns,
   recordSubject,
+  SAMPLE_RUNGS,
   SAMPLES,
-  type Sample,
   specN,
   supervisionConsumer,
   TASKS_STREAM,
@@ -144,7 +144,7 @@ class Floor implements Client {
 
   #sit(agent: string): void {
     const address = `${this.#me}.${agent}`;
-    const subs = (Object.keys(SAMPLES) as Sample[]).map((rung) =>
+    const subs = SAMPLE_RUNGS.map((rung) =>
       this.#nc.subscribe(patterns.cfp("echo", rung), {
         queue: `g${groupOf(address, SAMPLES[rung])}`,
         callback: (_, m) => this.#onCfp(address, m),

@@ -18,6 +18,7 @@ export const PROGRESS_BYTES_MAX = 64 * 1024;
  * a call. Origin: 8 architecture section 3, 4 ADR 0012, 2 power of two choices. */
 export const SAMPLES = { s2: 2, s4: 4, s8: 8 } as const;
 export type Sample = keyof typeof SAMPLES;
+export const SAMPLE_RUNGS = Object.keys(SAMPLES) as readonly Sample[];
 /** How long a call stays open at most, ms, on one site. Origin: architecture section 3. */
 export const WINDOW_MS_MAX = 20;
 /** Bids kept per call; later ones are counted and dropped. Origin: guess. */

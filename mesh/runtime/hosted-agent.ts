@@ -11,6 +11,7 @@ import {
   idleSubject,
   patterns,
   type RefusalReason,
+  SAMPLE_RUNGS,
   SAMPLES,
   type Sample,
   type Spec,
@@ -111,7 +112,7 @@ export interface AgentDefinition {
 }
 
 function groupsOf(agent: Address): [Sample, string][] {
-  return (Object.keys(SAMPLES) as Sample[]).map((s) => [s, `g${groupOf(agent, SAMPLES[s])}`]);
+  return SAMPLE_RUNGS.map((s) => [s, `g${groupOf(agent, SAMPLES[s])}`]);
 }
 
 export class HostedAgent {

@@ -9,6 +9,7 @@ import {
   address,
   parseCardSubject,
   type Requirements,
+  SAMPLE_RUNGS,
   SAMPLES,
   type Sample,
   SIGNATURE_HEADER,
@@ -257,8 +258,6 @@ export class Registry {
 /** Departures remembered between two readings. */
 const GONE_MAX = 10_000;
 
-const SAMPLE_NAMES = Object.keys(SAMPLES) as Sample[];
-
 function newMembers(): Offering["members"] {
   const { s2, s4, s8 } = SAMPLES;
   return { s2: new Uint32Array(s2), s4: new Uint32Array(s4), s8: new Uint32Array(s8) };
@@ -270,7 +269,7 @@ function noGroups(): Record<Sample, number> {
 
 /** An agent came to its queue groups, or left them. */
 function count(o: Offering, agent: string, by: 1 | -1): void {
-  for (const sample of SAMPLE_NAMES) {
+  for (const sample of SAMPLE_RUNGS) {
     const members = o.members[sample];
     const group = groupOf(agent, SAMPLES[sample]);
     const before = members[group]!;

@@ -6,6 +6,7 @@ import {
   BidSchema,
   type Cfp,
   CfpSchema,
+  SAMPLE_RUNGS,
   SAMPLES,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
@@ -111,7 +112,7 @@ describe("calls", () => {
     for (const name of agents) a.peer.host({ name, slots: 1, services: [echo("sum53")] });
     await wire.known("sum53", 40);
     const caller = await callerOf("p53c");
-    for (const rung of ["s8", "s4", "s2"] as const) {
+    for (const rung of SAMPLE_RUNGS) {
       const groups = SAMPLES[rung];
       const seats = new Set(agents.map((name) => groupOf(`p53a.${name}`, groups)));
       const cfp = caller.call("sum53", rung);
