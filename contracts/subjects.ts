@@ -7,6 +7,7 @@
 // never come back as part of a filter (a purge, a read).
 
 import { NOBODY } from "./ids.ts";
+import { SAMPLE_RUNGS, type Sample } from "./limits.ts";
 
 export const TASKS_BUCKET = "mesh_tasks";
 export const AGENTS_BUCKET = "mesh_agents";
@@ -39,8 +40,8 @@ export const RECORD_KINDS = [
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
-export const RUNGS = ["s2", "s4", "s8", "all"] as const;
-export type CallRung = (typeof RUNGS)[number];
+export type CallRung = Sample | "all";
+export const RUNGS: readonly CallRung[] = [...SAMPLE_RUNGS, "all"];
 
 /** The tokens of a literal subject; undefined when their number is wrong or one is a wildcard. */
 function tokens(subject: string, count: number): string[] | undefined {

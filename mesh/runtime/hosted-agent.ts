@@ -111,9 +111,15 @@ export interface AgentDefinition {
   signer?: Signer;
 }
 
-function groupsOf(agent: Address): [Sample, string][] {
-  return SAMPLE_RUNGS.map((s) => [s, `g${groupOf(agent, SAMPLES[s])}`]);
+interface Group {
+  sample: Sample;
+  queue: string;
 }
+
+/** The queue groups of each sample, the same objects for every agent that sits in them. */
+const GROUPS: readonly Group[][] = SAMPLE_RUNGS.map((sample) =>
+  Array.from({ length: SAMPLES[sample] }, (_, i) => ({ sample, queue: `g${i}` })),
+);
 
 export class HostedAgent {
   readonly address: Address;
@@ -124,7 +130,7 @@ export class HostedAgent {
   readonly ahead: Ahead;
   readonly #d: Deps;
   /** Its queue group in each sample. */
-  readonly #groups: readonly (readonly [Sample, string])[];
+  readonly #groups: readonly Group[];
   #posts = new Map<string, Post>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
@@ -147,7 +153,7 @@ export class HostedAgent {
     this.definition = definition;
     this.name = definition.name;
     this.address = address(principal, definition.name);
-    this.#groups = groupsOf(this.address);
+    this.#groups = GROUPS.map((of) => of[groupOf(this.address, of.length)]!);
     this.slots = new Slots(definition.slots, dependencies.clock.now());
     this.signer = definition.signer ?? signer;
     this.#onCall = onCall;
@@ -223,7 +229,7 @@ export class HostedAgent {
     if (this.draining || this.slots.free === 0) return;
     for (const [capability, post] of this.#posts) {
       if (post.seats.length > 0 || this.free(capability) <= 0) continue;
-      post.seats = this.#groups.map(([sample, queue]) =>
+      post.seats = this.#groups.map(({ sample, queue }) =>
         this.#d.transport.subscribe(
           patterns.cfp(capability, sample),
           (m) => this.#onCall(this, capability, sample, m),

@@ -63,7 +63,8 @@ function usualScale({ tasks }: Stretched, paceMax: number): number {
     (SPAN_SECONDS * 1_000) / lastMs,
     (LENGTH_SECONDS * 1_000) / lengthOf(tasks),
   );
-  const calm = ((tasks.length / paceMax) * 1_000) / lastMs;
+  // What comes all at once comes at once on every scale.
+  const calm = lastMs === 0 ? 0 : ((tasks.length / paceMax) * 1_000) / lastMs;
   return Number(Math.min(1, Math.max(short, calm)).toPrecision(2));
 }
 

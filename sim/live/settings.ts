@@ -81,8 +81,8 @@ export function addFlags(command: Command): Command {
     .option("--generated", "tasks from the generator, even where the recorded requests are there")
     .option(
       "--time-scale <x>",
-      "real time times x: 0.5 is twice as fast (default: a run of about 40 s, longer above " +
-        "167 tasks a second)",
+      "real time times x: 0.5 is twice as fast (default: a run of about 40 s, longer where " +
+        "more tasks would come than decisions are judged at)",
       above(0, 1_000),
     )
     .option(

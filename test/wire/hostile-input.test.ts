@@ -1,6 +1,5 @@
 // Bytes that nobody should send, on every core subject that takes input, by a client whose
 // credentials permit it: each is dropped and counted; nothing stops, nothing is stored.
-
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
