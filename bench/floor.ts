@@ -121,8 +121,10 @@ class Floor implements Client {
   }
 
   async host(agents: string[]): Promise<void> {
-    this.#listen(patterns.awards(this.#me), (m) => this.#onAward(m));
-    for (const agent of agents) this.#sit(agent);
+    for (const agent of agents) {
+      this.#listen(patterns.awards(this.#me, agent), (m) => this.#onAward(m));
+      this.#sit(agent);
+    }
     if (this.#shape.mode === "durable") {
       this.#listen(patterns.bids(this.#me), (m) => this.#onBid(m));
       this.#listen(patterns.recordsToMe(this.#me), (m) => this.#onContract(m));

@@ -293,7 +293,7 @@ export function parseDoorSubject(subject: string): string | undefined {
 /** Subscription patterns; `principal` subscribes only to what is its own. */
 export const patterns = {
   bids: (principal: string) => `mesh.bid.${principal}.>`,
-  awards: (principal: string) => `mesh.award.${principal}.>`,
+  awards: (principal: string, agent: string) => `mesh.award.${principal}.${agent}.>`,
   offers: (principal: string) => `mesh.offer.${principal}.>`,
   beats: (principal: string) => `mesh.beat.${principal}.>`,
   messages: (principal: string) => `mesh.msg.${principal}.>`,

@@ -2,8 +2,7 @@
 // out its effects.
 import {
   type Address,
-  type Answer,
-  AnswerSchema,
+  bidSubject,
   CLOCK_SKEW_MS,
   DEADLINE_MS_MAX,
   directedSubject,
@@ -52,6 +51,7 @@ import {
 } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
+import { absent, readReply } from "./replies.ts";
 import { outcomeKey, refuseSpec, storeEnd, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
@@ -270,8 +270,7 @@ export class Initiators {
       if (phase === "running" && lost.has(contractor)) this.#suspect(entry, contractor);
       const from = awardeeOf(entry.t);
       if (phase !== "awarding" || from === undefined || !lost.has(from)) continue;
-      const refusal = { on: "refusal", award: true, reason: "draining" } as const;
-      this.#feed(entry, { ...refusal, cfp, from, freeInMs: undefined });
+      this.#feed(entry, absent(cfp, from));
     }
   }
 
@@ -283,28 +282,10 @@ export class Initiators {
     if (`${subject.toPrincipal}.${subject.toAgent}` !== this.#o.agent) return;
     const entry = this.#calls.get(subject.cfp);
     if (entry === undefined) return this.#d.counters.add("bid.late");
-    if (subject.from === undefined) {
-      if (message.status === 503) this.#feed(entry, { on: "nobody", cfp: subject.cfp });
-      return;
-    }
-    const answer = this.#d.inbound.read<Answer>("bid", AnswerSchema, message);
-    if (answer === undefined) return;
-    const from = `${subject.from.principal}.${subject.from.agent}`;
-    if (answer.kind === "bid") {
-      this.#d.counters.add("bids");
-      entry.offeredUntil = 0;
-      return this.#feed(entry, { on: "bid", cfp: subject.cfp, from, bid: answer });
-    }
-    this.#d.counters.add(`refusals.${answer.reason}`);
+    const event = readReply(this.#d, subject, message);
+    if (event === undefined) return;
     entry.offeredUntil = 0;
-    this.#feed(entry, {
-      on: "refusal",
-      cfp: subject.cfp,
-      from,
-      award: answer.award === true,
-      reason: answer.reason,
-      freeInMs: answer.freeInMs,
-    });
+    this.#feed(entry, event);
   }
 
   #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
@@ -398,7 +379,11 @@ export class Initiators {
     }
     const sealed = sealAward(choice, entry.specBytes, this.#o.signer, this.#d.identities);
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
-    this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message);
+    // Where nobody hears it, the server says so in the name of whom it was for.
+    const reply = bidSubject(this.#o.agent, t.cfp, to);
+    this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message, {
+      reply,
+    });
   }
 
   #suspect(entry: Entry, contractor: Address): void {

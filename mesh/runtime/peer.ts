@@ -208,7 +208,6 @@ export class Peer {
       this.#listen(patterns.beats(principal), (m) => this.#onBeat(m));
     }
     if (roles.contractor) {
-      this.#listen(patterns.awards(principal), (m) => this.contractors.onAward(m));
       this.#listen(patterns.offers(principal), (m) => this.contractors.onOffer(m));
       this.contractors.start();
       this.#micro.open();
@@ -258,10 +257,11 @@ export class Peer {
   /** Hosts an agent: it takes its seats and announces its card. */
   host(definition: AgentDefinition): HostedAgent {
     const agent = this.contractors.host(definition, this.options.signer);
-    // By its own name: another process of this principal must not hear who is asked for here, or
-    // the server could never say that nobody is there.
-    const asked = liveSubject(this.options.principal, agent.name);
-    this.#listen(asked, (m) => this.contractors.notices.onProbe(m));
+    // By its own name: another process of this principal must not hear what is meant for this one,
+    // or the server could never say that nobody is there.
+    const { principal } = this.options;
+    this.#listen(patterns.awards(principal, agent.name), (m) => this.contractors.onAward(m));
+    this.#listen(liveSubject(principal, agent.name), (m) => this.contractors.notices.onProbe(m));
     agent.seat();
     this.announce(agent);
     agent.askForWork();

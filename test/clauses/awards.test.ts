@@ -10,6 +10,7 @@ import {
 } from "../../contracts/index.ts";
 import { step } from "../../mesh/core/initiator.ts";
 import { NAMED, type Policy, rank, recompute } from "../../mesh/core/policy.ts";
+import { credentialsOf } from "../../mesh/local.ts";
 import { verifySignature } from "../../mesh/nats/identity/keys.ts";
 import { decode, RECORD_LIMITS } from "../../mesh/runtime/codec/codec.ts";
 import { bidsOf } from "../../mesh/runtime/seen-bids.ts";
@@ -90,6 +91,51 @@ describe("awards on the wire", () => {
     const key = sue.peer.options.signer?.publicKey ?? "";
     expect(verifySignature(key, covered, Buffer.from(award.sig))).toBe(true);
     await handle.cancel();
+  });
+
+  test("P7.16: an award that nobody hears counts as refused; the next best gets it", async () => {
+    const a = await wire.peer("p716a", "agent", ["sum716"]);
+    a.peer.host({
+      name: "w",
+      slots: 1,
+      services: [service("sum716", async () => ({ output: "done" }))],
+    });
+    const ghost = await wire.stranger("p716g", "contractor", ["sum716"]);
+    await ghost.announce("w", { capabilities: [{ name: "sum716", version: "1.0.0" }] });
+    ghost.answerWho("w");
+    ghost.nc.subscribe("mesh.cfp.sum716.all.*.*", {
+      callback: (_, m) => ghost.publish(`${m.reply}.p716g.w`, msgpack(makeBid({ durationMs: 1 }))),
+    });
+    await ghost.nc.flush();
+    await wire.known("sum716", 2);
+    const swift = { award: { policy: "fastest" }, hints: { durationMs: 1_000 } } as const;
+    const handle = await a.peer.submitters.submit("sum716", {}, swift);
+    expect(await handle.outcome()).toMatchObject({ state: "completed", output: "done" });
+    expect(a.peer.counters.get("awards.unheard")).toBe(1);
+    const named = await a.peer.submitters.submit("sum716", {}, { to: "p716g.w" });
+    expect(await named.outcome()).toMatchObject({ state: "completed", output: "done" });
+    expect(a.peer.counters.get("awards.unheard")).toBe(2);
+  });
+
+  test("P7.16: no other process of its principal hears an award in its stead", async () => {
+    const creds = await wire.mesh.mint("p716t", "agent", ["sum716t"]);
+    const known = { ...credentialsOf(creds, wire.mesh.home), agent: "self" };
+    const twin = await wire.peer("p716t", "agent", ["sum716t"], known);
+    twin.peer.host({
+      name: "here",
+      slots: 1,
+      services: [service("sum716t", async () => ({ output: 0 }))],
+    });
+    await twin.transport.flush();
+    const ida = await wire.stranger("p716i", "initiator");
+    const award = (to: string) =>
+      ida.request(`mesh.award.p716t.${to}.p716i.main`, msgpack({ v: 1, kind: "award" }));
+    await expect(award("gone")).rejects.toThrow(/no responders/);
+    void award("here").catch(() => "no answer is due");
+    await until(
+      () => twin.peer.counters.get("refused.award.E_SCHEMA") === 1,
+      "the award that was heard",
+    );
   });
 
   test("P7.3: awards that do not fit are dropped and counted, and nothing runs", async () => {

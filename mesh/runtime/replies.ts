@@ -1,0 +1,45 @@
+// What comes back to an initiator: bids, refusals, and the server's word that nobody is there.
+import {
+  type Address,
+  type Answer,
+  AnswerSchema,
+  address,
+  type BidSubject,
+} from "../../contracts/index.ts";
+import type { Event } from "../core/initiator-task.ts";
+import type { Incoming } from "../ports/index.ts";
+import type { Counters } from "./counters.ts";
+import type { Inbound } from "./inbound.ts";
+
+const NOBODY_THERE = 503;
+
+type Reply = Extract<Event, { on: "bid" | "refusal" | "nobody" }>;
+
+/** Undefined when it was refused (and counted). */
+export function readReply(
+  { inbound, counters }: { inbound: Inbound; counters: Counters },
+  { cfp, from: author }: BidSubject,
+  message: Incoming,
+): Reply | undefined {
+  const from = author && address(author.principal, author.agent);
+  if (message.status === NOBODY_THERE) {
+    if (from === undefined) return { on: "nobody", cfp };
+    counters.add("awards.unheard");
+    return absent(cfp, from);
+  }
+  if (from === undefined) return undefined;
+  const answer = inbound.read<Answer>("bid", AnswerSchema, message);
+  if (answer === undefined) return undefined;
+  if (answer.kind === "bid") {
+    counters.add("bids");
+    return { on: "bid", cfp, from, bid: answer };
+  }
+  const { reason, freeInMs, award = false } = answer;
+  counters.add(`refusals.${reason}`);
+  return { on: "refusal", cfp, from, award, reason, freeInMs };
+}
+
+/** An award to somebody who is not there counts as refused. */
+export function absent(cfp: string, from: Address): Reply {
+  return { on: "refusal", cfp, from, award: true, reason: "draining", freeInMs: undefined };
+}
