@@ -150,7 +150,8 @@ export const AwardTermsSchema = z.object({
   rung: z.string().max(16),
   /** Which alternative of the spec this award is for; absent: the task as it was asked for. */
   tier: z.int().min(1).optional(),
-  /** Bidders left out because their last attempts failed one after the other. */
+  /** Bidders left out: their last attempts failed one after the other, or they left an award of
+   * this very task unclaimed. */
   distrusted: z.array(AddressSchema).max(64).optional(),
   /** Bidders passed over because this initiator had given the slots that they bid with away. */
   spoken: z.array(AddressSchema).max(64).optional(),

@@ -4,9 +4,12 @@
 // Invariants
 //   B1  BREAKER_FAILURES failures in a row open a breaker; a success closes it.
 //   B2  An open breaker admits one trial per pause; pauses double up to BREAKER_TRIAL_MS_MAX.
-//   B3  Losses within LOSSES_MERGED_MS count once for the capability: a process that dies takes
-//       many contracts along and says little of what it was asked to do.
+//   B3  Losses within LOSSES_MERGED_MS count once: a process that dies takes many contracts along
+//       and says little of what it was asked to do.
 //   B4  What runs when a breaker opens goes on: breakers decide about awards, never about work.
+//   B5  An agent that leaves awards unclaimed has a breaker for that alone, which its next claim
+//       closes: nothing else that it does makes up for it, and it makes up for nothing else.
+//   B6  Whoever is on trial does not count against the capability: others serve it well.
 import {
   type Address,
   BREAKER_FAILURES,
@@ -29,7 +32,16 @@ export interface BreakerChange {
   why: string;
 }
 
+/** Whom a breaker is about: a capability, one agent's, or only that agent's claims. */
+interface Subject {
+  capability: string;
+  agent?: Address;
+  claims?: true;
+}
+
 const LOSSES_MERGED_MS = 1_000;
+/** Behind the key of an agent's breaker: the one for its claims. */
+const CLAIMS = " claims";
 
 interface Breaker {
   failures: number;
@@ -55,15 +67,24 @@ export class Breakers {
 
   failed(capability: string, agent: Address | undefined, code: FailureCode, now: number): void {
     if (!TELLING.includes(code)) return;
-    const last = this.#breakers.get(capability);
-    const merged = code === "E_LOST" && last !== undefined && now - last.lostAt < LOSSES_MERGED_MS;
-    if (!merged) this.#fail(capability, undefined, code, now);
-    if (agent !== undefined) this.#fail(capability, agent, code, now);
+    const own = agent === undefined ? undefined : this.#of(capability, agent);
+    const tried = own?.open === true && !this.isOpen(capability);
+    if (!tried) this.#fail({ capability }, code, now);
+    if (agent !== undefined) this.#fail({ capability, agent }, code, now);
   }
 
   succeeded(capability: string, agent: Address): void {
-    this.#close(capability, undefined);
-    this.#close(capability, agent);
+    this.#close({ capability });
+    this.#close({ capability, agent });
+  }
+
+  /** An award to this agent was followed by nothing. */
+  unclaimed(capability: string, agent: Address, now: number): void {
+    this.#fail({ capability, agent, claims: true }, "its awards are not claimed", now);
+  }
+
+  claimed(capability: string, agent: Address): void {
+    this.#close({ capability, agent, claims: true });
   }
 
   /** Is the capability's breaker open, with no trial due? */
@@ -81,15 +102,31 @@ export class Breakers {
     return this.#admit(this.#breakers.get(capability), now);
   }
 
-  /** The same for one agent, whom nobody but others' bids replaces. */
+  /** The same for one agent: closed, or a trial is due. */
   trusts(capability: string, agent: Address, now: number): boolean {
-    const b = this.#breakers.get(`${capability} ${agent}`);
-    return b === undefined || !b.open || now >= b.trialAt;
+    const due = (b?: Breaker): boolean => b === undefined || !b.open || now >= b.trialAt;
+    return due(this.#of(capability, agent)) && due(this.#of(capability, agent, CLAIMS));
+  }
+
+  /** Has it failed again and again, so that no more than trials are due to it? */
+  onTrial(capability: string, agent: Address): boolean {
+    return (
+      this.#of(capability, agent)?.open === true ||
+      this.#of(capability, agent, CLAIMS)?.open === true
+    );
   }
 
   /** An award goes to this agent: if it is on trial, the next one waits. */
   tries(capability: string, agent: Address, now: number): void {
-    this.#admit(this.#breakers.get(`${capability} ${agent}`), now);
+    this.#admit(this.#of(capability, agent), now);
+    this.#admit(this.#of(capability, agent, CLAIMS), now);
+  }
+
+  #of(capability: string, agent: Address, which = ""): Breaker | undefined {
+    // Mostly nobody has failed, and this is asked of every bid.
+    return this.#breakers.size === 0
+      ? undefined
+      : this.#breakers.get(`${capability} ${agent}${which}`);
   }
 
   #admit(b: Breaker | undefined, now: number): boolean {
@@ -100,13 +137,16 @@ export class Breakers {
     return true;
   }
 
-  #fail(capability: string, agent: Address | undefined, why: string, now: number): void {
-    const key = agent === undefined ? capability : `${capability} ${agent}`;
+  #fail(about: Subject, why: string, now: number): void {
+    const key = keyOf(about);
     const b = this.#breakers.get(key) ?? this.#enter(key, now);
+    if (why === "E_LOST") {
+      if (now - b.lostAt < LOSSES_MERGED_MS) return;
+      b.lostAt = now;
+    }
     if (!b.open && now - b.lastAt > BREAKER_WINDOW_MS) b.failures = 0;
     b.failures++;
     b.lastAt = now;
-    if (why === "E_LOST") b.lostAt = now;
     if (b.open) {
       if (!b.onTrial) return;
       b.onTrial = false;
@@ -118,20 +158,21 @@ export class Breakers {
     b.open = true;
     b.pauseMs = BREAKER_TRIAL_MS;
     b.trialAt = now + b.pauseMs;
-    this.#tell(capability, agent, "open", b.failures, why);
+    this.#tell(about, "open", b.failures, why);
   }
 
-  #close(capability: string, agent: Address | undefined): void {
-    const key = agent === undefined ? capability : `${capability} ${agent}`;
+  #close(about: Subject): void {
+    if (this.#breakers.size === 0) return;
+    const key = keyOf(about);
     const b = this.#breakers.get(key);
     if (b === undefined) return;
     this.#breakers.delete(key);
-    if (b.open) this.#tell(capability, agent, "closed", b.failures, "a task succeeded");
+    const why = about.claims === true ? "an award was claimed" : "a task succeeded";
+    if (b.open) this.#tell(about, "closed", b.failures, why);
   }
 
   #tell(
-    capability: string,
-    agent: Address | undefined,
+    { capability, agent }: Subject,
     state: "open" | "closed",
     failures: number,
     why: string,
@@ -157,4 +198,9 @@ export class Breakers {
     this.#breakers.set(key, fresh);
     return fresh;
   }
+}
+
+function keyOf({ capability, agent, claims }: Subject): string {
+  if (agent === undefined) return capability;
+  return `${capability} ${agent}${claims === true ? CLAIMS : ""}`;
 }

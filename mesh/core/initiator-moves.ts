@@ -13,7 +13,7 @@ import {
   type TerminalState,
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, spokenFor, windowMs } from "./initiator-choice.ts";
-import type { Context, InitiatorTask } from "./initiator-task.ts";
+import { awardeeOf, type Context, type InitiatorTask } from "./initiator-task.ts";
 import { rank, type ScoredBid } from "./policy.ts";
 import { specOfTier } from "./tiers.ts";
 
@@ -58,6 +58,7 @@ export function direct(t: InitiatorTask, to: Address, c: Context): void {
   t.next = 0;
   t.spoken = [];
   t.awarded = undefined;
+  t.lastSeenAt = c.aware;
   arm(t, c.now + CLAIM_TIMEOUT_MS, c);
   c.out.push({ do: "award", to, bid: undefined, order: [] });
   if (t.live) running(t, to, c);
@@ -107,6 +108,7 @@ export function widen(t: InitiatorTask, c: Context): void {
 export function choose(t: InitiatorTask, c: Context): void {
   t.draw = c.draw();
   t.order = ranked(t, c);
+  if (t.bids.length > 0 && t.distrusted.length === t.bids.length) return untrusted(t, c);
   if (t.order.length === 0 && t.bids.length > 0) {
     t.failure =
       t.spec.budget === undefined
@@ -141,14 +143,49 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   );
 }
 
-/** Who failed again and again is passed over, as long as others bid. */
+/** Who failed again and again gets no more than a trial now and then, and no task as a trial that
+ * it failed just before, where others can do it. Who left an award of this task unclaimed is asked
+ * again when nobody else bids. */
 function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
   const { capability } = t.spec;
-  const some = t.bids.filter((b) => c.breakers.trusts(capability, b.from, c.now));
   t.distrusted = [];
-  if (some.length === t.bids.length || some.length === 0) return t.bids;
+  let some = t.bids.filter(
+    ({ from }) =>
+      c.breakers.trusts(capability, from, c.now) &&
+      !(from === t.avoid && c.breakers.onTrial(capability, from) && c.field(t).agents > 1),
+  );
+  if (t.unclaimed.length > 0) {
+    const fresh = some.filter(({ from }) => !t.unclaimed.includes(from));
+    if (fresh.length > 0) some = fresh;
+  }
+  if (some.length === t.bids.length) return t.bids;
   for (const b of t.bids) if (!some.includes(b)) t.distrusted.push(b.from);
   return some;
+}
+
+/** Nobody bid whom this task may be given to now: as if nobody had. */
+function untrusted(t: InitiatorTask, c: Context): void {
+  t.failure = failureOf(
+    "E_NO_BID",
+    `${t.bids.length} bids, all by agents that failed again and again; no trial was due to them`,
+  );
+  t.bids = [];
+  if (t.phase === "waiting") return;
+  t.awarded = undefined;
+  if (t.waitingSince === 0) widen(t, c);
+  else wait(t, c);
+}
+
+/** The award was followed by nothing, while this observer was looking: somebody else is better. */
+export function unclaimed(t: InitiatorTask, c: Context): void {
+  const silent = awardeeOf(t);
+  const lookedMs = c.aware - t.lastSeenAt;
+  if (silent !== undefined && lookedMs * 2 >= CLAIM_TIMEOUT_MS) {
+    c.breakers.unclaimed(t.spec.capability, silent, c.now);
+    if (!t.unclaimed.includes(silent)) t.unclaimed.push(silent);
+  }
+  if (t.rung === "directed") seek(t, c);
+  else awardNext(t, c);
 }
 
 export function awardNext(t: InitiatorTask, c: Context): void {
@@ -162,6 +199,7 @@ export function awardNext(t: InitiatorTask, c: Context): void {
     if (!c.breakers.admit(t.spec.capability, c.now)) return held(t, c);
     c.breakers.tries(t.spec.capability, bid.from, c.now);
     t.awarded = bid;
+    t.lastSeenAt = c.aware;
     arm(t, c.now + CLAIM_TIMEOUT_MS, c);
     c.out.push({ do: "award", to: bid.from, bid, order: t.order });
     if (t.live) running(t, bid.from, c);
@@ -255,6 +293,7 @@ function fallBack(t: InitiatorTask, why: Failure, c: Context): boolean {
   t.contractor = undefined;
   t.awarded = undefined;
   t.avoid = undefined;
+  t.unclaimed = [];
   t.failure = undefined;
   t.heard = false;
   t.rounds = 0;

@@ -64,7 +64,8 @@ export interface InitiatorTask {
   rounds: number;
   contractor: Address | undefined;
   awarded: ScoredBid | undefined;
-  /** Bidders left out of the last ranking: their breaker is open. */
+  /** Bidders left out of the last ranking: their breaker is open, or they are among those that left
+   * an award of this task unclaimed. */
   distrusted: Address[];
   /** Bidders passed over since the last ranking: their slots were given away. */
   spoken: Address[];
@@ -72,10 +73,13 @@ export interface InitiatorTask {
   draw: number;
   /** Time left when the bids were last ranked, ms. */
   leftMs: number;
+  /** When its contractor was last heard of, or it was last awarded; the observer's time, ms. */
   lastSeenAt: number;
   waitingSince: number;
   failure: Failure | undefined;
   avoid: Address | undefined;
+  /** Whose awards of this task were followed by nothing, since its last contract. */
+  unclaimed: Address[];
   /** Did any agent at all answer a call of this task? Decides the words of an expiry. */
   heard: boolean;
   /** When this task wants to be stepped with `due`; Infinity: never. */
@@ -206,6 +210,7 @@ export function newTask(
     waitingSince: 0,
     failure: undefined,
     avoid: undefined,
+    unclaimed: [],
     heard: false,
     dueAt: Number.POSITIVE_INFINITY,
   };

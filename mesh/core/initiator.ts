@@ -38,6 +38,7 @@ import {
   seek,
   setTier,
   suspicion,
+  unclaimed,
   wait,
   waitedEnough,
   widen,
@@ -201,7 +202,7 @@ function onDue(t: InitiatorTask, c: Context): void {
       }
       return closeWindow(t, c);
     case "awarding":
-      return t.rung === "directed" ? seek(t, c) : awardNext(t, c);
+      return unclaimed(t, c);
     case "backoff":
       return seek(t, c);
     case "running":
@@ -238,12 +239,14 @@ function onContract(t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: 
   t.rev = e.rev;
   t.head = e.head;
   t.epoch = e.epoch;
+  c.breakers.claimed(t.spec.capability, e.from);
   leaveWaiting(t, c);
   if (t.awarded?.from !== e.from) t.awarded = t.order.find((b) => b.from === e.from);
   // Many run at a time, and most of what each would keep is its bids.
   t.bids = [];
   t.order = [];
   t.answered = [];
+  t.unclaimed = [];
   t.next = 0;
   running(t, e.from, c);
 }

@@ -84,7 +84,11 @@ export class Initiators {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
       spokenFor: (bid) => spokenFor(bid, this.#context),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
-      blocked: (capability) => this.#breakers.blocked(capability, dependencies.clock.now()),
+      blocked: (capability, agent) => {
+        const now = dependencies.clock.now();
+        if (this.#breakers.blocked(capability, now)) return true;
+        return agent !== undefined && !this.#breakers.trusts(capability, agent, now);
+      },
     });
     this.#voice = new Voice(dependencies, options);
     this.watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {

@@ -2,6 +2,7 @@
 // (node-available), or the most urgent few call again.
 import {
   type Address,
+  address,
   IdleSchema,
   OFFER_HOLD_MS,
   parseIdleSubject,
@@ -35,8 +36,8 @@ interface Hooks<E> {
   /** Is what this bid offers given away already? */
   spokenFor(bid: ScoredBid): boolean;
   recall(entry: E): void;
-  /** Is the capability's breaker open, so that nobody is to be offered its tasks? */
-  blocked(capability: string): boolean;
+  /** Is the breaker of the capability open, or of this agent, so that nothing is to be offered? */
+  blocked(capability: string, agent?: Address): boolean;
 }
 
 interface Room<E> {
@@ -98,7 +99,10 @@ export class WaitingRooms<E extends WaitingEntry> {
     entry.trying = false;
     const waiting = this.#rooms.get(spec.capability);
     if (waiting === undefined || this.#hooks.blocked(spec.capability)) return;
-    const spare = order.slice(next).filter((bid) => !this.#hooks.spokenFor(bid));
+    const { capability } = spec;
+    const spare = order
+      .slice(next)
+      .filter((bid) => !this.#hooks.spokenFor(bid) && !this.#hooks.blocked(capability, bid.from));
     if (spare.length === 0 && !newcomer) return;
     if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
     // Nobody else bid, but it found a slot that nobody had spoken of.
@@ -205,8 +209,9 @@ export class WaitingRooms<E extends WaitingEntry> {
     const idle = this.#d.inbound.read("idle", IdleSchema, message);
     if (subject === undefined || idle === undefined) return;
     const waiting = this.#rooms.get(subject.capability);
-    if (waiting === undefined || this.#hooks.blocked(subject.capability)) return;
-    const to = `${subject.principal}.${subject.agent}`;
+    if (waiting === undefined) return;
+    const to = address(subject.principal, subject.agent);
+    if (this.#hooks.blocked(subject.capability, to)) return;
     this.#offer(waiting, to, Math.min(idle.slots, OFFERS_MAX), idle.rank);
   }
 

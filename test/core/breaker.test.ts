@@ -97,6 +97,57 @@ test("B3: a process that takes many contracts along counts once for the capabili
   expect(b.isOpen("sum")).toBe(true);
 });
 
+test("B3: nor for the agent, which is not on trial for one crash", () => {
+  const b = new Breakers();
+  for (let n = 0; n < 25; n++) b.failed("sum", "b.w", "E_LOST", n);
+  expect(b.trusts("sum", "b.w", 25)).toBe(true);
+  for (let n = 1; n < BREAKER_FAILURES; n++) b.failed("sum", "b.w", "E_LOST", n * 2_000);
+  expect(b.trusts("sum", "b.w", BREAKER_FAILURES * 2_000 - 2_000)).toBe(false);
+});
+
+describe("B5: an agent that leaves awards unclaimed", () => {
+  const deaf = (b: Breakers, times: number) => {
+    for (let n = 0; n < times; n++) b.unclaimed("sum", "b.w", 0);
+  };
+
+  test("is on trial after as many, which is not held against the capability", () => {
+    const b = new Breakers();
+    deaf(b, BREAKER_FAILURES - 1);
+    expect(b.trusts("sum", "b.w", 0)).toBe(true);
+    deaf(b, 1);
+    expect([b.trusts("sum", "b.w", 0), b.onTrial("sum", "b.w")]).toEqual([false, true]);
+    expect(b.isOpen("sum")).toBe(false);
+    expect(b.changes).toMatchObject([{ agent: "b.w", state: "open" }]);
+    expect(b.trusts("sum", "b.w", BREAKER_TRIAL_MS)).toBe(true);
+    b.tries("sum", "b.w", BREAKER_TRIAL_MS);
+    expect(b.trusts("sum", "b.w", BREAKER_TRIAL_MS)).toBe(false);
+  });
+
+  test("makes up for it by a claim, and for nothing else by that", () => {
+    const b = new Breakers();
+    deaf(b, BREAKER_FAILURES);
+    sick(b, BREAKER_FAILURES);
+    b.claimed("sum", "b.w");
+    expect(b.trusts("sum", "b.w", 0)).toBe(false);
+    b.succeeded("sum", "b.w");
+    expect(b.trusts("sum", "b.w", 0)).toBe(true);
+    deaf(b, BREAKER_FAILURES);
+    b.succeeded("sum", "b.w");
+    expect(b.trusts("sum", "b.w", 0)).toBe(false);
+  });
+});
+
+test("B6: failures of an agent on trial are not held against the capability", () => {
+  const b = new Breakers();
+  sick(b, BREAKER_FAILURES);
+  b.succeeded("sum", "c.w");
+  sick(b, BREAKER_FAILURES * 2);
+  expect(b.isOpen("sum")).toBe(false);
+  // Of an agent that nobody knew to be sick they are.
+  sick(b, BREAKER_FAILURES, 0, "d.w");
+  expect(b.isOpen("sum")).toBe(true);
+});
+
 test("remembers a bounded number of agents", () => {
   const b = new Breakers(10);
   for (let n = 0; n < 100; n++) b.failed("sum", `b.w${n}`, "E_HANDLER", 0);

@@ -8,6 +8,7 @@
 //         duration=… otherwise=c1,c2 patience=… live requires]
 //                                the spec, stored (revision 1) unless it is live
 //   sick sum [b]           five failures in a row of the capability (b: of its agent b alone)
+//   deaf sum b             five awards of the capability that b left unclaimed
 //   queueing yes|no                           does somebody wait for this capability already?
 //   begin                                     a new initiator takes the task up
 //   adopt                                     another initiator takes it over from its records
@@ -99,6 +100,10 @@ export class Interaction {
         for (let n = 0; n < 5; n++) breakers.failed(capability, who, "E_HANDLER", now);
         // Of one agent alone: others have done well meanwhile.
         if (who !== undefined) breakers.succeeded(capability, "x.w");
+      },
+      deaf: ({ plain: [capability = "", name = ""] }) => {
+        const { now } = this.#bench.context;
+        for (let n = 0; n < 5; n++) this.#bench.breakers.unclaimed(capability, agent(name), now);
       },
       begin: () => this.#feed({ on: "begin" }),
       adopt: () => {
