@@ -42,6 +42,12 @@ export interface ServeOptions extends ServeTerms {
   bid?:
     | Service["bid"]
     | ((...args: Parameters<NonNullable<Service["bid"]>>) => Partial<BidTerms> | undefined);
+  /**
+   * Longest that one attempt may take, ms, whatever it waits for included; by default as long as
+   * the task has. Then the handler's signal is aborted, the attempt has failed, and the mesh tries
+   * again, preferring another agent.
+   */
+  limitMs?: number;
 }
 
 export interface MeshOptions {
@@ -137,6 +143,7 @@ export class Mesh implements AsyncDisposable {
     const slots = options.slots ?? 1;
     checkTerms(name, options);
     checkSlots(name, slots);
+    checkLimit(name, options.limitMs);
     if (this.#served.has(name)) {
       throw new ParleyError("E_SCHEMA", `this agent serves ${name} already; one handler each`);
     }
@@ -147,6 +154,7 @@ export class Mesh implements AsyncDisposable {
       this.#host(open, {
         capability: announced(capability, { ...options, ...(shared ? {} : { slots }) }),
         ...(options.bid === undefined ? {} : { bid: options.bid as Service["bid"] & object }),
+        ...(options.limitMs === undefined ? {} : { limitMs: options.limitMs }),
         run: (run) =>
           runHandler(capability, handler, run, this.address, this.#subTasks, this.#o.log),
       });
@@ -433,6 +441,17 @@ export class Mesh implements AsyncDisposable {
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** Node's timers count to this, ms. */
+const LIMIT_MS_MAX = 2 ** 31 - 1;
+
+function checkLimit(name: string, limitMs: number | undefined): void {
+  if (limitMs === undefined || (limitMs > 0 && limitMs <= LIMIT_MS_MAX)) return;
+  throw new ParleyError(
+    "E_SCHEMA",
+    `limitMs of ${name} must be above 0 and at most ${LIMIT_MS_MAX}, not ${limitMs}`,
+  );
 }
 
 function checkSlots(name: string, slots: number): void {

@@ -58,6 +58,8 @@ await mesh.serve(
   },
   {
     slots: 8,
+    // A model that never answers fails the attempt, not the task.
+    limitMs: 60_000,
     bid: (call, usual) => ({
       ...usual,
       cost: ((call.hints?.size ?? 200) / 1_000) * pricePerThousandTokens,

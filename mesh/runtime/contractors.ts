@@ -33,6 +33,7 @@ import { ContractNotices } from "./contract-notices.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
+import { watchLimit } from "./limit.ts";
 import { Participants } from "./participants.ts";
 import { asFailure, completedOf, contractOf, outcomeBytes } from "./results.ts";
 import type { Running } from "./running.ts";
@@ -294,6 +295,7 @@ export class Contractors {
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
     if (!terms.live) run.journal = this.#journal(run);
+    const ended = watchLimit(this.#d, run, service.limitMs, (late) => this.#settle(run, late));
     service
       .run({
         spec,
@@ -309,12 +311,16 @@ export class Contractors {
       })
       .then(
         async (result) => {
+          ended();
           await run.journal?.settled();
-          this.#deliver(run, result);
+          if (run.abandoned) run.agent.release(run, terms.capability);
+          else this.#deliver(run, result);
         },
         async (error: unknown) => {
+          ended();
           await run.journal?.settled();
-          this.#fail(run, asFailure(error));
+          if (run.abandoned) run.agent.release(run, terms.capability);
+          else this.#fail(run, run.late ?? asFailure(error));
         },
       );
   }

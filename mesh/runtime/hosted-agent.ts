@@ -75,6 +75,8 @@ export interface Service {
   /** The agent's own bid; undefined: no bid. The default is given as a start. */
   bid?: (call: Cfp, usual: BidTerms) => BidTerms | undefined;
   run(run: Run): Promise<RunResult>;
+  /** Longest that one attempt may take, ms: then its signal is aborted and it has failed. */
+  limitMs?: number;
 }
 
 /** What an agent holds of one of its capabilities: together, since every call asks for most. */

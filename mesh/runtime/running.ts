@@ -1,5 +1,5 @@
 // A contract under way, as its contractor holds it.
-import type { Address, Alive, EmbeddedAward } from "../../contracts/index.ts";
+import type { Address, Alive, EmbeddedAward, Failure } from "../../contracts/index.ts";
 import type { OpenAward } from "./awards.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
 import type { Journal } from "./journal.ts";
@@ -22,4 +22,8 @@ export interface Running {
   journal: Journal | undefined;
   /** Over: fenced, canceled or ended; nothing more is written. */
   over: boolean;
+  /** It took longer than its limit. */
+  late?: Failure;
+  /** Failed while its handler goes on: only the slot is still to be given back. */
+  abandoned?: boolean;
 }
