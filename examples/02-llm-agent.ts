@@ -36,7 +36,8 @@ async function* think(question: string, tokens: number, signal: AbortSignal) {
     const afterMs = Number(response.headers.get("retry-after") ?? 1) * 1_000;
     throw new RetryableError("the model is rate limited", { afterMs });
   }
-  if (response.status >= 400 && response.status < 500) {
+  // What is wrong with the request is wrong everywhere; a key that is not valid is our own matter.
+  if ([400, 413, 422].includes(response.status)) {
     throw new TerminalError(`the model refused: ${response.status} ${await response.text()}`);
   }
   if (!response.ok) throw new Error(`the model failed: ${response.status}`);

@@ -10,6 +10,8 @@
 //   B5  An agent that leaves awards unclaimed has a breaker for that alone, which its next claim
 //       closes: nothing else that it does makes up for it, and it makes up for nothing else.
 //   B6  Whoever is on trial does not count against the capability: others serve it well.
+//   B7  A failure that no retry would mend says something of the task where other agents fail alike
+//       or there are none; else it is held against its agent, and never against the capability.
 import {
   type Address,
   BREAKER_FAILURES,
@@ -21,6 +23,8 @@ import {
 
 /** Failures that say something of the agent; the others say something of the task. */
 const TELLING: readonly FailureCode[] = ["E_HANDLER", "E_OUTPUT", "E_LOST"];
+/** Failures of which other agents' tasks tell what they say. */
+const DOUBTFUL: readonly FailureCode[] = ["E_TERMINAL", "E_INPUT"];
 
 export interface BreakerChange {
   capability: string;
@@ -54,10 +58,43 @@ interface Breaker {
   onTrial: boolean;
 }
 
+/** Who did something last, and who else did so last. */
+class Latest {
+  #last: { agent: Address; at: number } | undefined;
+  #other: { agent: Address; at: number } | undefined;
+
+  note(agent: Address, at: number): void {
+    if (this.#last?.agent === agent) {
+      this.#last.at = at;
+      return;
+    }
+    this.#other = this.#last;
+    this.#last = { agent, at };
+  }
+
+  /** When anybody else did; undefined: never. */
+  byOthers(agent: Address): number | undefined {
+    return (this.#last?.agent === agent ? this.#other : this.#last)?.at;
+  }
+}
+
+/** Do others fail alike, and none has done well since? */
+function othersFail(
+  { good, bad }: { good: Latest; bad: Latest },
+  agent: Address,
+  now: number,
+): boolean {
+  const failedAt = bad.byOthers(agent) ?? Number.NEGATIVE_INFINITY;
+  if (now - failedAt > BREAKER_WINDOW_MS) return false;
+  return failedAt >= (good.byOthers(agent) ?? Number.NEGATIVE_INFINITY);
+}
+
 export class Breakers {
   /** Openings and closings since somebody looked. */
   readonly changes: BreakerChange[] = [];
   #breakers = new Map<string, Breaker>();
+  /** Of each capability, who did well last, and who failed so that no retry would help. */
+  #peers = new Map<string, { good: Latest; bad: Latest }>();
   readonly #most: number;
 
   /** @param most breakers with a failure to remember; the oldest is forgotten */
@@ -65,17 +102,44 @@ export class Breakers {
     this.#most = most;
   }
 
-  failed(capability: string, agent: Address | undefined, code: FailureCode, now: number): void {
-    if (!TELLING.includes(code)) return;
+  /** @param alone nobody else offers the capability */
+  failed(
+    capability: string,
+    agent: Address | undefined,
+    code: FailureCode,
+    now: number,
+    alone = false,
+  ): void {
     const own = agent === undefined ? undefined : this.#of(capability, agent);
-    const tried = own?.open === true && !this.isOpen(capability);
-    if (!tried) this.#fail({ capability }, code, now);
+    if (TELLING.includes(code)) {
+      const tried = own?.open === true && !this.isOpen(capability);
+      if (!tried) this.#fail({ capability }, code, now);
+    } else if (agent === undefined || !DOUBTFUL.includes(code)) {
+      return;
+    } else {
+      const peers = this.#known(capability);
+      peers.bad.note(agent, now);
+      // On trial it is, whatever others do.
+      if (own?.open !== true && (alone || othersFail(peers, agent, now))) return;
+    }
     if (agent !== undefined) this.#fail({ capability, agent }, code, now);
   }
 
-  succeeded(capability: string, agent: Address): void {
+  succeeded(capability: string, agent: Address, now: number): void {
     this.#close({ capability });
     this.#close({ capability, agent });
+    this.#known(capability).good.note(agent, now);
+  }
+
+  #known(capability: string): { good: Latest; bad: Latest } {
+    let peers = this.#peers.get(capability);
+    if (peers !== undefined) return peers;
+    if (this.#peers.size >= this.#most) {
+      this.#peers.delete(this.#peers.keys().next().value as string);
+    }
+    peers = { good: new Latest(), bad: new Latest() };
+    this.#peers.set(capability, peers);
+    return peers;
   }
 
   /** An award to this agent was followed by nothing. */

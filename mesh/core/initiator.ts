@@ -258,7 +258,8 @@ function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Co
   t.rev = e.rev;
   t.head = e.head;
   t.failure = e.failure;
-  c.breakers.failed(t.spec.capability, t.contractor, e.failure.code, c.now);
+  const alone = c.field(t).agents <= 1;
+  c.breakers.failed(t.spec.capability, t.contractor, e.failure.code, c.now, alone);
   if (t.awarded !== undefined) {
     c.calibration.learn(
       t.awarded.from,

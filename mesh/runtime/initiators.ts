@@ -465,7 +465,7 @@ export class Initiators {
   /** What the claim of the winning bid was worth. */
   #credit(t: InitiatorTask, workedMs: number | undefined, good: boolean): void {
     if (good && t.contractor !== undefined) {
-      this.#breakers.succeeded(t.spec.capability, t.contractor);
+      this.#breakers.succeeded(t.spec.capability, t.contractor, this.#d.clock.now());
     }
     if (t.awarded === undefined) return;
     const { from, bid } = t.awarded;

@@ -28,7 +28,7 @@ describe("B1: a breaker", () => {
     const b = new Breakers();
     for (let n = 0; n < 20; n++) {
       sick(b, BREAKER_FAILURES - 1);
-      b.succeeded("sum", "b.w");
+      b.succeeded("sum", "b.w", 0);
     }
     expect(b.changes).toEqual([]);
   });
@@ -50,7 +50,7 @@ describe("B1: a breaker", () => {
   test("is one per capability, and one per agent and capability", () => {
     const b = new Breakers();
     sick(b, BREAKER_FAILURES, 0, "b.w");
-    b.succeeded("sum", "c.w");
+    b.succeeded("sum", "c.w", 0);
     expect(b.isOpen("sum")).toBe(false);
     expect([b.trusts("sum", "b.w", 0), b.trusts("sum", "c.w", 0)]).toEqual([false, true]);
     expect(b.trusts("mul", "b.w", 0)).toBe(true);
@@ -83,7 +83,7 @@ describe("B2: an open breaker", () => {
     const b = new Breakers();
     sick(b, BREAKER_FAILURES);
     b.changes.length = 0;
-    b.succeeded("sum", "b.w");
+    b.succeeded("sum", "b.w", 0);
     expect(b.blocked("sum", 0)).toBe(false);
     expect(b.changes.map((c) => c.state)).toEqual(["closed", "closed"]);
   });
@@ -129,10 +129,10 @@ describe("B5: an agent that leaves awards unclaimed", () => {
     sick(b, BREAKER_FAILURES);
     b.claimed("sum", "b.w");
     expect(b.trusts("sum", "b.w", 0)).toBe(false);
-    b.succeeded("sum", "b.w");
+    b.succeeded("sum", "b.w", 0);
     expect(b.trusts("sum", "b.w", 0)).toBe(true);
     deaf(b, BREAKER_FAILURES);
-    b.succeeded("sum", "b.w");
+    b.succeeded("sum", "b.w", 0);
     expect(b.trusts("sum", "b.w", 0)).toBe(false);
   });
 });
@@ -140,12 +140,61 @@ describe("B5: an agent that leaves awards unclaimed", () => {
 test("B6: failures of an agent on trial are not held against the capability", () => {
   const b = new Breakers();
   sick(b, BREAKER_FAILURES);
-  b.succeeded("sum", "c.w");
+  b.succeeded("sum", "c.w", 0);
   sick(b, BREAKER_FAILURES * 2);
   expect(b.isOpen("sum")).toBe(false);
   // Of an agent that nobody knew to be sick they are.
   sick(b, BREAKER_FAILURES, 0, "d.w");
   expect(b.isOpen("sum")).toBe(true);
+});
+
+describe("B7: failures that no retry would mend", () => {
+  const hopeless = (b: Breakers, agent: string, now: number, alone = false) =>
+    b.failed("sum", agent, "E_TERMINAL", now, alone);
+
+  test("are held against an agent while others do well, and never against the capability", () => {
+    const b = new Breakers();
+    for (let n = 0; n < BREAKER_FAILURES; n++) {
+      expect(b.trusts("sum", "b.w", n)).toBe(true);
+      b.succeeded("sum", "c.w", n);
+      b.failed("sum", "b.w", n % 2 === 0 ? "E_TERMINAL" : "E_INPUT", n);
+    }
+    expect(b.trusts("sum", "b.w", BREAKER_FAILURES)).toBe(false);
+    expect([b.isOpen("sum"), b.trusts("sum", "c.w", 0)]).toEqual([false, true]);
+    // The next ones are failed trials, whatever others do.
+    const due = BREAKER_FAILURES + BREAKER_TRIAL_MS;
+    b.tries("sum", "b.w", due);
+    hopeless(b, "c.w", due);
+    hopeless(b, "b.w", due);
+    expect(b.trusts("sum", "b.w", due + BREAKER_TRIAL_MS)).toBe(false);
+    expect(b.trusts("sum", "b.w", due + 2 * BREAKER_TRIAL_MS)).toBe(true);
+  });
+
+  test("are held against whoever is first and fast, before others have shown anything", () => {
+    const b = new Breakers();
+    for (let n = 0; n < BREAKER_FAILURES; n++) hopeless(b, "b.w", n);
+    expect(b.trusts("sum", "b.w", BREAKER_FAILURES)).toBe(false);
+  });
+
+  test("are the task's where it is so everywhere, or nobody else is there", () => {
+    const b = new Breakers();
+    b.succeeded("sum", "c.w", 0);
+    for (let n = 1; n < 60; n++) hopeless(b, ["b.w", "d.w", "e.w"][n % 3] as string, n);
+    for (const agent of ["b.w", "d.w", "e.w"]) expect(b.trusts("sum", agent, 60)).toBe(true);
+    const only = new Breakers();
+    for (let n = 0; n < 20; n++) hopeless(only, "b.w", n, true);
+    expect(only.trusts("sum", "b.w", 20)).toBe(true);
+  });
+
+  test("are the task's where the agent does other tasks well", () => {
+    const b = new Breakers();
+    for (let n = 0; n < 20; n++) {
+      b.succeeded("sum", "c.w", n);
+      hopeless(b, "b.w", n);
+      b.succeeded("sum", "b.w", n);
+    }
+    expect(b.trusts("sum", "b.w", 20)).toBe(true);
+  });
 });
 
 test("remembers a bounded number of agents", () => {

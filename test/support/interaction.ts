@@ -99,7 +99,7 @@ export class Interaction {
         const { breakers } = this.#bench;
         for (let n = 0; n < 5; n++) breakers.failed(capability, who, "E_HANDLER", now);
         // Of one agent alone: others have done well meanwhile.
-        if (who !== undefined) breakers.succeeded(capability, "x.w");
+        if (who !== undefined) breakers.succeeded(capability, "x.w", now);
       },
       deaf: ({ plain: [capability = "", name = ""] }) => {
         const { now } = this.#bench.context;

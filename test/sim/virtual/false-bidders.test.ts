@@ -1,7 +1,7 @@
 // Attack A15: an agent that bids better than all others, for many slots, and then fails whatever it
 // gets, or never claims it.
 import { describe, expect, test } from "vitest";
-import type { Outcome } from "../../../contracts/index.ts";
+import { type Outcome, ParleyError } from "../../../contracts/index.ts";
 import type { HistoryEvent } from "../../../mesh/ports/index.ts";
 import type { Peer } from "../../../mesh/runtime/peer.ts";
 import { Broker } from "../../../sim/virtual/broker/broker.ts";
@@ -15,8 +15,8 @@ const FALSE = "mal";
 
 const FALSE_SLOTS = 32;
 
-/** It fails at once, or does not listen to awards. */
-type Deceit = "fails" | "ignores";
+/** It fails at once; the same, and says that no retry would help; does not listen to awards. */
+type Deceit = "fails" | "refuses" | "ignores";
 
 /** Two initiators, eight honest agents of one slot each, and perhaps one that is not. */
 class Market {
@@ -38,7 +38,10 @@ class Market {
     this.#agent(
       FALSE,
       WORK_MS / 5,
-      () => Promise.reject(new Error("no")),
+      () =>
+        Promise.reject(
+          deceit === "refuses" ? new ParleyError("E_TERMINAL", "no key") : new Error("no"),
+        ),
       (peer) => {
         if (deceit === "ignores") peer.contractors.onAward = () => undefined;
       },
@@ -125,5 +128,13 @@ describe.each([
     // As many as it has slots for are awarded to it before the first of them tells.
     expect(share).toBeLessThan(0.15);
     expect(tookMs).toBeLessThan(usual * 1.25);
+  });
+
+  test("few fail by an agent that says that a retry would not help", async () => {
+    const { outcomes, share } = await new Market("refuses").run(everyMs);
+    const hopeless = outcomes.filter((o) => o.state !== "completed").length;
+    // Each of two initiators gives it work for all its slots before the first of it tells.
+    expect(hopeless).toBeLessThan(2 * (FALSE_SLOTS + 10));
+    expect(share).toBeLessThan(0.15);
   });
 });
