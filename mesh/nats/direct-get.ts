@@ -11,7 +11,7 @@ export type DirectGet =
 
 /** A read of which nothing was heard for so long is asked again, ms: messages get lost, and reading
  * twice does no harm. Guess: above what a busy server takes, below what a person notices. */
-const AGAIN_MS = 1_000;
+export const READ_AGAIN_MS = 1_000;
 
 /**
  * @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream),
@@ -55,13 +55,13 @@ export function directGet(
       if (now >= until) {
         return end(new ParleyError("E_TIMEOUT", `stream ${stream} did not answer a read in time`));
       }
-      if (now - heardAt >= AGAIN_MS) {
+      if (now - heardAt >= READ_AGAIN_MS) {
         heardAt = now;
         ask();
       }
-      timer = clock.after(Math.min(AGAIN_MS, until - now), look);
+      timer = clock.after(Math.min(READ_AGAIN_MS, until - now), look);
     };
-    let timer = clock.after(Math.min(AGAIN_MS, timeoutMs), look);
+    let timer = clock.after(Math.min(READ_AGAIN_MS, timeoutMs), look);
     // What was on its way is lost with the link: no answer will come.
     const stay = transport.onceLost(() =>
       end(new ParleyError("E_CONNECTION", `the connection ended while reading ${stream}`)),

@@ -4,6 +4,7 @@ import {
   FENCE_HEADER,
   GUARD_HEADER,
   NONCE_HEADER,
+  ParleyError,
   parseRecordSubject,
   type RecordKey,
   recordKey,
@@ -12,7 +13,7 @@ import {
   taskGuard,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
-import { directGet } from "./direct-get.ts";
+import { directGet, READ_AGAIN_MS } from "./direct-get.ts";
 import type { Link } from "./link.ts";
 
 /** A write whose fate is not known is repeated after this long, ms. The server looks at the fence
@@ -355,9 +356,18 @@ export class NatsLedger implements Ledger {
   /** The record under this very key, which its author may always read. */
   async #own(key: RecordKey): Promise<Incoming | undefined> {
     const subject = `$JS.API.DIRECT.GET.${TASKS_STREAM}.${recordSubject(key)}`;
-    const options = { timeoutMs: READ_TIMEOUT_MS };
-    const answer = await this.#transport.request(subject, new Uint8Array(0), options);
-    return answer.status === 404 ? undefined : answer;
+    const until = this.#clock.now() + READ_TIMEOUT_MS;
+    for (;;) {
+      try {
+        const options = { timeoutMs: READ_AGAIN_MS };
+        const answer = await this.#transport.request(subject, new Uint8Array(0), options);
+        return answer.status === 404 ? undefined : answer;
+      } catch (error) {
+        // Messages get lost, and reading twice does no harm.
+        const silent = error instanceof ParleyError && error.code === "E_TIMEOUT";
+        if (!silent || this.#clock.now() >= until) throw error;
+      }
+    }
   }
 
   #get(subjects: string[]): Promise<Incoming[]> {
