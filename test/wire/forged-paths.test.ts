@@ -250,9 +250,10 @@ describe("literal wildcards in published subjects", () => {
   test("in messages between peers, are no addresses", async () => {
     const before = wes.peer.counters.snapshot();
     for (const subject of [
+      // For no agent, and so heard by nobody.
       "mesh.award.wes.*.mal.main",
-      "mesh.award.wes.main.mal.*",
       "mesh.award.wes.>.mal.main",
+      "mesh.award.wes.main.mal.*",
       "mesh.offer.wes.*.mal.main",
       "mesh.msg.wes.main.mal.*",
       "mesh.cfp.echo.all.mal.*",
@@ -260,7 +261,7 @@ describe("literal wildcards in published subjects", () => {
       mal.nc.publish(subject, "{}");
     }
     await until(
-      () => counted(wes, "refused.") >= sum(before) + 6,
+      () => counted(wes, "refused.") >= sum(before) + 4,
       () => JSON.stringify(wes.peer.counters.snapshot()),
     );
   });
