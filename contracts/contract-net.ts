@@ -66,6 +66,7 @@ export const REFUSAL_REASONS = [
   "stale",
   "not_understood",
   "unverified",
+  "clock",
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 

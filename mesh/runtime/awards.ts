@@ -97,13 +97,13 @@ export class OwnAwards {
   }
 }
 
-/** Everything that can be checked without asking anybody. */
-export function openAward(
-  data: Uint8Array,
-  from: string,
-  to: string,
-  wallNow: number,
-): OpenAward | FailureCode {
+/** Too old, or from the future, as this clock has it? */
+export function isStale({ terms }: OpenAward, wallNow: number): boolean {
+  return Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS;
+}
+
+/** Everything that can be checked without asking anybody, but for its age. */
+export function openAward(data: Uint8Array, from: string, to: string): OpenAward | FailureCode {
   const outer = decode(data, AWARD_LIMITS, VIEWS);
   if (!outer.ok) return outer.code === "too_large" ? "E_TOO_LARGE" : "E_NOT_UNDERSTOOD";
   const message = AwardMessageSchema.safeParse(outer.value);
@@ -114,7 +114,6 @@ export function openAward(
   if (!parsed.success) return complaint(inner.value, parsed.error);
   const terms = parsed.data;
   if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
-  if (Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS) return "E_STALE";
   if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
   if (bidsDigest(message.data.bids) !== terms.bids) return "E_SENDER";
   const spec = decode(message.data.spec, RECORD_LIMITS);

@@ -24,8 +24,9 @@ import {
 import { ReplayWindow } from "../core/replay-window.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
-import { base64url, type OpenAward, openAward, proveAward } from "./awards.ts";
+import { base64url, isStale, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
+import { ClockAlarm } from "./clock-alarm.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { detached } from "./codec/detached.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
@@ -47,6 +48,7 @@ export class Contractors {
   readonly notices: ContractNotices;
   #nonces = new ReplayWindow(2 * CLOCK_SKEW_MS, NONCES_MAX);
   readonly #participants: Participants;
+  readonly #alarm: ClockAlarm;
   #beat: { cancel(): void } | undefined;
   #idleWaiters: (() => void)[] = [];
   #lagMs = 0;
@@ -57,6 +59,7 @@ export class Contractors {
     this.#principal = principal;
     this.#artefacts = artefacts;
     this.#participants = new Participants(dependencies, this.agents);
+    this.#alarm = new ClockAlarm(dependencies);
     this.notices = new ContractNotices(dependencies, this.#running, (run, op, note) =>
       this.#note(run, op, note),
     );
@@ -148,13 +151,15 @@ export class Contractors {
     const agent = this.agents.get(subject.toAgent);
     if (agent === undefined) return void this.#d.inbound.reject("award", "E_NOT_FOUND");
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
-    const opened = openAward(message.data, from, agent.address, this.#d.clock.wall());
+    const opened = openAward(message.data, from, agent.address);
     if (typeof opened === "string") return void this.#d.inbound.reject("award", opened);
-    if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {
+    const stale = isStale(opened, this.#d.clock.wall());
+    if (!stale && !this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {
       return void this.#d.inbound.reject("award", "E_REPLAY");
     }
     const { identities } = this.#d;
     const take = () => {
+      if (stale) return this.#stale(agent, opened);
       agent.ahead.awarded();
       this.#take(agent, opened);
     };
@@ -164,6 +169,13 @@ export class Contractors {
       if (fault !== undefined) return void this.#d.inbound.reject("award", fault);
       take();
     });
+  }
+
+  /** It would be the same with the next: the initiator must know, and so must a person. */
+  #stale(agent: HostedAgent, award: OpenAward): void {
+    this.#d.inbound.reject("award", "E_STALE");
+    this.#refuse(agent, award, "clock");
+    this.#alarm.ring(award.terms.initiator, "an award was refused for its date");
   }
 
   #refuse(agent: HostedAgent, award: Running["award"], reason: RefusalReason): void {

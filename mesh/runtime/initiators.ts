@@ -38,6 +38,7 @@ import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/ind
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { choiceOf } from "./choice.ts";
+import { ClockAlarm } from "./clock-alarm.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
@@ -63,6 +64,7 @@ export class Initiators {
   readonly calibration = new Calibration();
   readonly #answers = new Answers();
   readonly #breakers = new Breakers();
+  readonly #alarm: ClockAlarm;
   #entries = new Map<string, Entry>();
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
@@ -78,6 +80,7 @@ export class Initiators {
   constructor(dependencies: Deps, options: InitiatorOptions) {
     this.#d = dependencies;
     this.#o = options;
+    this.#alarm = new ClockAlarm(dependencies);
     this.#confirmations = new Confirmations(dependencies);
     this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
     this.#rooms = new WaitingRooms(dependencies, {
@@ -288,6 +291,9 @@ export class Initiators {
     if (entry === undefined) return this.#d.counters.add("bid.late");
     const event = readReply(this.#d, subject, message);
     if (event === undefined) return;
+    if (event.on === "refusal" && event.reason === "clock") {
+      this.#alarm.ring(event.from, "an agent refused an award for its date");
+    }
     entry.offeredUntil = 0;
     this.#feed(entry, event);
   }

@@ -2,10 +2,10 @@
 // gets, or never claims it.
 import { describe, expect, test } from "vitest";
 import { type Outcome, ParleyError } from "../../../contracts/index.ts";
-import type { HistoryEvent } from "../../../mesh/ports/index.ts";
+import type { HistoryEvent, Log } from "../../../mesh/ports/index.ts";
 import type { Peer } from "../../../mesh/runtime/peer.ts";
 import { Broker } from "../../../sim/virtual/broker/broker.ts";
-import { type HostOptions, VirtualHost } from "../../../sim/virtual/hosts.ts";
+import { type HostOptions, SILENT, VirtualHost } from "../../../sim/virtual/hosts.ts";
 import { World } from "../../../sim/virtual/world.ts";
 
 const HONEST = 8;
@@ -14,9 +14,11 @@ const TASKS = 400;
 const FALSE = "mal";
 
 const FALSE_SLOTS = 32;
+const HOUR_MS = 3_600_000;
 
-/** It fails at once; the same, and says that no retry would help; does not listen to awards. */
-type Deceit = "fails" | "refuses" | "ignores";
+/** It fails at once; the same, and says that no retry would help; does not listen to awards; or
+ * means well, and has the wrong date. */
+type Deceit = "fails" | "refuses" | "ignores" | "misdates";
 
 /** Two initiators, eight honest agents of one slot each, and perhaps one that is not. */
 class Market {
@@ -24,8 +26,11 @@ class Market {
   readonly broker = new Broker(this.world);
   readonly hosts: VirtualHost[] = [];
   readonly awards: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #deceit: Deceit | undefined;
 
   constructor(deceit: Deceit | undefined) {
+    this.#deceit = deceit;
     for (const name of ["ina", "ivo"]) this.#host({ name, role: "initiator" });
     this.#host({ name: "sue", role: "submitter" });
     for (let i = 0; i < HONEST; i++) {
@@ -38,10 +43,10 @@ class Market {
     this.#agent(
       FALSE,
       WORK_MS / 5,
-      () =>
-        Promise.reject(
-          deceit === "refuses" ? new ParleyError("E_TERMINAL", "no key") : new Error("no"),
-        ),
+      async () => {
+        if (deceit === "refuses") throw new ParleyError("E_TERMINAL", "no key");
+        throw new Error("no");
+      },
       (peer) => {
         if (deceit === "ignores") peer.contractors.onAward = () => undefined;
       },
@@ -67,14 +72,16 @@ class Market {
       });
       spoil(peer);
     };
-    this.#host({ name, role: "contractor", capabilities: ["work"], furnish });
+    const clock = this.#deceit === "misdates" && name === FALSE ? { offsetMs: -HOUR_MS } : {};
+    this.#host({ name, role: "contractor", capabilities: ["work"], furnish, clock });
   }
 
   #host(options: HostOptions): void {
     const history = (_: string, e: HistoryEvent): void => {
       if (e.op === "award" && e.to !== undefined) this.awards.push(e.to);
     };
-    this.hosts.push(new VirtualHost(this.world, this.broker, { ...options, history }));
+    const log: Log = { ...SILENT, warn: (_about, text) => void this.warnings.push(text) };
+    this.hosts.push(new VirtualHost(this.world, this.broker, { ...options, history, log }));
   }
 
   async until(condition: () => boolean): Promise<void> {
@@ -137,4 +144,21 @@ describe.each([
     expect(hopeless).toBeLessThan(2 * (FALSE_SLOTS + 10));
     expect(share).toBeLessThan(0.15);
   });
+});
+
+test("F16: an agent whose clock is an hour off refuses at once; both sides say why", async () => {
+  const { tookMs: usual } = await new Market(undefined).run(0);
+  const market = new Market("misdates");
+  const { outcomes, tookMs } = await market.run(0);
+  expect(outcomes.filter((o) => o.state !== "completed")).toEqual([]);
+  expect(tookMs).toBeLessThan(usual * 1.1);
+  const advice = "its clock and this one are more than 30 s apart: set both by NTP (parley doctor)";
+  expect(new Set(market.warnings)).toEqual(
+    new Set([
+      `an award was refused for its date: ${advice}`,
+      `an agent refused an award for its date: ${advice}`,
+    ]),
+  );
+  // Once a minute, and not with every award.
+  expect(market.warnings.length).toBeLessThanOrEqual(3);
 });
