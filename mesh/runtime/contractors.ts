@@ -26,7 +26,6 @@ import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
 import { base64url, isStale, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
-import { ClockAlarm } from "./clock-alarm.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { detached } from "./codec/detached.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
@@ -48,7 +47,6 @@ export class Contractors {
   readonly notices: ContractNotices;
   #nonces = new ReplayWindow(2 * CLOCK_SKEW_MS, NONCES_MAX);
   readonly #participants: Participants;
-  readonly #alarm: ClockAlarm;
   #beat: { cancel(): void } | undefined;
   #idleWaiters: (() => void)[] = [];
   #lagMs = 0;
@@ -59,7 +57,6 @@ export class Contractors {
     this.#principal = principal;
     this.#artefacts = artefacts;
     this.#participants = new Participants(dependencies, this.agents);
-    this.#alarm = new ClockAlarm(dependencies);
     this.notices = new ContractNotices(dependencies, this.#running, (run, op, note) =>
       this.#note(run, op, note),
     );
@@ -175,7 +172,7 @@ export class Contractors {
   #stale(agent: HostedAgent, award: OpenAward): void {
     this.#d.inbound.reject("award", "E_STALE");
     this.#refuse(agent, award, "clock");
-    this.#alarm.ring(award.terms.initiator, "an award was refused for its date");
+    this.#d.clocks.refused(award.terms.initiator);
   }
 
   #refuse(agent: HostedAgent, award: Running["award"], reason: RefusalReason): void {

@@ -1,6 +1,7 @@
 // What the parts of one peer share.
 import type { Clock, History, Ledger, Log, Random, Transport } from "../ports/index.ts";
 import type { OwnAwards } from "./awards.ts";
+import type { ClockAlarm } from "./clock-alarm.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
@@ -20,5 +21,6 @@ export interface Deps {
   identities: Identities;
   records: Records;
   registry: Registry;
+  clocks: ClockAlarm;
   ownAwards: OwnAwards;
 }

@@ -8,6 +8,7 @@ import {
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Spoken } from "../core/spoken-for.ts";
 import type { Receipt, Signer } from "../ports/index.ts";
+import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
 import type { WaitingEntry } from "./waiting-rooms.ts";
@@ -32,6 +33,9 @@ export interface Entry extends WaitingEntry {
   /** When the server was last told that the spec is in hand. */
   toldAt: number;
   probing: boolean;
+  /** When the spec was submitted, by its author's clock and by the server's, ms since the epoch;
+   * absent where the author is this peer. */
+  submitted?: { at: number; storedAt: number };
   /** Its award that went out last. */
   spoken: Spoken | undefined;
 }
@@ -44,6 +48,18 @@ export interface InitiatorOptions {
   silenceMs?: number;
   leaseMs?: number;
   windowMs?: number;
+}
+
+/** The date by the clock that set the task's deadline, as far as is known. */
+export function wallOf({ clock, clocks }: Pick<Deps, "clock" | "clocks">, e: Entry): number {
+  const { submitted } = e;
+  const aheadMs = submitted === undefined ? 0 : clocks.aheadOf(submitted.at, submitted.storedAt);
+  return clock.wall() - aheadMs;
+}
+
+/** The slot that it was awarded is taken, or refused: its agent's next bid knows. */
+export function answered({ spoken }: Entry): void {
+  if (spoken !== undefined) spoken.open = false;
 }
 
 /** Tells the server which specs are in hand: a message each, so no more often than it needs, which

@@ -38,17 +38,18 @@ import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/ind
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { choiceOf } from "./choice.ts";
-import { ClockAlarm } from "./clock-alarm.ts";
 import { Confirmations } from "./confirmations.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Deps } from "./dependencies.ts";
 import {
+  answered,
   type Entry,
   type InitiatorOptions,
   type LiveObserver,
   newEntry,
   SWEEP_MS,
   signalProgress,
+  wallOf,
 } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
@@ -64,7 +65,6 @@ export class Initiators {
   readonly calibration = new Calibration();
   readonly #answers = new Answers();
   readonly #breakers = new Breakers();
-  readonly #alarm: ClockAlarm;
   #entries = new Map<string, Entry>();
   #calls = new Map<string, Entry>();
   readonly #rooms: WaitingRooms<Entry>;
@@ -80,7 +80,6 @@ export class Initiators {
   constructor(dependencies: Deps, options: InitiatorOptions) {
     this.#d = dependencies;
     this.#o = options;
-    this.#alarm = new ClockAlarm(dependencies);
     this.#confirmations = new Confirmations(dependencies);
     this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
     this.#rooms = new WaitingRooms(dependencies, {
@@ -127,7 +126,7 @@ export class Initiators {
 
   /** How many more tasks of an urgency class this peer would take. */
   room(urgency: 0 | 1 | 2): number {
-    return roomFor(urgency, this.#entries.size, OPEN_TASKS_MAX);
+    return this.#d.clocks.off ? 0 : roomFor(urgency, this.#entries.size, OPEN_TASKS_MAX);
   }
 
   start(): void {
@@ -160,14 +159,16 @@ export class Initiators {
       return this.#reread(held);
     }
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
-    const furthest = this.#d.clock.wall() + DEADLINE_MS_MAX + CLOCK_SKEW_MS;
-    if (spec.deadline > furthest) return this.#turnAway(delivery);
+    if (this.#d.clocks.off) return delivery.receipt.release(1_000);
+    const date = Math.max(this.#d.clock.wall(), delivery.storedAt);
+    if (spec.deadline > date + DEADLINE_MS_MAX + CLOCK_SKEW_MS) return this.#turnAway(delivery);
     const entry = this.#enter(
       newTask(spec, record.from, false, record.rev, record.digest),
       delivery.body,
       delivery.receipt,
       undefined,
     );
+    entry.submitted = { at: spec.at, storedAt: delivery.storedAt };
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
       this.#note(entry.t, "adopt", {});
@@ -291,9 +292,9 @@ export class Initiators {
     if (entry === undefined) return this.#d.counters.add("bid.late");
     const event = readReply(this.#d, subject, message);
     if (event === undefined) return;
-    if (event.on === "refusal" && event.reason === "clock") {
-      this.#alarm.ring(event.from, "an agent refused an award for its date");
-    }
+    const misdated = event.on === "refusal" && event.reason === "clock";
+    if (misdated && this.#d.clocks.refusedBy(event.from)) this.#handBack();
+    if (this.#entries.get(pathOf(entry.t)) !== entry) return;
     entry.offeredUntil = 0;
     this.#feed(entry, event);
   }
@@ -307,7 +308,7 @@ export class Initiators {
     const c = this.#context;
     c.now = this.#d.clock.now();
     c.aware = this.watch.aware();
-    c.wall = this.#d.clock.wall();
+    c.wall = wallOf(this.#d, entry);
     const cfpBefore = entry.t.cfp;
     step(entry.t, event, c);
     if (entry.t.phase !== "awarding") answered(entry);
@@ -442,10 +443,23 @@ export class Initiators {
 
   /** Nothing stored: the task was purged. A spec that cannot be proven now: somebody may later. */
   #unread(entry: Entry, rev: number): void {
-    if (rev === 0) return this.#close(entry);
+    if (rev !== 0) this.#giveBack(entry);
+    else this.#close(entry);
+  }
+
+  #giveBack(entry: Entry): void {
     entry.receipt?.release(1_000);
     entry.receipt = undefined;
+    this.#rooms.leave(entry);
     this.#close(entry);
+  }
+
+  /** Others can award what nobody has claimed yet; awards by this clock are refused. */
+  #handBack(): void {
+    for (const entry of [...this.#entries.values()]) {
+      const { phase, live } = entry.t;
+      if (!live && phase !== "running" && phase !== "ending") this.#giveBack(entry);
+    }
   }
 
   #end(entry: Entry, state: TerminalState, failure: Failure | undefined): void {
@@ -477,11 +491,6 @@ export class Initiators {
     const { from, bid } = t.awarded;
     this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);
   }
-}
-
-/** The slot that it was awarded is taken, or refused: its agent's next bid knows. */
-function answered({ spoken }: Entry): void {
-  if (spoken !== undefined) spoken.open = false;
 }
 
 function pathOf(t: InitiatorTask): string {

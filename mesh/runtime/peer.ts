@@ -41,6 +41,7 @@ import type {
 import { checkParent } from "./authority.ts";
 import { OwnAwards } from "./awards.ts";
 import { type SealedCard, sealCard } from "./cards.ts";
+import { ClockAlarm } from "./clock-alarm.ts";
 import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
 import type { Deps } from "./dependencies.ts";
@@ -148,7 +149,8 @@ export class Peer {
       history: ports.history,
       supervises: options.roles.initiator,
     });
-    this.registry = new Registry(options.trust, identities, this.counters);
+    const clocks = new ClockAlarm({ ...ports, counters: this.counters });
+    this.registry = new Registry(options.trust, identities, this.counters, clocks);
     this.#view = new View({ ...ports, counters: this.counters }, this.registry);
     this.deps = {
       transport: ports.transport,
@@ -162,6 +164,7 @@ export class Peer {
       identities,
       records,
       registry: this.registry,
+      clocks,
       ownAwards,
     };
     this.initiators = new Initiators(this.deps, {

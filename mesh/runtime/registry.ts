@@ -18,6 +18,7 @@ import type { Field } from "../core/initiator-task.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
 import type { Incoming, StoredCardEntry, Trust } from "../ports/index.ts";
 import { openCard, readCard } from "./cards.ts";
+import type { ClockAlarm } from "./clock-alarm.ts";
 import type { Counters } from "./counters.ts";
 import type { Identities } from "./identities.ts";
 import { readShared } from "./inbound.ts";
@@ -52,6 +53,7 @@ export class Registry {
   readonly #trust: Trust | undefined;
   readonly #identities: Identities;
   readonly #counters: Counters;
+  readonly #clocks: Pick<ClockAlarm, "heard"> | undefined;
   #seats = new Map<string, Seat>();
   #offerings = new Map<string, Offering>();
   #watchers = new Set<(change: CardChange) => void>();
@@ -59,10 +61,16 @@ export class Registry {
   /** Who left since the last reading began, with the revision: an older card is none. */
   #gone = new Map<string, number>();
 
-  constructor(trust: Trust | undefined, identities: Identities, counters: Counters) {
+  constructor(
+    trust: Trust | undefined,
+    identities: Identities,
+    counters: Counters,
+    clocks?: Pick<ClockAlarm, "heard">,
+  ) {
     this.#trust = trust;
     this.#identities = identities;
     this.#counters = counters;
+    this.#clocks = clocks;
   }
 
   onChange(watcher: (change: CardChange) => void): () => void {
@@ -81,7 +89,10 @@ export class Registry {
     }
     const rev = Number(message.header("Nats-Sequence")) || 0;
     const name = address(who.principal, who.agent);
-    if (rev < this.#revOf(name)) return this.#counters.add("refused.card.late");
+    const known = this.#revOf(name);
+    if (rev < known) return this.#counters.add("refused.card.late");
+    // Whoever has an old notice sent again does not set our clock.
+    if (rev > known) this.#clocks?.heard(message);
     const gone = message.data.length === 0 || message.header("KV-Operation") !== undefined;
     if (gone) {
       const expired = message.header("Nats-Marker-Reason") === "MaxAge";

@@ -137,8 +137,8 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
-        replace: "if (this.#nonces === undefined) {",
+        find: "!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
+        replace: "this.#nonces === undefined) {",
       },
       {
         file: CONTRACTORS,
@@ -155,8 +155,8 @@ export const contractor: readonly Bug[] = [
     patches: [
       {
         file: CONTRACTORS,
-        find: "if (!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
-        replace: "if (this.#nonces === undefined) {",
+        find: "!this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {",
+        replace: "this.#nonces === undefined) {",
       },
     ],
     invariants: ["S10"],

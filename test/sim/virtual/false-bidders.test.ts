@@ -1,5 +1,6 @@
 // Attack A15: an agent that bids better than all others, for many slots, and then fails whatever it
-// gets, or never claims it.
+// gets, or never claims it. Fault F16: an agent or an initiator that means well and has the wrong
+// date.
 import { describe, expect, test } from "vitest";
 import { type Outcome, ParleyError } from "../../../contracts/index.ts";
 import type { HistoryEvent, Log } from "../../../mesh/ports/index.ts";
@@ -20,6 +21,12 @@ const HOUR_MS = 3_600_000;
  * means well, and has the wrong date. */
 type Deceit = "fails" | "refuses" | "ignores" | "misdates";
 
+interface Ill {
+  deceit?: Deceit;
+  /** How far the clock of one initiator is off, ms. */
+  offMs?: number;
+}
+
 /** Two initiators, eight honest agents of one slot each, and perhaps one that is not. */
 class Market {
   readonly world = new World({ seed: "market" });
@@ -27,11 +34,13 @@ class Market {
   readonly hosts: VirtualHost[] = [];
   readonly awards: string[] = [];
   readonly warnings: string[] = [];
+  readonly errors: string[] = [];
   readonly #deceit: Deceit | undefined;
 
-  constructor(deceit: Deceit | undefined) {
+  constructor({ deceit, offMs = 0 }: Ill = {}) {
     this.#deceit = deceit;
-    for (const name of ["ina", "ivo"]) this.#host({ name, role: "initiator" });
+    this.#host({ name: "ina", role: "initiator" });
+    this.#host({ name: "ivo", role: "initiator", clock: { offsetMs: offMs } });
     this.#host({ name: "sue", role: "submitter" });
     for (let i = 0; i < HONEST; i++) {
       this.#agent(`con${i}`, WORK_MS, async (host, signal) => {
@@ -80,7 +89,11 @@ class Market {
     const history = (_: string, e: HistoryEvent): void => {
       if (e.op === "award" && e.to !== undefined) this.awards.push(e.to);
     };
-    const log: Log = { ...SILENT, warn: (_about, text) => void this.warnings.push(text) };
+    const log: Log = {
+      ...SILENT,
+      warn: (_about, text) => void this.warnings.push(text),
+      error: (_about, text) => void this.errors.push(text),
+    };
     this.hosts.push(new VirtualHost(this.world, this.broker, { ...options, history, log }));
   }
 
@@ -127,10 +140,10 @@ describe.each([
   ["all at once", 0],
   ["one after the other", WORK_MS / 4],
 ])("A15: of tasks that come %s", async (_, everyMs) => {
-  const { tookMs: usual } = await new Market(undefined).run(everyMs);
+  const { tookMs: usual } = await new Market().run(everyMs);
 
   test.each(["fails", "ignores"] as const)("none fails by an agent that %s", async (deceit) => {
-    const { outcomes, tookMs, share } = await new Market(deceit).run(everyMs);
+    const { outcomes, tookMs, share } = await new Market({ deceit }).run(everyMs);
     expect(outcomes.filter((o) => o.state !== "completed")).toEqual([]);
     // As many as it has slots for are awarded to it before the first of them tells.
     expect(share).toBeLessThan(0.15);
@@ -138,7 +151,7 @@ describe.each([
   });
 
   test("few fail by an agent that says that a retry would not help", async () => {
-    const { outcomes, share } = await new Market("refuses").run(everyMs);
+    const { outcomes, share } = await new Market({ deceit: "refuses" }).run(everyMs);
     const hopeless = outcomes.filter((o) => o.state !== "completed").length;
     // Each of two initiators gives it work for all its slots before the first of it tells.
     expect(hopeless).toBeLessThan(2 * (FALSE_SLOTS + 10));
@@ -147,8 +160,8 @@ describe.each([
 });
 
 test("F16: an agent whose clock is an hour off refuses at once; both sides say why", async () => {
-  const { tookMs: usual } = await new Market(undefined).run(0);
-  const market = new Market("misdates");
+  const { tookMs: usual } = await new Market().run(0);
+  const market = new Market({ deceit: "misdates" });
   const { outcomes, tookMs } = await market.run(0);
   expect(outcomes.filter((o) => o.state !== "completed")).toEqual([]);
   expect(tookMs).toBeLessThan(usual * 1.1);
@@ -161,4 +174,17 @@ test("F16: an agent whose clock is an hour off refuses at once; both sides say w
   );
   // Once a minute, and not with every award.
   expect(market.warnings.length).toBeLessThanOrEqual(3);
+});
+
+test.each([
+  ["behind", -HOUR_MS],
+  ["ahead", HOUR_MS],
+])("F16: an initiator whose clock is an hour %s hands its tasks to another", async (_, offMs) => {
+  const { tookMs: usual } = await new Market().run(WORK_MS / 4);
+  const market = new Market({ offMs });
+  const { outcomes, tookMs } = await market.run(WORK_MS / 4);
+  expect(outcomes.filter((o) => o.state !== "completed")).toEqual([]);
+  // Being ahead is believed at the third look: the first could have lain in a queue.
+  expect(tookMs).toBeLessThan(usual + 15_000);
+  expect(market.errors).toEqual([expect.stringMatching(/^this clock is wrong by the server's/)]);
 });
