@@ -16,18 +16,18 @@ const TOLERANCE = 1e-9;
 
 /** S7: the contractor is not ruled out, and nobody better who bid was passed over. */
 export function s7Choice(c: Case): void {
-  let before: Contract | undefined;
+  const before = new Set<string>();
   for (const contract of c.fold.contracts) {
     const { record, contractor } = contract;
     if (c.fold.spec?.exclude?.includes(contractor)) {
       c.found("S7", `${contractor} was ruled out by the submitter and awarded`);
     }
-    bestBid(c, record, before?.contractor);
-    before = contract;
+    bestBid(c, record, before);
+    before.add(contractor);
   }
 }
 
-function bestBid(c: Case, record: DumpLine, avoided: string | undefined): void {
+function bestBid(c: Case, record: DumpLine, avoided: ReadonlySet<string>): void {
   const { award } = record;
   const wanted = c.fold.spec?.policy;
   if (award === undefined || award.rung === "directed") return;
@@ -44,7 +44,7 @@ function bestBid(c: Case, record: DumpLine, avoided: string | undefined): void {
   const { spoken = [] } = award;
   const tried = new Set([...awards.filter((s) => s.t <= last.t).map((s) => s.to), ...spoken]);
   const mine = scores[bids.indexOf(record.from)];
-  const others = scores.filter((_, i) => !tried.has(bids[i]) && bids[i] !== avoided);
+  const others = scores.filter((_, i) => !tried.has(bids[i]) && !avoided.has(bids[i] ?? ""));
   const best = Math.min(...others);
   if (mine === undefined || others.length === 0) return;
   if (mine <= best + Math.abs(best) * NEAR_EQUAL + TOLERANCE) return;

@@ -337,10 +337,12 @@ export class Inspector {
   /** Explains every award of a task, one per contract. */
   async explain(file: TaskFile): Promise<Explanation[]> {
     const explanations: Explanation[] = [];
-    let contractorBefore: Address | undefined;
+    let before: { tier: number; contractors: Address[] } = { tier: 0, contractors: [] };
     for (const record of file.records) {
       if (record.kind !== "contract" || record.flaw !== undefined) continue;
       const contract = record.body as Contract;
+      const tier = record.terms?.tier ?? 0;
+      if (tier !== before.tier) before = { tier, contractors: [] };
       const previous = file.records.findLast((r) => r.rev < record.rev);
       explanations.push(
         await explain(
@@ -350,12 +352,13 @@ export class Inspector {
             previous,
             specBytes: file.specBytes,
             spec: file.view.spec as Spec | undefined,
-            contractorBefore,
+            contractorsBefore: before.contractors,
           },
           this.#identities,
         ),
       );
-      contractorBefore = contract.contractor;
+      const others = before.contractors.filter((who) => who !== contract.contractor);
+      before.contractors = [...others, contract.contractor];
     }
     return explanations;
   }

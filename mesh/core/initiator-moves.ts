@@ -14,7 +14,7 @@ import {
 } from "../../contracts/index.ts";
 import { chooseRung, expiry, MANY, most, spokenFor, windowMs } from "./initiator-choice.ts";
 import { awardeeOf, type Context, type InitiatorTask } from "./initiator-task.ts";
-import { rank, type ScoredBid } from "./policy.ts";
+import { drawn, rank, type ScoredBid } from "./policy.ts";
 import { specOfTier } from "./tiers.ts";
 
 const ROUNDS_MAX = 8;
@@ -118,20 +118,27 @@ export function choose(t: InitiatorTask, c: Context): void {
             `${t.bids.length} bids, none within the budget of ${t.spec.budget}`,
           );
   }
-  if (t.avoid !== undefined && t.order.length > 1 && t.order[0]!.from === t.avoid) {
-    t.order.push(t.order.shift()!);
-  }
   t.next = 0;
   t.spoken = [];
   t.phase = "awarding";
   awardNext(t, c);
 }
 
+/** Whoever has not failed this task goes before those who have, the longest ago first. The draw is
+ * among the former, so that anybody can make it again. */
+function freshFirst(order: ScoredBid[], { failed, draw }: InitiatorTask): ScoredBid[] {
+  const place = ({ from }: ScoredBid): number => failed.indexOf(from);
+  const stale = order.filter((b) => place(b) >= 0);
+  if (stale.length === 0) return order;
+  const fresh = order.filter((b) => place(b) < 0);
+  return [...drawn(fresh, draw), ...stale.sort((a, b) => place(a) - place(b))];
+}
+
 export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   const policy = c.policy(t.spec.award?.policy ?? "balanced");
   if (policy === undefined) return [];
   t.leftMs = t.spec.deadline - c.wall;
-  return rank(
+  const order = rank(
     trusted(t, c),
     policy,
     {
@@ -141,10 +148,11 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
     },
     t.draw,
   );
+  return freshFirst(order, t);
 }
 
 /** Who failed again and again gets no more than a trial now and then, and no task as a trial that
- * it failed just before, where others can do it. Who left an award of this task unclaimed is asked
+ * it failed before, where others can do it. Who left an award of this task unclaimed is asked
  * again when nobody else bids. */
 function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
   const { capability } = t.spec;
@@ -152,7 +160,7 @@ function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
   let some = t.bids.filter(
     ({ from }) =>
       c.breakers.trusts(capability, from, c.now) &&
-      !(from === t.avoid && c.breakers.onTrial(capability, from) && c.field(t).agents > 1),
+      !(t.failed.includes(from) && c.breakers.onTrial(capability, from) && c.field(t).agents > 1),
   );
   if (t.unclaimed.length > 0) {
     const fresh = some.filter(({ from }) => !t.unclaimed.includes(from));
@@ -292,7 +300,7 @@ function fallBack(t: InitiatorTask, why: Failure, c: Context): boolean {
   setTier(t, t.tier + 1, t.epoch);
   t.contractor = undefined;
   t.awarded = undefined;
-  t.avoid = undefined;
+  t.failed = [];
   t.unclaimed = [];
   t.failure = undefined;
   t.heard = false;
@@ -322,7 +330,9 @@ export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   }
   const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
   const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, made - 1));
-  t.avoid = t.contractor;
+  if (t.contractor !== undefined) {
+    t.failed = t.failed.filter((from) => from !== t.contractor).concat(t.contractor);
+  }
   t.contractor = undefined;
   t.awarded = undefined;
   t.rounds = 0;

@@ -77,7 +77,8 @@ export interface InitiatorTask {
   lastSeenAt: number;
   waitingSince: number;
   failure: Failure | undefined;
-  avoid: Address | undefined;
+  /** Whose attempts failed, of this tier, the last one at the end: others are better. */
+  failed: Address[];
   /** Whose awards of this task were followed by nothing, since its last contract. */
   unclaimed: Address[];
   /** Did any agent at all answer a call of this task? Decides the words of an expiry. */
@@ -209,7 +210,7 @@ export function newTask(
     lastSeenAt: 0,
     waitingSince: 0,
     failure: undefined,
-    avoid: undefined,
+    failed: [],
     unclaimed: [],
     heard: false,
     dueAt: Number.POSITIVE_INFINITY,

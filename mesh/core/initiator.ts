@@ -316,6 +316,7 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
     setTier(t, view.tier, view.tierBase);
   }
   t.contractor = view.contract?.contractor;
+  t.failed = view.tried.filter((from) => from !== t.contractor);
   if (t.awarded?.from !== t.contractor) {
     t.awarded = t.order.find((b) => b.from === t.contractor);
   }

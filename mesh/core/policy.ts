@@ -118,6 +118,11 @@ export function rank(
     able[i]!.score = score;
     order.push(able[i]!);
   }
+  return drawn(order, draw);
+}
+
+/** Bids by their scores, but for the draw among those that are nearly as good as the best. */
+export function drawn(order: ScoredBid[], draw: number): ScoredBid[] {
   order.sort((a, b) => a.score - b.score);
   const best = order[0];
   if (best === undefined) return [];

@@ -56,6 +56,8 @@ export interface TaskView {
    * the first contract of that tier. */
   tier: number;
   tierBase: number;
+  /** Who held a contract of that tier, the last one at the end. */
+  tried: Address[];
   /** Questions of the handler that nobody has answered yet. */
   questions: { key: string; question: unknown; until?: number }[];
   /** The last attempt's failure, when no contract came after it. */
@@ -84,6 +86,7 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     fenced: false,
     tier: 0,
     tierBase: 0,
+    tried: [],
     questions: [],
     failure: undefined,
     cancel: undefined,
@@ -178,6 +181,7 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contractOpen = true;
       view.fenced = false;
       enterTier(view, record.terms?.tier ?? 0, contract.epoch);
+      view.tried = view.tried.filter((who) => who !== record.from).concat(record.from);
       view.epoch = contract.epoch;
       view.failure = undefined;
       view.contractAt = record.storedAt;
@@ -220,6 +224,7 @@ function enterTier(view: TaskView, tier: number, epoch: number): void {
   if (tier === view.tier) return;
   view.tier = tier;
   view.tierBase = epoch - 1;
+  view.tried = [];
 }
 
 function stateOf(view: TaskView): TaskState {

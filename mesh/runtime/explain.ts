@@ -50,8 +50,8 @@ export interface ContractEvidence {
   spec: Spec | undefined;
   /** The spec's exact bytes. */
   specBytes: Uint8Array | undefined;
-  /** Who held the contract of the epoch before. */
-  contractorBefore: Address | undefined;
+  /** Who held contracts of this tier before, the last one at the end. */
+  contractorsBefore: readonly Address[];
 }
 
 /** Relative difference that floating point may leave between two machines. */
@@ -216,7 +216,7 @@ function judge(
     );
   }
   out.recomputed = recompute(terms.bids, policy, facts);
-  const [verdict, text] = verdictOf(terms, out.recomputed, evidence.contractorBefore);
+  const [verdict, text] = verdictOf(terms, out.recomputed, evidence.contractorsBefore);
   const ours = policies.hash(terms.policy.name) === terms.policy.hash;
   choice(verdict, ours ? text : `${text} (the initiator ran another version of this policy)`);
 }
@@ -228,7 +228,7 @@ function same(a: number, b: number): boolean {
 function verdictOf(
   terms: ExplainedTerms,
   ours: readonly number[],
-  before: Address | undefined,
+  before: readonly Address[],
 ): [Check["verdict"], string] {
   const { bids } = terms;
   const wrong = bids.findIndex((b, i) => !same(ours[i] ?? Number.NaN, b.score));
@@ -258,16 +258,15 @@ function verdictOf(
       : `; ${place} better ${place === 1 ? "bid" : "bids"} ` +
         "before it refused the award, had run out or was spoken for";
   if (inOrder(terms, bids)) return ["good", `the same choice follows from the bids${passedOver}`];
-  // After a failure the contractor of the last epoch goes to the end of the order.
-  const last = bids.at(-1);
-  if (last !== undefined && last.from === before && inOrder(terms, [last, ...bids.slice(0, -1)])) {
+  const late = putLast(terms, bids, before);
+  if (late.length > 0) {
     return [
       "good",
-      `the same choice follows from the bids, with ${before} put last after its ` +
+      `the same choice follows from the bids, with ${late.join(", ")} put last after its ` +
         `failure${passedOver}`,
     ];
   }
-  if (!complete && before !== undefined) {
+  if (!complete && before.length > 0) {
     return ["unknown", "the award names its best bids only, which do not show who was put last"];
   }
   return [
@@ -275,6 +274,23 @@ function verdictOf(
     `the bids are not in the order of policy ${terms.policy.name}: another agent ` +
       "should have been first",
   ];
+}
+
+/** Whoever failed the task goes to the end of the order, the longest ago first; empty where the
+ * bids do not stand so. */
+function putLast(
+  terms: ExplainedTerms,
+  bids: readonly SeenBid[],
+  before: readonly Address[],
+): readonly Address[] {
+  const late = before.filter((who) => bids.some((b) => b.from === who));
+  const fresh = bids.slice(0, bids.length - late.length);
+  const asIs = late.every((who, i) => bids[fresh.length + i]?.from === who);
+  if (asIs && (fresh.length === 0 || inOrder(terms, fresh))) return late;
+  // Peers of earlier versions put the last one last, and drew among all.
+  const last = bids.at(-1);
+  if (last === undefined || last.from !== before.at(-1)) return [];
+  return inOrder(terms, [last, ...bids.slice(0, -1)]) ? [last.from] : [];
 }
 
 function sameBid(a: SeenBid | undefined, b: SeenBid | undefined): boolean {

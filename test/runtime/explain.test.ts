@@ -7,6 +7,7 @@ import {
   type Contract,
   type SeenBid,
 } from "../../contracts/index.ts";
+import { ranked as byCore } from "../../mesh/core/initiator-moves.ts";
 import {
   NAMED,
   NEAR_EQUAL,
@@ -22,6 +23,7 @@ import { type Explanation, explain } from "../../mesh/runtime/explain.ts";
 import { Identities } from "../../mesh/runtime/identities.ts";
 import { Policies } from "../../mesh/runtime/policies.ts";
 import { bidsDigest, packBids } from "../../mesh/runtime/seen-bids.ts";
+import { Bench } from "../support/core.ts";
 
 // Without trust nobody is asked for a key, so no transport is needed.
 const identities = new Identities(undefined as unknown as Transport, undefined, new Counters());
@@ -126,7 +128,7 @@ function ranked(c: Case): SeenBid[] {
   return rank(c.bids, NAMED[c.policy] as Policy, facts, c.draw).map(seen);
 }
 
-function why(contract: Contract, contractorBefore?: string): Promise<Explanation> {
+function why(contract: Contract, ...contractorsBefore: string[]): Promise<Explanation> {
   return explain(
     {
       contract,
@@ -134,7 +136,7 @@ function why(contract: Contract, contractorBefore?: string): Promise<Explanation
       previous: undefined,
       spec: undefined,
       specBytes: undefined,
-      contractorBefore,
+      contractorsBefore,
     },
     identities,
   );
@@ -171,11 +173,27 @@ describe("an award is explained", () => {
     );
   });
 
-  it("so is one that puts last who has just failed", async () => {
+  it("so is one that puts last who has just failed, as earlier versions did", async () => {
     await fc.assert(
       fc.asyncProperty(cases(4), async (c) => {
         const [first, ...rest] = ranked(c) as [SeenBid, ...SeenBid[]];
         const e = await why(contractOf(c, [...rest, first]), first.from);
+        expect(choice(e)).toMatchObject({ verdict: "good" });
+      }),
+    );
+  });
+
+  it("so is one that puts last all who failed, the longest ago first", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases(4), fc.nat(3), async (c, some) => {
+        const bench = new Bench("explain");
+        const t = bench.task({ award: { policy: c.policy, weights: c.weights } });
+        t.bids = c.bids;
+        t.failed = c.bids.slice(0, some).map((b) => b.from);
+        bench.context.wall = t.spec.deadline - c.leftMs;
+        t.draw = c.draw;
+        const order = byCore(t, bench.context).map(seen);
+        const e = await why(contractOf(c, order), ...t.failed);
         expect(choice(e)).toMatchObject({ verdict: "good" });
       }),
     );
