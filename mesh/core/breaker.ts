@@ -151,10 +151,11 @@ export class Breakers {
     this.#close({ capability, agent, claims: true });
   }
 
-  /** Is the capability's breaker open, with no trial due? */
-  blocked(capability: string, now: number): boolean {
+  /** Is the capability's breaker open, or this agent's, with no trial due? */
+  blocked(capability: string, now: number, agent?: Address): boolean {
     const b = this.#breakers.get(capability);
-    return b?.open === true && now < b.trialAt;
+    if (b?.open === true && now < b.trialAt) return true;
+    return agent !== undefined && !this.trusts(capability, agent, now);
   }
 
   isOpen(capability: string): boolean {
@@ -170,14 +171,6 @@ export class Breakers {
   trusts(capability: string, agent: Address, now: number): boolean {
     const due = (b?: Breaker): boolean => b === undefined || !b.open || now >= b.trialAt;
     return due(this.#of(capability, agent)) && due(this.#of(capability, agent, CLAIMS));
-  }
-
-  /** Has it failed again and again, so that no more than trials are due to it? */
-  onTrial(capability: string, agent: Address): boolean {
-    return (
-      this.#of(capability, agent)?.open === true ||
-      this.#of(capability, agent, CLAIMS)?.open === true
-    );
   }
 
   /** An award goes to this agent: if it is on trial, the next one waits. */

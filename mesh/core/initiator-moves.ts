@@ -151,17 +151,12 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   return freshFirst(order, t);
 }
 
-/** Who failed again and again gets no more than a trial now and then, and no task as a trial that
- * it failed before, where others can do it. Who left an award of this task unclaimed is asked
- * again when nobody else bids. */
+/** Who failed again and again gets no more than a trial now and then. Who left an award of this
+ * task unclaimed is asked again when nobody else bids. */
 function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
   const { capability } = t.spec;
   t.distrusted = [];
-  let some = t.bids.filter(
-    ({ from }) =>
-      c.breakers.trusts(capability, from, c.now) &&
-      !(t.failed.includes(from) && c.breakers.onTrial(capability, from) && c.field(t).agents > 1),
-  );
+  let some = t.bids.filter(({ from }) => c.breakers.trusts(capability, from, c.now));
   if (t.unclaimed.length > 0) {
     const fresh = some.filter(({ from }) => !t.unclaimed.includes(from));
     if (fresh.length > 0) some = fresh;

@@ -49,6 +49,8 @@ import type { ScoredBid } from "./policy.ts";
 import type { TaskView } from "./task-view.ts";
 
 const EXTENSIONS_MAX = 4;
+/** A call may have been lost: after many rounds doubling alone would hold its task for a minute. */
+const EXTENSION_MS_MAX = 1_000;
 /** Pause before looking why an outcome was not stored, ms: a refusal must not spin. Guess. */
 const REREAD_MS = 500;
 
@@ -198,7 +200,8 @@ function onDue(t: InitiatorTask, c: Context): void {
     case "calling":
       if (t.answers === 0 && t.extensions < (t.rung === "all" ? EXTENSIONS_MAX : 1)) {
         t.extensions++;
-        return arm(t, c.now + WINDOW_MS_MAX * 2 ** (t.extensions + t.rounds - 1), c);
+        const longer = WINDOW_MS_MAX * 2 ** (t.extensions + t.rounds - 1);
+        return arm(t, c.now + Math.min(EXTENSION_MS_MAX, longer), c);
       }
       return closeWindow(t, c);
     case "awarding":
@@ -258,7 +261,8 @@ function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Co
   t.rev = e.rev;
   t.head = e.head;
   t.failure = e.failure;
-  const alone = c.field(t).agents <= 1;
+  // Whoever names an agent chooses what it fails at.
+  const alone = t.rung === "directed" || c.field(t).agents <= 1;
   c.breakers.failed(t.spec.capability, t.contractor, e.failure.code, c.now, alone);
   if (t.awarded !== undefined) {
     c.calibration.learn(
@@ -331,6 +335,7 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
     return nextAttempt(t, { ...t.failure, retry: true }, c);
   }
   if (view.contractOpen && t.contractor !== undefined) {
+    c.breakers.claimed(t.spec.capability, t.contractor);
     leaveWaiting(t, c);
     running(t, t.contractor, c);
     c.out.push({ do: "probe", contractor: t.contractor });

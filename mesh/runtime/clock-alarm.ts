@@ -11,8 +11,13 @@ import type { Deps } from "./dependencies.ts";
 const AGAIN_MS = 60_000;
 /** Between two looks at the server's clock, ms. */
 const LOOK_MS = 1_000;
-/** Looks in a row that found this clock ahead: one notice may have lain in a queue. */
+/** Looks remembered. A notice may have lain in a queue, here or on its way, and then shows an
+ * earlier time than the server's: the latest time of the last few counts. */
 const LOOKS = 3;
+/** A peer whose awards were claimed within this has no wrong date, ms. */
+const GOOD_MS = 10_000;
+/** So many agents must have refused: one may be wrong itself. */
+const REFUSERS = 2;
 /** How long a peer with the wrong date hands out nothing before it tries again, ms. */
 const PAUSE_MS = 60_000;
 const LIMIT = `more than ${CLOCK_SKEW_MS / 1_000} s apart: set both by NTP (parley doctor)`;
@@ -21,9 +26,11 @@ export class ClockAlarm {
   readonly #d: Pick<Deps, "clock" | "log" | "counters">;
   #saidAt = Number.NEGATIVE_INFINITY;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** This clock minus the server's, ms, when last looked; and looks in a row that were too far. */
-  #offMs = 0;
-  #far = 0;
+  /** The server's date minus this machine's monotonic clock, as the last notices had it, ms: not
+   * minus its date, which may be set at any time. */
+  #bases: number[] = [];
+  #refusers = new Set<Address>();
+  #claimedAt = Number.NEGATIVE_INFINITY;
   #until = 0;
 
   constructor(dependencies: Pick<Deps, "clock" | "log" | "counters">) {
@@ -42,28 +49,42 @@ export class ClockAlarm {
     const at = Date.parse(notice.header("Nats-Time-Stamp") ?? "");
     if (!Number.isFinite(at)) return;
     this.#lookedAt = clock.now();
-    this.#offMs = clock.wall() - at;
-    this.#far = Math.abs(this.#offMs) > CLOCK_SKEW_MS ? this.#far + 1 : 0;
-    if (this.#far === 0) this.#until = 0;
+    this.#bases = [at - clock.now(), ...this.#bases].slice(0, LOOKS);
+    if (Math.abs(this.#offMs()) <= CLOCK_SKEW_MS) this.#until = 0;
+  }
+
+  /** This date minus the server's, ms; 0 while nothing was heard. */
+  #offMs(): number {
+    if (this.#bases.length === 0) return 0;
+    const { clock } = this.#d;
+    return clock.wall() - clock.now() - Math.max(...this.#bases);
   }
 
   /** How far this clock is ahead of one that showed `at` when the server's showed `storedAt`, ms; 0
    * where they are no further apart than clocks may be. */
   aheadOf(at: number, storedAt: number): number {
-    const ms = this.#offMs - (at - storedAt);
+    const ms = this.#offMs() - (at - storedAt);
     return Math.abs(ms) > CLOCK_SKEW_MS ? ms : 0;
+  }
+
+  /** An award was claimed: its date was good enough. */
+  claimed(): void {
+    this.#claimedAt = this.#d.clock.now();
+    this.#refusers.clear();
   }
 
   /** An award to this agent was refused for its date. True: the fault is found to be here. */
   refusedBy(agent: Address): boolean {
     this.#say(agent, "an agent refused an award for its date");
-    // What comes from the future did not lie in a queue.
-    const wrong = this.#far >= (this.#offMs < 0 ? 1 : LOOKS);
-    if (!wrong || this.off) return false;
-    this.#until = this.#d.clock.now() + PAUSE_MS;
+    const now = this.#d.clock.now();
+    this.#refusers.add(agent);
+    const offMs = this.#offMs();
+    const right = now - this.#claimedAt < GOOD_MS || Math.abs(offMs) <= CLOCK_SKEW_MS;
+    if (right || this.#refusers.size < REFUSERS || this.off) return false;
+    this.#until = now + PAUSE_MS;
     this.#d.counters.add("clock.off");
     this.#d.log.error(
-      { offMs: Math.round(this.#offMs) },
+      { offMs: Math.round(offMs) },
       "this clock is wrong by the server's, and agents refuse awards by it: this peer hands out " +
         "no tasks until it is set (timedatectl set-ntp true, parley doctor)",
     );

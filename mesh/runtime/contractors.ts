@@ -304,7 +304,10 @@ export class Contractors {
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
     if (!terms.live) run.journal = this.#journal(run);
-    const ended = watchLimit(this.#d, run, service.limitMs, (late) => this.#settle(run, late));
+    const ended = watchLimit(this.#d, run, service.limitMs, async (late) => {
+      await run.journal?.settled();
+      this.#settle(run, late);
+    });
     service
       .run({
         spec,

@@ -53,7 +53,7 @@ import {
 } from "./desk.ts";
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
-import { absent, readReply } from "./replies.ts";
+import { absent, misdates, readReply } from "./replies.ts";
 import { outcomeKey, refuseSpec, storeEnd, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
@@ -86,11 +86,8 @@ export class Initiators {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
       spokenFor: (bid) => spokenFor(bid, this.#context),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
-      blocked: (capability, agent) => {
-        const now = dependencies.clock.now();
-        if (this.#breakers.blocked(capability, now)) return true;
-        return agent !== undefined && !this.#breakers.trusts(capability, agent, now);
-      },
+      blocked: (capability, agent) =>
+        this.#breakers.blocked(capability, dependencies.clock.now(), agent),
     });
     this.#voice = new Voice(dependencies, options);
     this.watch = new Watch(dependencies, options.agent, options.silenceMs ?? SILENCE_MS, {
@@ -230,6 +227,7 @@ export class Initiators {
     const event = lawfulEvent(entry.t, record);
     if (event?.on === "contract") {
       this.#d.counters.add("initiator.contracts");
+      this.#d.clocks.claimed();
       this.#rooms.taken(entry);
     }
     if (event?.on === "outcome") this.#credit(entry.t, ...workOf(record.body as Outcome));
@@ -292,9 +290,7 @@ export class Initiators {
     if (entry === undefined) return this.#d.counters.add("bid.late");
     const event = readReply(this.#d, subject, message);
     if (event === undefined) return;
-    const misdated = event.on === "refusal" && event.reason === "clock";
-    if (misdated && this.#d.clocks.refusedBy(event.from)) this.#handBack();
-    if (this.#entries.get(pathOf(entry.t)) !== entry) return;
+    if (misdates(entry.t, event) && this.#d.clocks.refusedBy(event.from)) this.#handBack();
     entry.offeredUntil = 0;
     this.#feed(entry, event);
   }
@@ -475,6 +471,9 @@ export class Initiators {
   }
 
   #close(entry: Entry): void {
+    // Given back or ended: nothing that is still under way moves it any more.
+    entry.t.phase = "closed";
+    entry.t.dueAt = Number.POSITIVE_INFINITY;
     answered(entry);
     entry.receipt?.ack();
     this.#calls.delete(entry.t.cfp);
@@ -486,6 +485,8 @@ export class Initiators {
   #credit(t: InitiatorTask, workedMs: number | undefined, good: boolean): void {
     if (good && t.contractor !== undefined) {
       this.#breakers.succeeded(t.spec.capability, t.contractor, this.#d.clock.now());
+      // A live award is claimed by doing it.
+      if (t.live) this.#breakers.claimed(t.spec.capability, t.contractor);
     }
     if (t.awarded === undefined) return;
     const { from, bid } = t.awarded;

@@ -91,8 +91,6 @@ export class Registry {
     const name = address(who.principal, who.agent);
     const known = this.#revOf(name);
     if (rev < known) return this.#counters.add("refused.card.late");
-    // Whoever has an old notice sent again does not set our clock.
-    if (rev > known) this.#clocks?.heard(message);
     const gone = message.data.length === 0 || message.header("KV-Operation") !== undefined;
     if (gone) {
       const expired = message.header("Nats-Marker-Reason") === "MaxAge";
@@ -107,6 +105,8 @@ export class Registry {
     this.admit(who.principal, who.agent, message.data, seal, rev, (body) =>
       readShared(message, AgentCardSchema, () => readCard(body)),
     );
+    // Whoever has an old notice sent again, or one of a card that does not count, sets no clock.
+    if (rev > known && this.#seats.get(name)?.rev === rev) this.#clocks?.heard(message);
   }
 
   /** The newest revision heard of an agent since the last reading began: notices may overtake each

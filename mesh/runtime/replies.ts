@@ -6,7 +6,7 @@ import {
   address,
   type BidSubject,
 } from "../../contracts/index.ts";
-import type { Event } from "../core/initiator-task.ts";
+import { awardeeOf, type Event, type InitiatorTask } from "../core/initiator-task.ts";
 import type { Incoming } from "../ports/index.ts";
 import type { Counters } from "./counters.ts";
 import type { Inbound } from "./inbound.ts";
@@ -42,4 +42,11 @@ export function readReply(
 /** An award to somebody who is not there counts as refused. */
 export function absent(cfp: string, from: Address): Reply {
   return { on: "refusal", cfp, from, award: true, reason: "draining", freeInMs: undefined };
+}
+
+/** Was an award of this task refused for its date, by whom it was for? */
+export function misdates(t: InitiatorTask, event: Reply): event is Reply & { from: Address } {
+  if (event.on !== "refusal" || event.reason !== "clock" || !event.award) return false;
+  if (t.phase !== "awarding" && !(t.live && t.phase === "running")) return false;
+  return event.from === awardeeOf(t);
 }
