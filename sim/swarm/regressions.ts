@@ -84,4 +84,16 @@ export const REGRESSIONS: readonly Regression[] = [
       "--pool uniform --utilisation 0.76 --time-scale 0.18 --agents-per-host 3 " +
       "--initiators 3 --seed 130381",
   },
+  {
+    name: "a lost call after many rounds",
+    history:
+      "2026-11-22 seed 210122: the window of a call doubles with every round, so that after " +
+      "seven a call that was lost held its task for 38 s (S13 at the end of the run); a window " +
+      "is not extended by more than a second at a time now",
+    command:
+      "parley sim virtual --agents 13 --tasks 54 --policy hybrid --faults " +
+      "crash=44,cut=57,loss=0.0059,duplicate=0.063,reorder=0.062,replay=0.045,fail=0.2 " +
+      "--utilisation 0.67 --time-scale 0.076 --agents-per-host 4 --initiators 1 --signing on " +
+      "--seed 210122",
+  },
 ];
