@@ -9,7 +9,7 @@ import type {
   InputOf,
   OutputOf,
 } from "./capability.ts";
-import { Acts, type DurableActs, DurableRun } from "./durable.ts";
+import { Acts, type DurableActs, DurableRun, TIMER_MS_MAX } from "./durable.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
 import { Purse } from "./purse.ts";
@@ -84,8 +84,6 @@ export interface SubTasks {
   ): Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
 }
 
-/** Longest timer of the platform, ms: beyond it they fire at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 const NOTE_LENGTH_MAX = 4096;
 
 /** Runs one contract: input checked, handler run, output checked. */

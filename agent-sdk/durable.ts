@@ -401,7 +401,8 @@ function isTerminal(error: unknown): boolean {
   return error instanceof Error && (error as { retry?: unknown }).retry === false;
 }
 
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Longest timer of the platform, ms: beyond it they fire at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + ms;

@@ -27,6 +27,7 @@ import {
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { Definitions } from "./definitions.ts";
+import { TIMER_MS_MAX } from "./durable.ts";
 import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
@@ -45,7 +46,7 @@ export interface ServeOptions extends ServeTerms {
   /**
    * Longest that one attempt may take, ms, whatever it waits for included; by default as long as
    * the task has. Then the handler's signal is aborted, the attempt has failed, and the mesh tries
-   * again, preferring another agent.
+   * again, preferring agents that have not failed it.
    */
   limitMs?: number;
 }
@@ -443,14 +444,11 @@ export class Mesh implements AsyncDisposable {
   }
 }
 
-/** Node's timers count to this, ms. */
-const LIMIT_MS_MAX = 2 ** 31 - 1;
-
 function checkLimit(name: string, limitMs: number | undefined): void {
-  if (limitMs === undefined || (limitMs > 0 && limitMs <= LIMIT_MS_MAX)) return;
+  if (limitMs === undefined || (limitMs > 0 && limitMs <= TIMER_MS_MAX)) return;
   throw new ParleyError(
     "E_SCHEMA",
-    `limitMs of ${name} must be above 0 and at most ${LIMIT_MS_MAX}, not ${limitMs}`,
+    `limitMs of ${name} must be above 0 and at most ${TIMER_MS_MAX}, not ${limitMs}`,
   );
 }
 

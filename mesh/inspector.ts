@@ -337,28 +337,24 @@ export class Inspector {
   /** Explains every award of a task, one per contract. */
   async explain(file: TaskFile): Promise<Explanation[]> {
     const explanations: Explanation[] = [];
-    let before: { tier: number; contractors: Address[] } = { tier: 0, contractors: [] };
     for (const record of file.records) {
       if (record.kind !== "contract" || record.flaw !== undefined) continue;
       const contract = record.body as Contract;
-      const tier = record.terms?.tier ?? 0;
-      if (tier !== before.tier) before = { tier, contractors: [] };
-      const previous = file.records.findLast((r) => r.rev < record.rev);
+      const earlier = file.records.filter((r) => r.rev < record.rev);
+      const before = foldTask(earlier);
       explanations.push(
         await explain(
           {
             contract,
             from: record.from,
-            previous,
+            previous: earlier.at(-1),
             specBytes: file.specBytes,
             spec: file.view.spec as Spec | undefined,
-            contractorsBefore: before.contractors,
+            contractorsBefore: before.tier === (record.terms?.tier ?? 0) ? before.tried : [],
           },
           this.#identities,
         ),
       );
-      const others = before.contractors.filter((who) => who !== contract.contractor);
-      before.contractors = [...others, contract.contractor];
     }
     return explanations;
   }

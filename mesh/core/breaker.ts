@@ -44,8 +44,6 @@ interface Subject {
 }
 
 const LOSSES_MERGED_MS = 1_000;
-/** Behind the key of an agent's breaker: the one for its claims. */
-const CLAIMS = " claims";
 
 interface Breaker {
   failures: number;
@@ -102,7 +100,7 @@ export class Breakers {
     this.#most = most;
   }
 
-  /** @param alone nobody else offers the capability */
+  /** @param alone nobody else could show that it is the agent's fault */
   failed(
     capability: string,
     agent: Address | undefined,
@@ -110,17 +108,16 @@ export class Breakers {
     now: number,
     alone = false,
   ): void {
-    const own = agent === undefined ? undefined : this.#of(capability, agent);
-    if (TELLING.includes(code)) {
-      const tried = own?.open === true && !this.isOpen(capability);
-      if (!tried) this.#fail({ capability }, code, now);
-    } else if (agent === undefined || !DOUBTFUL.includes(code)) {
-      return;
-    } else {
+    const open = agent !== undefined && this.#of({ capability, agent })?.open === true;
+    if (DOUBTFUL.includes(code)) {
+      if (agent === undefined) return;
       const peers = this.#known(capability);
       peers.bad.note(agent, now);
-      // On trial it is, whatever others do.
-      if (own?.open !== true && (alone || othersFail(peers, agent, now))) return;
+      // On trial it is its fault, whatever others do.
+      if (!open && (alone || othersFail(peers, agent, now))) return;
+    } else {
+      if (!TELLING.includes(code)) return;
+      if (!open || this.isOpen(capability)) this.#fail({ capability }, code, now);
     }
     if (agent !== undefined) this.#fail({ capability, agent }, code, now);
   }
@@ -169,21 +166,22 @@ export class Breakers {
 
   /** The same for one agent: closed, or a trial is due. */
   trusts(capability: string, agent: Address, now: number): boolean {
+    // Mostly nobody has failed, and this is asked of every bid.
+    if (this.#breakers.size === 0) return true;
     const due = (b?: Breaker): boolean => b === undefined || !b.open || now >= b.trialAt;
-    return due(this.#of(capability, agent)) && due(this.#of(capability, agent, CLAIMS));
+    return (
+      due(this.#of({ capability, agent })) && due(this.#of({ capability, agent, claims: true }))
+    );
   }
 
   /** An award goes to this agent: if it is on trial, the next one waits. */
   tries(capability: string, agent: Address, now: number): void {
-    this.#admit(this.#of(capability, agent), now);
-    this.#admit(this.#of(capability, agent, CLAIMS), now);
+    this.#admit(this.#of({ capability, agent }), now);
+    this.#admit(this.#of({ capability, agent, claims: true }), now);
   }
 
-  #of(capability: string, agent: Address, which = ""): Breaker | undefined {
-    // Mostly nobody has failed, and this is asked of every bid.
-    return this.#breakers.size === 0
-      ? undefined
-      : this.#breakers.get(`${capability} ${agent}${which}`);
+  #of(about: Subject): Breaker | undefined {
+    return this.#breakers.get(keyOf(about));
   }
 
   #admit(b: Breaker | undefined, now: number): boolean {
@@ -219,11 +217,9 @@ export class Breakers {
   }
 
   #close(about: Subject): void {
-    if (this.#breakers.size === 0) return;
-    const key = keyOf(about);
-    const b = this.#breakers.get(key);
+    const b = this.#of(about);
     if (b === undefined) return;
-    this.#breakers.delete(key);
+    this.#breakers.delete(keyOf(about));
     const why = about.claims === true ? "an award was claimed" : "a task succeeded";
     if (b.open) this.#tell(about, "closed", b.failures, why);
   }
@@ -259,5 +255,5 @@ export class Breakers {
 
 function keyOf({ capability, agent, claims }: Subject): string {
   if (agent === undefined) return capability;
-  return `${capability} ${agent}${claims === true ? CLAIMS : ""}`;
+  return claims === true ? `${capability} ${agent} claims` : `${capability} ${agent}`;
 }

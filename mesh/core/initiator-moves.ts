@@ -15,6 +15,7 @@ import {
 import { chooseRung, expiry, MANY, most, spokenFor, windowMs } from "./initiator-choice.ts";
 import { awardeeOf, type Context, type InitiatorTask } from "./initiator-task.ts";
 import { drawn, rank, type ScoredBid } from "./policy.ts";
+import { toTheEnd } from "./task-view.ts";
 import { specOfTier } from "./tiers.ts";
 
 const ROUNDS_MAX = 8;
@@ -325,9 +326,7 @@ export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   }
   const base = t.spec.retry?.backoffMs ?? BACKOFF_MS;
   const usual = Math.min(BACKOFF_MS_MAX, base * 2 ** Math.max(0, made - 1));
-  if (t.contractor !== undefined) {
-    t.failed = t.failed.filter((from) => from !== t.contractor).concat(t.contractor);
-  }
+  if (t.contractor !== undefined) t.failed = toTheEnd(t.failed, t.contractor);
   t.contractor = undefined;
   t.awarded = undefined;
   t.rounds = 0;

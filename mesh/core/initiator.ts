@@ -195,7 +195,7 @@ function closeWindow(t: InitiatorTask, c: Context): void {
 }
 
 /** Nobody has answered yet, or only those who failed this task already: others may be slower. */
-function unheard(t: InitiatorTask): boolean {
+function nobodyNew(t: InitiatorTask): boolean {
   if (t.answers === 0) return true;
   return t.bids.length > 0 && t.bids.every(({ from }) => t.failed.includes(from));
 }
@@ -204,7 +204,7 @@ function onDue(t: InitiatorTask, c: Context): void {
   if (c.wall >= t.spec.deadline && t.phase !== "ending") return expire(t, c);
   switch (t.phase) {
     case "calling":
-      if (unheard(t) && t.extensions < (t.rung === "all" ? EXTENSIONS_MAX : 1)) {
+      if (nobodyNew(t) && t.extensions < (t.rung === "all" ? EXTENSIONS_MAX : 1)) {
         t.extensions++;
         const longer = WINDOW_MS_MAX * 2 ** (t.extensions + t.rounds - 1);
         return arm(t, c.now + Math.min(EXTENSION_MS_MAX, longer), c);

@@ -181,7 +181,7 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contractOpen = true;
       view.fenced = false;
       enterTier(view, record.terms?.tier ?? 0, contract.epoch);
-      view.tried = view.tried.filter((who) => who !== record.from).concat(record.from);
+      view.tried = toTheEnd(view.tried, record.from);
       view.epoch = contract.epoch;
       view.failure = undefined;
       view.contractAt = record.storedAt;
@@ -218,6 +218,11 @@ function note(view: TaskView, { entries = [] }: Partial<Checkpoint>): void {
     const { question, until } = (value ?? {}) as { question?: unknown; until?: number };
     view.questions.push(until === undefined ? { key, question } : { key, question, until });
   }
+}
+
+/** The same agents, this one last. */
+export function toTheEnd(agents: readonly Address[], who: Address): Address[] {
+  return [...agents.filter((agent) => agent !== who), who];
 }
 
 function enterTier(view: TaskView, tier: number, epoch: number): void {

@@ -98,7 +98,7 @@ export class OwnAwards {
 }
 
 /** Too old, or from the future, as this clock has it? */
-export function isStale({ terms }: OpenAward, wallNow: number): boolean {
+export function isMisdated({ terms }: OpenAward, wallNow: number): boolean {
   return Math.abs(terms.at - wallNow) > CLOCK_SKEW_MS;
 }
 

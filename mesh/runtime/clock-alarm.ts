@@ -29,6 +29,8 @@ export class ClockAlarm {
   /** The server's date minus this machine's monotonic clock, as the last notices had it, ms: not
    * minus its date, which may be set at any time. */
   #bases: number[] = [];
+  /** The latest of them. */
+  #base: number | undefined;
   #refusers = new Set<Address>();
   #claimedAt = Number.NEGATIVE_INFINITY;
   #until = 0;
@@ -50,14 +52,15 @@ export class ClockAlarm {
     if (!Number.isFinite(at)) return;
     this.#lookedAt = clock.now();
     this.#bases = [at - clock.now(), ...this.#bases].slice(0, LOOKS);
+    this.#base = Math.max(...this.#bases);
     if (Math.abs(this.#offMs()) <= CLOCK_SKEW_MS) this.#until = 0;
   }
 
   /** This date minus the server's, ms; 0 while nothing was heard. */
   #offMs(): number {
-    if (this.#bases.length === 0) return 0;
+    if (this.#base === undefined) return 0;
     const { clock } = this.#d;
-    return clock.wall() - clock.now() - Math.max(...this.#bases);
+    return clock.wall() - clock.now() - this.#base;
   }
 
   /** How far this clock is ahead of one that showed `at` when the server's showed `storedAt`, ms; 0

@@ -24,7 +24,8 @@ import {
 import { ReplayWindow } from "../core/replay-window.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, openArtefact } from "./artefact.ts";
-import { base64url, isStale, type OpenAward, openAward, proveAward } from "./awards.ts";
+import { watchLimit } from "./attempt-limit.ts";
+import { base64url, isMisdated, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 import { detached } from "./codec/detached.ts";
@@ -33,7 +34,6 @@ import { ContractNotices } from "./contract-notices.ts";
 import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
-import { watchLimit } from "./limit.ts";
 import { Participants } from "./participants.ts";
 import { asFailure, completedOf, contractOf, outcomeBytes } from "./results.ts";
 import type { Running } from "./running.ts";
@@ -150,13 +150,13 @@ export class Contractors {
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     const opened = openAward(message.data, from, agent.address);
     if (typeof opened === "string") return void this.#d.inbound.reject("award", opened);
-    const stale = isStale(opened, this.#d.clock.wall());
-    if (!stale && !this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {
+    const misdated = isMisdated(opened, this.#d.clock.wall());
+    if (!misdated && !this.#nonces.admit(detached(opened.terms.nonce), this.#d.clock.now())) {
       return void this.#d.inbound.reject("award", "E_REPLAY");
     }
     const { identities } = this.#d;
     const take = () => {
-      if (stale) return this.#stale(agent, opened);
+      if (misdated) return this.#misdated(agent, opened);
       agent.ahead.awarded();
       this.#take(agent, opened);
     };
@@ -169,7 +169,7 @@ export class Contractors {
   }
 
   /** It would be the same with the next: the initiator must know, and so must a person. */
-  #stale(agent: HostedAgent, award: OpenAward): void {
+  #misdated(agent: HostedAgent, award: OpenAward): void {
     this.#d.inbound.reject("award", "E_STALE");
     this.#refuse(agent, award, "clock");
     this.#d.clocks.refused(award.terms.initiator);

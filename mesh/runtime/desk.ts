@@ -34,7 +34,7 @@ export interface Entry extends WaitingEntry {
   toldAt: number;
   probing: boolean;
   /** When the spec was submitted, by its author's clock and by the server's, ms since the epoch;
-   * absent where the author is this peer. */
+   * absent for a live call. */
   submitted?: { at: number; storedAt: number };
   /** Its award that went out last. */
   spoken: Spoken | undefined;

@@ -262,8 +262,8 @@ function verdictOf(
   if (late.length > 0) {
     return [
       "good",
-      `the same choice follows from the bids, with ${late.join(", ")} put last after its ` +
-        `failure${passedOver}`,
+      `the same choice follows from the bids, with ${late.join(", ")} put last for having ` +
+        `failed it${passedOver}`,
     ];
   }
   if (!complete && before.length > 0) {

@@ -446,7 +446,6 @@ export class Initiators {
   #giveBack(entry: Entry): void {
     entry.receipt?.release(1_000);
     entry.receipt = undefined;
-    this.#rooms.leave(entry);
     this.#close(entry);
   }
 
@@ -474,6 +473,7 @@ export class Initiators {
     // Given back or ended: nothing that is still under way moves it any more.
     entry.t.phase = "closed";
     entry.t.dueAt = Number.POSITIVE_INFINITY;
+    this.#rooms.leave(entry);
     answered(entry);
     entry.receipt?.ack();
     this.#calls.delete(entry.t.cfp);

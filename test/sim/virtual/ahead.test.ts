@@ -2,10 +2,9 @@
 // free.
 import { describe, expect, test } from "vitest";
 import type { HistoryEvent } from "../../../mesh/ports/index.ts";
-import { Broker } from "../../../sim/virtual/broker/broker.ts";
 import { type HostOptions, VirtualHost } from "../../../sim/virtual/hosts.ts";
 import { keyOf, VirtualTrust } from "../../../sim/virtual/trust.ts";
-import { World } from "../../../sim/virtual/world.ts";
+import { VirtualPlace } from "../../support/virtual-place.ts";
 
 const SAID_MS = 100;
 
@@ -14,9 +13,7 @@ interface Seen extends HistoryEvent {
 }
 
 /** One initiator, agents of one slot each, and what everybody noted. */
-class Shop {
-  readonly world = new World({ seed: "shop" });
-  readonly broker = new Broker(this.world);
+class Shop extends VirtualPlace {
   readonly trust = new VirtualTrust();
   readonly seen: Seen[] = [];
   readonly ina: VirtualHost;
@@ -24,6 +21,7 @@ class Shop {
 
   /** @param workMs what the n-th task of an agent takes */
   constructor(agents: number, workMs: (n: number) => number) {
+    super("shop");
     this.ina = this.#host({ name: "ina", role: "agent" });
     this.agents = Array.from({ length: agents }, (_, i) => {
       let runs = 0;
@@ -52,11 +50,6 @@ class Shop {
       trust: this.trust,
       history: (_, e) => void this.seen.push({ ...e, at: this.world.now }),
     });
-  }
-
-  async until(condition: () => boolean): Promise<void> {
-    const untilMs = this.world.now + 600_000;
-    if ((await this.world.run({ until: condition, untilMs })) !== "met") throw new Error("not met");
   }
 
   async open(): Promise<this> {

@@ -3,21 +3,19 @@ import { expect, test } from "vitest";
 import { parseRecordSubject, TASKS_STREAM, taskGuard } from "../../../contracts/index.ts";
 import type { HistoryEvent } from "../../../mesh/ports/index.ts";
 import type { Tracker } from "../../../mesh/runtime/tracker.ts";
-import { Broker } from "../../../sim/virtual/broker/broker.ts";
 import { type HostOptions, VirtualHost } from "../../../sim/virtual/hosts.ts";
 import { keyOf, VirtualTrust } from "../../../sim/virtual/trust.ts";
-import { World } from "../../../sim/virtual/world.ts";
+import { VirtualPlace } from "../../support/virtual-place.ts";
 
 const WORK_MS = 8_000;
 
-class Village {
-  readonly world = new World({ seed: "village" });
-  readonly broker = new Broker(this.world);
+class Village extends VirtualPlace {
   readonly trust = new VirtualTrust();
   readonly events: (HistoryEvent & { at: number; by: string })[] = [];
   readonly hosts = new Map<string, VirtualHost>();
 
   constructor(initiators = ["ina"]) {
+    super("village");
     for (const name of initiators) this.#host(name, "initiator");
     this.#host("sue", "submitter");
     for (const name of ["con", "dan"]) {
@@ -51,22 +49,6 @@ class Village {
 
   host(name: string): VirtualHost {
     return this.hosts.get(name) as VirtualHost;
-  }
-
-  async settle<T>(promise: Promise<T>, limitMs = 120_000): Promise<T> {
-    let over = false;
-    const end = (): void => {
-      over = true;
-    };
-    promise.then(end, end);
-    await this.until(() => over, limitMs);
-    return promise;
-  }
-
-  async until(condition: () => boolean, limitMs = 60_000): Promise<void> {
-    const untilMs = this.world.now + limitMs;
-    const end = await this.world.run({ until: condition, untilMs });
-    if (end !== "met" && !condition()) throw new Error(`not within ${limitMs} ms of the world`);
   }
 
   async open(): Promise<this> {
