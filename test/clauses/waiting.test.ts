@@ -28,6 +28,7 @@ describe("waiting on the wire", () => {
       ],
     });
     await wire.known("sum", 1);
+    await tap.until(() => true, "the newcomer's own question");
     const before = tap.seen.length;
     const first = await a.peer.submitters.submit("sum", {}, {});
     await until(() => runs === 1, "the first to run");
@@ -77,6 +78,7 @@ describe("waiting on the wire", () => {
     const a = await wire.peer("p82b", "agent", ["sum82"]);
     a.peer.host({ name: "w", slots: 1, services: [service("sum82", async () => ({ output: 1 }))] });
     await wire.known("sum82", 1);
+    await tap.until(() => true, "the newcomer's own question");
     const before = tap.seen.length;
     const step = { rank: 5_000, hints: { durationMs: 600 } };
     await (await a.peer.submitters.submit("sum82", {}, step)).result();
