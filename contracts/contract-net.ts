@@ -40,6 +40,25 @@ export const CfpSchema = z.object({
 });
 export type Cfp = z.infer<typeof CfpSchema>;
 
+/** "Who could answer a call?", to a peer that follows the cards; empty: nothing is required. */
+export const FieldQuerySchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("field_query"),
+  requires: RequirementsSchema.optional(),
+});
+
+const count = (most: number) => z.int().min(0).max(most);
+
+export const FieldSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("field"),
+  /** Agents that offer the capability and meet the requirements; agents that offer it at all. */
+  agents: count(1e9),
+  offering: count(1e9),
+  /** Queue groups with a member, of each sample. */
+  groups: z.object({ s2: count(2), s4: count(4), s8: count(8) }),
+});
+
 export const BidSchema = z.object({
   v: z.literal(1),
   kind: z.literal("bid"),

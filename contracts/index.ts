@@ -25,6 +25,8 @@ export {
   CfpSchema,
   DoneSchema,
   FencedSchema,
+  FieldQuerySchema,
+  FieldSchema,
   IdleSchema,
   LiveOutcomeSchema,
   LiveProbeSchema,

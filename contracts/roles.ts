@@ -174,6 +174,7 @@ const initiator: Permissions = {
     `mesh.rec.*.${ME}.>`,
     `mesh.rec.${ME}.>`,
     "mesh.look.*.*",
+    patterns.field,
     patterns.cancelsToAnybody,
     "mesh.submit.*",
     "mesh.call.*",
@@ -191,6 +192,7 @@ const submitter: Permissions = {
     "mesh.submit.*",
     "mesh.call.*",
     `mesh.look.${ME}.*`,
+    patterns.field,
     `mesh.breaker.*.${ME}.*`,
     // A live call is a call for proposals of the caller's own.
     `mesh.cfp.*.*.${ME}.*`,

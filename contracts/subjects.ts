@@ -280,11 +280,16 @@ export function lookSubject(owner: string, task: string): string {
   return `mesh.look.${owner}.${task}`;
 }
 
+/** "Who could answer a call of this capability?": answered by any peer that follows the cards. */
+export function fieldSubject(capability: string): string {
+  return `mesh.field.${capability}`;
+}
+
 export function doorSubject(door: "submit" | "call", capability: string): string {
   return `mesh.${door}.${capability}`;
 }
 
-/** Last token of `mesh.submit.<capability>` and `mesh.call.<capability>`. */
+/** Last token of `mesh.<submit|call|field>.<capability>`. */
 export function parseDoorSubject(subject: string): string | undefined {
   const t = tokens(subject, 3);
   return t?.[0] === "mesh" ? t[2] : undefined;
@@ -305,6 +310,7 @@ export const patterns = {
   cancelsToAnybody: `mesh.rec.*.${NOBODY}.${NOBODY}.cancel.>`,
   who: (principal: string) => `mesh.who.${principal}.*`,
   look: "mesh.look.*.*",
+  field: "mesh.field.*",
   cards: "mesh.card.>",
   cfp: (capability: string, rung: CallRung) => `mesh.cfp.${capability}.${rung}.*.*`,
   breakers: "mesh.breaker.>",

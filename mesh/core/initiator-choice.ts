@@ -15,6 +15,15 @@ const FEW = 6;
 /** Above this many agents, a sample with nobody free means that all are taken. Guess. */
 export const MANY = 16;
 
+/** Where nobody can tell: few enough to ask all when a sample had nobody, so many that bids to all
+ * must come in the order of their rank. */
+export const UNKNOWN_FIELD: Field = {
+  agents: MANY,
+  offering: 1_000,
+  groups: { s2: 2, s4: 4, s8: 8 },
+  unknown: true,
+};
+
 export function chooseRung(t: InitiatorTask, c: Context): CallRung {
   const field = c.field(t);
   if (field.agents <= FEW) return "all";
@@ -72,7 +81,8 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
         "awarded before the deadline",
     );
   }
-  if (!t.heard && c.field(t).agents === 0) {
+  const field = c.field(t);
+  if (!t.heard && (field.agents === 0 || field.unknown)) {
     return failureOf(
       "E_NO_CAPABILITY",
       `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`,

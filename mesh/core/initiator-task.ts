@@ -138,6 +138,8 @@ export interface Field {
   offering: number;
   /** Queue groups with a member, of each sample. */
   groups: Readonly<Record<Sample, number>>;
+  /** Nobody told: the figures are a guess. */
+  unknown?: true;
 }
 
 export interface Context {

@@ -109,13 +109,14 @@ function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Contex
     t.bids = [scored];
     return choose(t, c);
   }
-  if (t.phase === "awarding") {
+  // A live award is taken to be claimed at once.
+  if (t.phase === "awarding" || (t.live && t.phase === "running")) {
     c.answers.late(t.spec.capability, t.rung, most(t.rung, c.field(t)));
     return late(t, scored, c);
   }
   if (t.phase !== "calling" || !counts(t, from, c)) return;
   t.bids.push(scored);
-  if (t.answers >= t.expected) closeWindow(t, c);
+  if (enough(t, c)) closeWindow(t, c);
 }
 
 /** Too late for the choice, in time to be the next best. */
@@ -155,7 +156,7 @@ function onRefusal(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Co
   }
   if (t.phase !== "calling" || !counts(t, e.from, c)) return;
   t.refusals++;
-  if (t.answers >= t.expected) closeWindow(t, c);
+  if (enough(t, c)) closeWindow(t, c);
 }
 
 /** The award named a revision that is not the task's: a notice was missed, so look. */
@@ -186,6 +187,17 @@ function onNobody(t: InitiatorTask, cfp: string, c: Context): void {
   widen(t, c);
 }
 
+/** Are the answers in that are worth waiting for? Where only those bid who failed this task, others
+ * that could be heard are worth more than the usual. */
+function enough(t: InitiatorTask, c: Context): boolean {
+  if (t.answers < t.expected) return false;
+  return !onlyFailed(t) || t.answers >= most(t.rung, c.field(t));
+}
+
+function onlyFailed({ bids, failed }: InitiatorTask): boolean {
+  return bids.length > 0 && bids.every(({ from }) => failed.includes(from));
+}
+
 function closeWindow(t: InitiatorTask, c: Context): void {
   const { capability } = t.spec;
   const took = t.lastAnswerAt - t.openedAt;
@@ -196,8 +208,7 @@ function closeWindow(t: InitiatorTask, c: Context): void {
 
 /** Nobody has answered yet, or only those who failed this task already: others may be slower. */
 function nobodyNew(t: InitiatorTask): boolean {
-  if (t.answers === 0) return true;
-  return t.bids.length > 0 && t.bids.every(({ from }) => t.failed.includes(from));
+  return t.answers === 0 || onlyFailed(t);
 }
 
 function onDue(t: InitiatorTask, c: Context): void {

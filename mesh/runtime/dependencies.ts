@@ -3,6 +3,7 @@ import type { Clock, History, Ledger, Log, Random, Transport } from "../ports/in
 import type { OwnAwards } from "./awards.ts";
 import type { ClockAlarm } from "./clock-alarm.ts";
 import type { Counters } from "./counters.ts";
+import type { Fields } from "./fields.ts";
 import type { Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
 import type { Records } from "./records.ts";
@@ -21,6 +22,7 @@ export interface Deps {
   identities: Identities;
   records: Records;
   registry: Registry;
+  fields: Fields;
   clocks: ClockAlarm;
   ownAwards: OwnAwards;
 }

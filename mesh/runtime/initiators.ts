@@ -104,7 +104,7 @@ export class Initiators {
       wall: 0,
       draw: () => dependencies.random.next(),
       newCfp: cfpTokens(dependencies.random),
-      field: (t) => dependencies.registry.field(t.spec.capability, t.spec.requires),
+      field: (t) => dependencies.fields.of(t.spec.capability, t.spec.requires),
       policy: (name) => options.policies.get(name),
       answers: this.#answers,
       calibration: this.calibration,

@@ -46,6 +46,7 @@ import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
 import type { Deps } from "./dependencies.ts";
 import { Door } from "./door.ts";
+import { Fields } from "./fields.ts";
 import type { AgentDefinition, HostedAgent } from "./hosted-agent.ts";
 import { Identities } from "./identities.ts";
 import { Inbound } from "./inbound.ts";
@@ -128,52 +129,41 @@ export class Peer {
     this.options = options;
     this.address = address(options.principal, options.agent);
     this.#instance = ports.random.id();
-    const inbound = new Inbound(this.counters);
+    const { transport, ledger, clock, random, log, history } = ports;
+    const { counters } = this;
+    const shared = { transport, ledger, clock, random, log, history, counters };
+    const inbound = new Inbound(counters);
     const identities = new Identities(
-      ports.transport,
+      transport,
       options.trust,
-      this.counters,
+      counters,
       options.roles.initiator || options.roles.submitter
         ? (p, a) => ports.cards.get(p, a)
         : undefined,
     );
     const ownAwards = new OwnAwards();
     const records = new Records({
-      ledger: ports.ledger,
-      clock: ports.clock,
-      random: ports.random,
+      ...shared,
       identities,
       inbound,
-      counters: this.counters,
       ownAwards,
-      history: ports.history,
       supervises: options.roles.initiator,
     });
-    const clocks = new ClockAlarm({ ...ports, counters: this.counters });
-    this.registry = new Registry(options.trust, identities, this.counters, clocks);
-    this.#view = new View({ ...ports, counters: this.counters }, this.registry);
-    this.deps = {
-      transport: ports.transport,
-      ledger: ports.ledger,
-      clock: ports.clock,
-      random: ports.random,
-      log: ports.log,
-      history: ports.history,
-      counters: this.counters,
-      inbound,
-      identities,
-      records,
-      registry: this.registry,
-      clocks,
-      ownAwards,
-    };
+    const clocks = new ClockAlarm(shared);
+    const registry = new Registry(options.trust, identities, counters, clocks);
+    this.registry = registry;
+    const fields = new Fields({ ...shared, inbound, registry, follows: options.roles.initiator });
+    this.#view = new View({ ...ports, counters }, registry);
+    const own = { inbound, identities, records, registry, fields, clocks, ownAwards };
+    this.deps = { ...shared, ...own };
+    const { silenceMs, leaseMs, shortTaskMs } = options;
     this.initiators = new Initiators(this.deps, {
       agent: this.address,
       signer: options.signer,
       policies: new Policies(options.policies),
-      ...(options.silenceMs === undefined ? {} : { silenceMs: options.silenceMs }),
-      ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
-      ...(options.shortTaskMs === undefined ? {} : { shortTaskMs: options.shortTaskMs }),
+      ...(silenceMs === undefined ? {} : { silenceMs }),
+      ...(leaseMs === undefined ? {} : { leaseMs }),
+      ...(shortTaskMs === undefined ? {} : { shortTaskMs }),
     });
     this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
     this.submitters = new Submitters(
@@ -220,6 +210,7 @@ export class Peer {
       this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
       this.#listen(patterns.disconnects, (m) => this.#onDisconnect(m));
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
+      this.#listen(patterns.field, (m) => this.deps.fields.onQuery(m), "field");
       await this.#view.refresh();
     }
     if (roles.initiator || roles.submitter) this.initiators.start();

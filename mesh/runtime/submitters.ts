@@ -185,6 +185,7 @@ export class Submitters {
   /** A live call: the caller is the initiator, nothing is stored. */
   async call(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = await this.#spec(capability, input, options);
+    await this.#d.fields.know(capability, spec.requires);
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: async (reason) =>
         this.#initiators.cancelLive(taskPath(spec.owner, spec.task), reason),

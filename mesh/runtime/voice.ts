@@ -71,8 +71,8 @@ export class Voice {
   }
 
   #cfp(t: InitiatorTask): Cfp {
-    const crowd =
-      t.rung === "all" ? this.#d.registry.field(t.spec.capability, undefined).offering : undefined;
+    const { capability, requires } = t.spec;
+    const crowd = t.rung === "all" ? this.#d.fields.of(capability, requires).offering : undefined;
     return cfpOf(t, this.#o.windowMs ?? WINDOW_MS_MAX, crowd);
   }
 }

@@ -3,14 +3,17 @@ import { describe, expect, test } from "vitest";
 import {
   type Answer,
   AnswerSchema,
+  BIDS_MAX,
   BidSchema,
   type Cfp,
   CfpSchema,
+  FieldQuerySchema,
   SAMPLE_RUNGS,
   SAMPLES,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { step } from "../../mesh/core/initiator.ts";
+import { UNKNOWN_FIELD } from "../../mesh/core/initiator-choice.ts";
 import { groupOf } from "../../mesh/core/match.ts";
 import { useClauses } from "../support/clauses.ts";
 import { Bench, fieldOf, makeBid } from "../support/core.ts";
@@ -233,6 +236,61 @@ describe("answers", () => {
   });
 });
 
+describe("who does not follow the cards", () => {
+  test("P5.10: asks who could answer, and waits for as many bids", async () => {
+    const tap = new Tap(await wire.stranger("p510tap", "observer"), "mesh.field.>", "mesh.cfp.>");
+    await tap.ready();
+    const a = await wire.peer("p510a", "agent", ["sum510"]);
+    for (const name of ["w1", "w2", "w3"]) {
+      a.peer.host({ name, slots: 9, services: [echo("sum510")] });
+    }
+    await wire.known("sum510", 3);
+    const sue = await wire.peer("p510s", "submitter");
+    for (const x of [1, 2]) {
+      const call = await sue.peer.submitters.call("sum510", { x }, {});
+      expect(await call.result()).toEqual({ x });
+    }
+    expect(tap.of("field").map((m) => m.subject)).toEqual(["mesh.field.sum510"]);
+    expect(tap.of("cfp").map((m) => m.subject)).toEqual(
+      Array(2).fill("mesh.cfp.sum510.all.p510s.main"),
+    );
+    expect(CfpSchema.parse(tap.of("cfp")[0]?.decoded())).toMatchObject({ crowd: 3 });
+    expect(sue.peer.counters.get("bids")).toBe(6);
+    const able = await sue.peer.submitters.call("sum510", 1, {
+      requires: { gpu: true },
+      timeoutMs: 300,
+    });
+    expect(await able.outcome()).toMatchObject({ failure: { code: "E_NO_BID" } });
+    expect(FieldQuerySchema.parse(tap.of("field")[1]?.decoded()).requires).toEqual({ gpu: true });
+  });
+
+  test("P5.10: any initiator answers, a person too", async () => {
+    const a = await wire.peer("p510c", "agent", ["sum5"]);
+    for (const name of ["w1", "w2"]) a.peer.host({ name, slots: 1, services: [echo("sum5")] });
+    await wire.known("sum5", 2);
+    const sam = await wire.stranger("p510p", "submitter");
+    const groups = expect.objectContaining({ s8: expect.any(Number) });
+    const field = { v: 1, kind: "field", agents: 2, offering: 2, groups };
+    expect((await sam.request("mesh.field.sum5", "")).json()).toEqual(field);
+    const query = msgpack({ v: 1, kind: "field_query", requires: { region: "us" } });
+    const special = (await sam.request("mesh.field.sum5", query)).json();
+    expect(special).toEqual({ ...field, agents: 0 });
+  });
+
+  test("P5.10: with nobody to tell, a sample, then all, who answer as a crowd", async () => {
+    const bench = new Bench();
+    bench.field = UNKNOWN_FIELD;
+    const t = bench.task();
+    step(t, { on: "begin" }, bench.context);
+    step(t, { on: "nobody", cfp: t.cfp }, bench.context);
+    expect(bench.taken()).toMatchObject([
+      { do: "call", rung: "s4" },
+      { do: "call", rung: "all" },
+    ]);
+    expect(UNKNOWN_FIELD.offering).toBeGreaterThan(BIDS_MAX);
+  });
+});
+
 describe("windows", () => {
   function called(field = fieldOf(4)) {
     const bench = new Bench();
@@ -255,6 +313,22 @@ describe("windows", () => {
     expect(t.phase).toBe("calling");
     bid("e.w");
     expect(t.phase).toBe("awarding");
+  });
+
+  test("P6.1: bids of failed agents alone close it only when nobody else is left", () => {
+    const bench = new Bench();
+    bench.field = fieldOf(3);
+    bench.answers.met("sum", "all", 2, 1);
+    const retry = bench.task();
+    retry.failed = ["b.w"];
+    step(retry, { on: "begin" }, bench.context);
+    const busy = { cfp: retry.cfp, award: false, reason: "busy", freeInMs: undefined } as const;
+    step(retry, { on: "bid", cfp: retry.cfp, from: "b.w", bid: makeBid() }, bench.context);
+    step(retry, { on: "refusal", from: "c.w", ...busy }, bench.context);
+    expect([retry.expected, retry.answers, retry.phase]).toEqual([2, 2, "calling"]);
+    const slow = makeBid({ durationMs: 99 });
+    step(retry, { on: "bid", cfp: retry.cfp, from: "d.w", bid: slow }, bench.context);
+    expect([retry.phase, retry.awarded?.from]).toEqual(["awarding", "d.w"]);
   });
 
   test("P6.2: after four usual round trips, 2 to 20 ms; unanswered, extended", () => {
@@ -300,6 +374,27 @@ describe("windows", () => {
       { on: "refusal", cfp: t.cfp, from: "b.w", award: true, reason: "busy", freeInMs: undefined },
       bench.context,
     );
+    expect(bench.taken()).toMatchObject([{ do: "award", to: "d.w" }]);
+  });
+
+  test("P6.3: after a live award too, and the next call waits for it", () => {
+    const bench = new Bench();
+    bench.field = fieldOf(3);
+    bench.answers.met("sum", "all", 2, 1);
+    const t = bench.task({ award: { policy: "fastest" } }, true);
+    step(t, { on: "begin" }, bench.context);
+    for (const [from, durationMs] of [
+      ["b.w", 10],
+      ["c.w", 90],
+      ["d.w", 50],
+    ] as const) {
+      step(t, { on: "bid", cfp: t.cfp, from, bid: makeBid({ durationMs }) }, bench.context);
+    }
+    expect([t.phase, t.contractor]).toEqual(["running", "b.w"]);
+    expect(bench.answers.expected("sum", "all", 3)).toBe(3);
+    bench.taken();
+    const refusal = { cfp: t.cfp, award: true, reason: "busy", freeInMs: undefined } as const;
+    step(t, { on: "refusal", from: "b.w", ...refusal }, bench.context);
     expect(bench.taken()).toMatchObject([{ do: "award", to: "d.w" }]);
   });
 });

@@ -85,6 +85,7 @@ describe("subjects", () => {
           fromAgent: g,
         };
         expect(s.parseRecordSubject(s.recordSubject(key))).toEqual(key);
+        expect(s.parseDoorSubject(s.fieldSubject(h))).toBe(h);
         expect(s.parseLookSubject(s.lookSubject(a, h))).toEqual({ owner: a, task: h });
       }),
     );

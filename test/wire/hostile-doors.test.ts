@@ -2,6 +2,7 @@
 // that anybody gets, and nowhere does an answer go to a subject of the asker's choice.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { FieldSchema } from "../../contracts/index.ts";
 import { HOSTILE_BYTES } from "../support/hostile-bytes.ts";
 import { counted, msgpack, until } from "./fixture.ts";
 import { ina, mal, meanwhile, olga, SAMPLES, wes } from "./hostile-cast.ts";
@@ -166,6 +167,17 @@ describe("asked who it is and whether it is there", () => {
     const before = counted(ina, "refused.look.");
     mal.publish("mesh.look.mal.*", "", {}, `_INBOX.mal.x`);
     await until(() => counted(ina, "refused.look.") === before + 1, "the look counted");
+  });
+
+  test("who could answer a call is told to who asks properly; others are counted", async () => {
+    const before = counted(ina, "refused.field.");
+    for (const bytes of SAMPLES) mal.publish("mesh.field.echo", bytes, {}, "_INBOX.mal.x");
+    mal.publish("mesh.field.*", "", {}, "_INBOX.mal.x");
+    mal.publish("mesh.field.echo", "", {}, "mesh.reg.ina.main");
+    const refused = SAMPLES.filter((bytes) => bytes.length > 0).length + 2;
+    await until(() => counted(ina, "refused.field.") === before + refused, "each counted");
+    const answer = await mal.request("mesh.field.echo", "");
+    expect(FieldSchema.strict().parse(answer.json())).toMatchObject({ kind: "field" });
   });
 
   test("as a micro service it answers, whatever the question holds", async () => {

@@ -347,7 +347,12 @@ describe("a submitter", () => {
     for (const kind of ["spec", "cancel", "answer"] as const) {
       expect(await store(submitter, key(kind, "sam", "sam"), "{}")).toHaveProperty("seq");
     }
-    for (const subject of ["mesh.submit.ocr", "mesh.call.ocr", "mesh.look.sam.t1"]) {
+    for (const subject of [
+      "mesh.submit.ocr",
+      "mesh.call.ocr",
+      "mesh.look.sam.t1",
+      "mesh.field.ocr",
+    ]) {
       expect(await publishVerdict(submitter, subject)).toBe("permitted");
     }
   });
