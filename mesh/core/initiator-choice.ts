@@ -88,6 +88,12 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
       `no agent offered "${t.spec.capability}" before the deadline; see: parley caps`,
     );
   }
+  if (field.agents === 0 && field.offering > 0) {
+    return failureOf(
+      "E_NO_BID",
+      `agents offer "${t.spec.capability}", but none that has what is required`,
+    );
+  }
   return failureOf(
     "E_NO_BID",
     `no agent had a free slot for "${t.spec.capability}" before the deadline`,

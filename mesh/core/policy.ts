@@ -110,6 +110,7 @@ export function rank(
     able[0]!.score = policy(able, facts)[0] ?? Number.POSITIVE_INFINITY;
     return Number.isFinite(able[0]!.score) ? [able[0]!] : [];
   }
+  guessUnknown(able);
   const scores = policy(able, facts);
   const order: ScoredBid[] = [];
   for (let i = 0; i < able.length; i++) {
@@ -119,6 +120,18 @@ export function rank(
     order.push(able[i]!);
   }
   return drawn(order, draw);
+}
+
+/** Whoever says 0 ms does not know: it is taken to need what the others need, or it would win
+ * whatever it is worth. */
+function guessUnknown(bids: ScoredBid[]): void {
+  if (bids.every((b) => b.bid.durationMs > 0)) return;
+  const known = bids.filter((b) => b.bid.durationMs > 0).map((b) => b.believed.durationMs);
+  known.sort((a, b) => a - b);
+  const usual = known[Math.floor(known.length / 2)] ?? 1;
+  for (const b of bids) {
+    if (b.bid.durationMs === 0) b.believed = { ...b.believed, durationMs: usual };
+  }
 }
 
 /** Bids by their scores, but for the draw among those that are nearly as good as the best. */

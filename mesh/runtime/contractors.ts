@@ -430,9 +430,7 @@ export class Contractors {
   /** The attempt failed: the initiator decides whether there is another. */
   #settle(run: Running, failure: Failure): void {
     const { terms } = run.award;
-    const tally = run.agent.tally(run.award.terms.capability);
-    tally.failures++;
-    tally.lastError = failure.message;
+    run.agent.failed(terms.capability, failure);
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);

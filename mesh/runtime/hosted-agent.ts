@@ -8,6 +8,8 @@ import {
   type Bid,
   type Capability,
   type Cfp,
+  type Failure,
+  type FailureCode,
   idleSubject,
   patterns,
   type RefusalReason,
@@ -17,6 +19,7 @@ import {
   type Spec,
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
+import { OwnConfidence } from "../core/own-confidence.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
@@ -83,6 +86,7 @@ export interface Service {
 interface Post {
   service: Service;
   usual: UsualDuration;
+  confidence: OwnConfidence;
   rates: TokenBuckets | undefined;
   /** Contracts under way. */
   busy: number;
@@ -102,6 +106,9 @@ function newTally(): Tally {
     lastError: "",
   };
 }
+
+/** Failures that say something of the next task too. */
+const OF_THE_HANDLER: ReadonlySet<FailureCode> = new Set(["E_HANDLER", "E_OUTPUT", "E_TERMINAL"]);
 
 export interface AgentDefinition {
   name: string;
@@ -170,7 +177,8 @@ export class HostedAgent {
     const usual = new UsualDuration();
     const rates = rate === undefined ? undefined : new TokenBuckets(rate);
     const held = this.#posts.get(name) ?? { busy: 0, seats: [], tally: newTally() };
-    this.#posts.set(name, { ...held, service, usual, rates });
+    const confidence = new OwnConfidence();
+    this.#posts.set(name, { ...held, service, usual, confidence, rates });
   }
 
   /** Offers one more capability while it runs; announce the card afterwards. */
@@ -384,13 +392,14 @@ export class HostedAgent {
     return false;
   }
 
-  #bid({ service, usual }: Post, call: Cfp): Bid | RefusalReason {
+  #bid({ service, usual, confidence: own }: Post, call: Cfp): Bid | RefusalReason {
     const c = service.capability;
+    const confidence = own.value;
     const usualMs = usual.estimateMs(call.hints?.size ?? 1);
     const durationMs = usualMs ?? call.hints?.durationMs ?? c.durationMs ?? 0;
     const startMs = this.free(c.name) > 0 ? 0 : this.ahead.startMs(c.name);
-    const own: BidTerms = { startMs, durationMs, cost: c.cost ?? 0, confidence: 0.99 };
-    const terms = service.bid === undefined ? own : this.#ownBid(service, call, own);
+    const usualBid: BidTerms = { startMs, durationMs, cost: c.cost ?? 0, confidence };
+    const terms = service.bid === undefined ? usualBid : this.#ownBid(service, call, usualBid);
     if (terms === undefined) return "low_value";
     if (call.costMax !== undefined && terms.cost > call.costMax) return "over_budget";
     return {
@@ -421,8 +430,20 @@ export class HostedAgent {
 
   /** Learns how long a task really took. */
   learn(spec: Spec, workedMs: number): void {
-    this.tally(spec.capability).workedMs += workedMs;
-    this.#posts.get(spec.capability)?.usual.learn(workedMs, spec.hints?.size ?? 1);
+    const post = this.#posts.get(spec.capability);
+    if (post === undefined) return;
+    post.tally.workedMs += workedMs;
+    post.usual.learn(workedMs, spec.hints?.size ?? 1);
+    post.confidence.ended(true);
+  }
+
+  /** An attempt failed by what the handler did. */
+  failed(capability: string, { code, message }: Failure): void {
+    const post = this.#posts.get(capability);
+    if (post === undefined) return;
+    post.tally.failures++;
+    post.tally.lastError = message;
+    if (OF_THE_HANDLER.has(code)) post.confidence.ended(false);
   }
 
   card(principal: string, publicKey: string, jwt: string | undefined, instance: string): AgentCard {

@@ -131,7 +131,7 @@ test("a crash is known from the server's own word, long before silence would tel
   const third = await mesh.join("third", { roles: { initiator: false, intake: false } });
   await third.serve(long, (input, { epoch }) => `${input} in epoch ${epoch}`);
   child.process.kill("SIGKILL");
-  expect(await handle.result(AbortSignal.timeout(15_000))).toBe("work in epoch 2");
+  expect(await handle.result(AbortSignal.timeout(15_000))).toMatch(/in epoch 2$/);
 }, 20_000);
 
 describe("drain", () => {

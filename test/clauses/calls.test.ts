@@ -166,6 +166,31 @@ describe("answers", () => {
     }
   });
 
+  test("P5.6: an agent whose handler fails says so in its next bids", async () => {
+    const a = await wire.peer("p56a", "agent", ["sum56"]);
+    let well = false;
+    const run = async () => {
+      if (!well) throw new Error("no key");
+      return { output: 1 };
+    };
+    a.peer.host({ name: "w", slots: 4, services: [service("sum56", run)] });
+    await wire.known("sum56", 1);
+    const caller = await callerOf("p56c");
+    const confidence = async () =>
+      BidSchema.parse(await caller.first(caller.call("sum56", "all"))).confidence;
+    const told = [await confidence()];
+    const once = { retry: { attempts: 1 } };
+    for (well of [false, false, true]) {
+      await (await a.peer.submitters.submit("sum56", {}, once)).outcome();
+      await until(() => a.peer.contractors.running === 0, "the slot");
+      told.push(await confidence());
+    }
+    expect(told[0]).toBe(0.99);
+    expect(told[1]).toBeLessThan(0.8);
+    expect(told[2]).toBeLessThan(told[1] as number);
+    expect(told[3]).toBeGreaterThan(told[2] as number);
+  });
+
   test("P5.5: a bid is the subject's, whatever its body says", async () => {
     const sue = await wire.peer("p55s", "agent");
     const bidder = await wire.stranger("p55b", "contractor", ["sum55"]);

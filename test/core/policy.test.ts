@@ -72,15 +72,19 @@ describe("invariants", () => {
   });
 
   test("P3: a policy sees calibrated figures, never the mere claim", () => {
-    const claims = fc.array(fc.tuple(fc.nat(10_000), fc.double({ min: 0, max: 1, noNaN: true })), {
-      minLength: 20,
-      maxLength: 20,
-    });
+    const claims = fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 10_000 }), fc.double({ min: 0, max: 1, noNaN: true })),
+      {
+        minLength: 20,
+        maxLength: 20,
+      },
+    );
     fc.assert(
       fc.property(calls, claims, policies, draws, (bids, other, name, draw) => {
         const policy = NAMED[name] as Policy;
         const boasting = copy(bids).map((b, i) => {
-          const [durationMs, confidence] = other[i] as [number, number];
+          const [claimedMs, confidence] = other[i] as [number, number];
+          const durationMs = b.bid.durationMs === 0 ? 0 : claimedMs;
           return { ...b, bid: { ...b.bid, durationMs, confidence } };
         });
         expect(from(rank(boasting, policy, facts(), draw))).toEqual(
@@ -88,6 +92,20 @@ describe("invariants", () => {
         );
       }),
     );
+  });
+
+  test("who says 0 ms, and so does not know, is taken to need what the others need", () => {
+    const bids = [makeScored("new.w", { durationMs: 0 }), makeScored("a.w", { durationMs: 10 })];
+    bids.push(makeScored("b.w", { durationMs: 30 }), makeScored("c.w", { durationMs: 90 }));
+    expect(from(rank(bids, NAMED.fastest as Policy, facts(), 0))[0]).toBe("a.w");
+    expect(bids[0]?.believed.durationMs).toBe(30);
+    const strangers = [
+      makeScored("fails.w", { durationMs: 0, confidence: 0.3 }),
+      makeScored("well.w", { durationMs: 0 }),
+    ];
+    for (const name of ["fastest", "balanced", "cheapest"]) {
+      expect(win(name, copy(strangers))).toBe("well.w");
+    }
   });
 
   test("the first is the best, or within the near-equal band of it", () => {
