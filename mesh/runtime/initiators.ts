@@ -316,7 +316,7 @@ export class Initiators {
       const effects = this.#out.splice(0);
       for (const effect of effects) this.#carryOut(entry, effect);
     }
-    for (const change of this.#breakers.changes.splice(0)) this.#voice.breaker(change);
+    this.#voice.breakers(this.#breakers.changes, this.#rooms);
     const { dueAt } = entry.t;
     if (dueAt < entry.queuedAt) {
       entry.queuedAt = dueAt;

@@ -92,7 +92,7 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   /** Somebody has taken it, and not only bid for it among many: whoever else bid is offered what
-   * waits. */
+   * waits, and so is the taker while its bid has more slots. */
   taken(entry: E): void {
     const { rung, waitingSince, order, next, spec } = entry.t;
     const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
@@ -101,7 +101,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined || this.#hooks.blocked(spec.capability)) return;
     const { capability } = spec;
     const spare = order
-      .slice(next)
+      .slice(Math.max(0, next - 1))
       .filter((bid) => !this.#hooks.spokenFor(bid) && !this.#hooks.blocked(capability, bid.from));
     if (spare.length === 0 && !newcomer) return;
     if (waiting.pauseMs > RECALL_MS) this.#armRecall(waiting, RECALL_MS);
@@ -147,6 +147,12 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined || !waiting.entries.delete(id)) return;
     waiting.room.leave(id);
     if (waiting.room.size === 0) return this.#close(capability);
+  }
+
+  /** Its breaker has closed: who asked for work before that was not heard. */
+  wake(capability: string): void {
+    const waiting = this.#rooms.get(capability);
+    if (waiting !== undefined) this.#armRecall(waiting, RECALL_MS);
   }
 
   #recall(waiting: Room<E>, count: number): void {

@@ -1,6 +1,7 @@
 // A small market in the simulator, with one agent or initiator that does not do what it should.
 import { type Outcome, ParleyError } from "../../contracts/index.ts";
 import type { HistoryEvent, Log } from "../../mesh/ports/index.ts";
+import type { BidTerms } from "../../mesh/runtime/hosted-agent.ts";
 import type { Peer } from "../../mesh/runtime/peer.ts";
 import { type HostOptions, SILENT, VirtualHost } from "../../sim/virtual/hosts.ts";
 import { VirtualPlace } from "./virtual-place.ts";
@@ -42,7 +43,7 @@ export class Market extends VirtualPlace {
       });
     }
     if (deceit === undefined) return;
-    // The time that it claims is a fifth of everybody's.
+    // The time that it claims is a fifth of everybody's, and that it never fails.
     this.#agent(
       FALSE,
       WORK_MS / 5,
@@ -68,10 +69,11 @@ export class Market extends VirtualPlace {
         return { output: null };
       };
       const capability = { name: "work", version: "1.0.0", durationMs };
+      const lie = { bid: (_: unknown, usual: BidTerms) => ({ ...usual, confidence: 0.99 }) };
       peer.host({
         name: "w",
         slots: name === FALSE ? FALSE_SLOTS : 1,
-        services: [{ capability, run }],
+        services: [{ capability, run, ...(name === FALSE && lie) }],
       });
       spoil(peer);
     };
