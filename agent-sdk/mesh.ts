@@ -249,8 +249,8 @@ export class Mesh implements AsyncDisposable {
     const told = onEvent === undefined ? undefined : this.#tell(tracker, onEvent);
     const mention = setTimeout(() => {
       const { peer } = open;
-      if (!peer.options.roles.initiator) return;
-      if (peer.registry.field(capability.name, undefined).offering > 0) return;
+      const { unknown, offering } = peer.deps.fields.of(capability.name, undefined);
+      if (unknown || offering > 0) return;
       this.#o.log.warn(
         { capability: capability.name, task: tracker.task },
         "no agent offers this capability so far; the call waits for one until its deadline",
@@ -323,7 +323,11 @@ export class Mesh implements AsyncDisposable {
   /** Agents that serve something, as this peer's registry knows them now. */
   async agents(query: AgentQuery = {}): Promise<AgentCard[]> {
     this.#may("agents");
-    const { registry } = (await this.#ready()).peer;
+    const { registry, options } = (await this.#ready()).peer;
+    if (!options.roles.initiator) {
+      const why = "it joined with roles.initiator: false, and so does not follow the cards";
+      throw new ParleyError("E_ROLE", `"${this.address}" knows no agents: ${why}`);
+    }
     const { capability, requires } = query;
     if (capability !== undefined) {
       return registry.find(typeof capability === "string" ? capability : capability.name, requires);

@@ -174,6 +174,8 @@ describe("the identity", () => {
     );
     await expect(agent.agents()).rejects.toThrow(/may not agents/);
     await agent.close();
+    const bare = await mesh.join("bare", { roles: { initiator: false } });
+    await expect(bare.agents()).rejects.toThrow(/does not follow the cards/);
   });
 
   test("revoked is refused, by creds and by name", async () => {
