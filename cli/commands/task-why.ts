@@ -123,7 +123,8 @@ function bids(out: Output, e: Explanation): void {
     (e.terms?.bids ?? []).map((b, i) => [
       `${b.from === e.contractor ? "*" : " "} ${b.from}`,
       lengthText(b.startMs),
-      lengthText(b.durationMs),
+      // A bid of 0 ms: its agent does not know.
+      b.durationMs === 0 ? "unknown" : lengthText(b.durationMs),
       lengthText(b.calibratedMs),
       numberText(b.cost),
       numberText(b.confidence),
