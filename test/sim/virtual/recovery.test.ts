@@ -61,6 +61,7 @@ describe.each([1, 8, 32])("an agent of %i slots", (slots) => {
   test.each([0, 3_000])("that fails for %i ms then works without a pause", async (illMs) => {
     const { outcomes, ratio } = await new Lone(slots).run(illMs);
     expect(outcomes.filter((o) => o.state !== "completed")).toEqual([]);
-    expect(ratio).toBeLessThan(1.5);
+    // The next trial, which ends the pause, is part of it.
+    expect(ratio).toBeLessThan(2);
   });
 });
