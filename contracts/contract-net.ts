@@ -10,6 +10,7 @@ import {
   TaskIdSchema,
   TokenSchema,
 } from "./ids.ts";
+import { SAMPLES } from "./limits.ts";
 import { HintsSchema, RequirementsSchema } from "./spec.ts";
 
 const bytes = z.instanceof(Uint8Array);
@@ -56,7 +57,7 @@ export const FieldSchema = z.object({
   agents: count(1e9),
   offering: count(1e9),
   /** Queue groups with a member, of each sample. */
-  groups: z.object({ s2: count(2), s4: count(4), s8: count(8) }),
+  groups: z.object({ s2: count(SAMPLES.s2), s4: count(SAMPLES.s4), s8: count(SAMPLES.s8) }),
 });
 
 export const BidSchema = z.object({

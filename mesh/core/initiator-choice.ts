@@ -20,7 +20,7 @@ export const MANY = 16;
 export const UNKNOWN_FIELD: Field = {
   agents: MANY,
   offering: 1_000,
-  groups: { s2: 2, s4: 4, s8: 8 },
+  groups: SAMPLES,
   unknown: true,
 };
 

@@ -106,11 +106,11 @@ export function rank(
   const able =
     facts.budget === undefined ? bids : bids.filter((b) => b.bid.cost <= (facts.budget as number));
   if (able.length === 0) return [];
+  guessUnknown(able);
   if (able.length === 1) {
     able[0]!.score = policy(able, facts)[0] ?? Number.POSITIVE_INFINITY;
     return Number.isFinite(able[0]!.score) ? [able[0]!] : [];
   }
-  guessUnknown(able);
   const scores = policy(able, facts);
   const order: ScoredBid[] = [];
   for (let i = 0; i < able.length; i++) {

@@ -4,6 +4,7 @@ import {
   type Address,
   type Failure,
   type TerminalState,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Spoken } from "../core/spoken-for.ts";
@@ -70,6 +71,10 @@ export function signalProgress(entries: Iterable<Entry>, now: number): void {
     entry.toldAt = now;
     entry.receipt.working();
   }
+}
+
+export function pathOf(t: InitiatorTask): string {
+  return taskPath(t.owner, t.id);
 }
 
 export function newEntry(

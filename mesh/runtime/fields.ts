@@ -9,11 +9,10 @@ import {
 } from "../../contracts/index.ts";
 import { UNKNOWN_FIELD } from "../core/initiator-choice.ts";
 import type { Field } from "../core/initiator-task.ts";
-import type { Clock, Incoming, Transport } from "../ports/index.ts";
+import type { Incoming } from "../ports/index.ts";
 import { CONTROL_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
-import type { Inbound } from "./inbound.ts";
-import type { Registry } from "./registry.ts";
+import type { Deps } from "./dependencies.ts";
 
 /** What was told is asked again after this, ms: agents come and go slowly. Guess. */
 const FRESH_MS = 2_000;
@@ -34,32 +33,29 @@ interface Query {
   requires?: Requirements | undefined;
 }
 
-export interface FieldsOptions {
-  transport: Transport;
-  clock: Clock;
-  inbound: Inbound;
-  registry: Registry;
-  /** Does this peer follow the cards itself? */
-  follows: boolean;
-}
-
 export class Fields {
-  readonly #o: FieldsOptions;
+  readonly #d: Pick<Deps, "transport" | "clock" | "inbound" | "registry">;
+  readonly #follows: boolean;
   #told = new Map<string, Told>();
 
-  constructor(options: FieldsOptions) {
-    this.#o = options;
+  /** @param follows does this peer follow the cards itself? */
+  constructor(
+    dependencies: Pick<Deps, "transport" | "clock" | "inbound" | "registry">,
+    follows: boolean,
+  ) {
+    this.#d = dependencies;
+    this.#follows = follows;
   }
 
   /** As far as it is known now. */
   of(capability: string, requires: Requirements | undefined): Field {
-    const { follows, registry } = this.#o;
-    return follows ? registry.field(capability, requires) : this.#ask(capability, requires).field;
+    if (this.#follows) return this.#d.registry.field(capability, requires);
+    return this.#ask(capability, requires).field;
   }
 
   /** Resolves when it is known, or nobody can tell. */
   async know(capability: string, requires: Requirements | undefined): Promise<void> {
-    if (this.#o.follows) return;
+    if (this.#follows) return;
     const { field, asking } = this.#ask(capability, requires);
     if (field.unknown) await asking;
   }
@@ -67,26 +63,27 @@ export class Fields {
   /** What was told; asks where that is not fresh. */
   #ask(capability: string, requires: Requirements | undefined): Told {
     const key = `${capability} ${requires === undefined ? "" : JSON.stringify(requires)}`;
-    const now = this.#o.clock.now();
-    let told = this.#told.get(key);
-    if (told === undefined) {
-      if (this.#told.size >= KEPT_MAX) this.#told.delete(this.#told.keys().next().value as string);
-      told = { field: UNKNOWN_FIELD, at: Number.NEGATIVE_INFINITY, asking: undefined };
-      this.#told.set(key, told);
-    }
+    const told = this.#told.get(key) ?? this.#admit(key);
+    const now = this.#d.clock.now();
     if (told.asking !== undefined || now - told.at < FRESH_MS) return told;
-    const asked = told;
-    asked.at = now;
-    asked.asking = this.#answer(capability, requires).then((field) => {
-      asked.field = field;
-      asked.asking = undefined;
+    told.at = now;
+    told.asking = this.#answer(capability, requires).then((field) => {
+      told.field = field;
+      told.asking = undefined;
     });
-    return asked;
+    return told;
+  }
+
+  #admit(key: string): Told {
+    if (this.#told.size >= KEPT_MAX) this.#told.delete(this.#told.keys().next().value as string);
+    const fresh = { field: UNKNOWN_FIELD, at: Number.NEGATIVE_INFINITY, asking: undefined };
+    this.#told.set(key, fresh);
+    return fresh;
   }
 
   async #answer(capability: string, requires: Requirements | undefined): Promise<Field> {
     const query = jsonBytes({ v: 1, kind: "field_query", ...(requires && { requires }) });
-    const { transport, inbound } = this.#o;
+    const { transport, inbound } = this.#d;
     try {
       const m = await transport.request(fieldSubject(capability), query, { timeoutMs: ANSWER_MS });
       if (m.status !== 0) return UNKNOWN_FIELD;
@@ -98,10 +95,10 @@ export class Fields {
 
   /** Somebody who does not follow the cards asks. */
   onQuery(message: Incoming): void {
-    const { transport, inbound, registry } = this.#o;
+    const { transport, inbound, registry } = this.#d;
     const capability = parseDoorSubject(message.subject);
-    const reply = inbound.replyTo("field", message);
     if (capability === undefined) return void inbound.reject("field", "E_KIND");
+    const reply = inbound.replyTo("field", message);
     if (reply === undefined) return;
     // A person may ask with an empty message.
     const query: Query | undefined =

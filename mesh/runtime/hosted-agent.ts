@@ -437,13 +437,13 @@ export class HostedAgent {
     post.confidence.ended(true);
   }
 
-  /** An attempt failed by what the handler did. */
-  failed(capability: string, { code, message }: Failure): void {
+  /** An attempt failed. @param takenBack before that, so that it says nothing of the next task */
+  failed(capability: string, { code, message }: Failure, takenBack: boolean): void {
     const post = this.#posts.get(capability);
     if (post === undefined) return;
     post.tally.failures++;
     post.tally.lastError = message;
-    if (OF_THE_HANDLER.has(code)) post.confidence.ended(false);
+    if (!takenBack && OF_THE_HANDLER.has(code)) post.confidence.ended(false);
   }
 
   card(principal: string, publicKey: string, jwt: string | undefined, instance: string): AgentCard {

@@ -47,6 +47,7 @@ import {
   type InitiatorOptions,
   type LiveObserver,
   newEntry,
+  pathOf,
   SWEEP_MS,
   signalProgress,
   wallOf,
@@ -316,7 +317,10 @@ export class Initiators {
       const effects = this.#out.splice(0);
       for (const effect of effects) this.#carryOut(entry, effect);
     }
-    this.#voice.breakers(this.#breakers.changes, this.#rooms);
+    for (const change of this.#breakers.changes.splice(0)) {
+      this.#voice.breaker(change);
+      if (change.state === "closed") this.#rooms.wake(change.capability);
+    }
     const { dueAt } = entry.t;
     if (dueAt < entry.queuedAt) {
       entry.queuedAt = dueAt;
@@ -492,8 +496,4 @@ export class Initiators {
     const { from, bid } = t.awarded;
     this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);
   }
-}
-
-function pathOf(t: InitiatorTask): string {
-  return taskPath(t.owner, t.id);
 }

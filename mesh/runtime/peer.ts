@@ -152,7 +152,7 @@ export class Peer {
     const clocks = new ClockAlarm(shared);
     const registry = new Registry(options.trust, identities, counters, clocks);
     this.registry = registry;
-    const fields = new Fields({ ...shared, inbound, registry, follows: options.roles.initiator });
+    const fields = new Fields({ ...shared, inbound, registry }, options.roles.initiator);
     this.#view = new View({ ...ports, counters }, registry);
     const own = { inbound, identities, records, registry, fields, clocks, ownAwards };
     this.deps = { ...shared, ...own };

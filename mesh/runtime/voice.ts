@@ -49,16 +49,8 @@ export class Voice {
     );
   }
 
-  /** Tells every opening and closing once; what waits may go on where one has closed. */
-  breakers(changes: BreakerChange[], rooms: { wake(capability: string): void }): void {
-    for (let change = changes.shift(); change !== undefined; change = changes.shift()) {
-      this.#breaker(change);
-      if (change.state === "closed") rooms.wake(change.capability);
-    }
-  }
-
   /** Told to whoever watches: a person, or code that prefers another capability meanwhile. */
-  #breaker(change: BreakerChange): void {
+  breaker(change: BreakerChange): void {
     const { capability, agent, state, failures, why } = change;
     const whose = agent === undefined ? "capability" : "agent";
     this.#d.counters.add(`breaker.${whose}.${state}`);

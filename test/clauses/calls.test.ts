@@ -191,6 +191,26 @@ describe("answers", () => {
     expect(told[3]).toBeGreaterThan(told[2] as number);
   });
 
+  test("P5.6: work that was taken back does not count as failed", async () => {
+    const a = await wire.peer("p56b", "agent", ["sum56b"]);
+    const started = gate();
+    const run = ({ signal }: { signal: AbortSignal }) =>
+      new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(new Error("stopped")));
+        started.open();
+      });
+    a.peer.host({ name: "w", slots: 4, services: [service("sum56b", run)] });
+    await wire.known("sum56b", 1);
+    const task = await a.peer.submitters.submit("sum56b", {}, {});
+    await started.promise;
+    await task.cancel("no longer wanted");
+    await task.outcome();
+    await until(() => a.peer.contractors.running === 0, "the handler to stop");
+    const caller = await callerOf("p56d");
+    const bid = BidSchema.parse(await caller.first(caller.call("sum56b", "all")));
+    expect(bid.confidence).toBe(0.99);
+  });
+
   test("P5.5: a bid is the subject's, whatever its body says", async () => {
     const sue = await wire.peer("p55s", "agent");
     const bidder = await wire.stranger("p55b", "contractor", ["sum55"]);

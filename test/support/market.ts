@@ -99,18 +99,9 @@ export class Market extends VirtualPlace {
     const agents = this.hosts.filter(({ options }) => options.role === "contractor").length;
     const knows = ({ peer }: VirtualHost) => peer?.registry.capabilities().get("work") === agents;
     await this.until(() => this.hosts.slice(0, 2).every(knows));
-    const { submitters } = (this.hosts[2] as VirtualHost).peer as Peer;
     const beganAt = this.world.now;
-    const outcomes: Outcome[] = [];
-    for (let n = 0; n < TASKS; n++) {
-      this.world.at(beganAt + n * everyMs, () => {
-        void submitters
-          .submit("work", {}, {})
-          .then((task) => task.outcome())
-          .then((outcome) => outcomes.push(outcome));
-      });
-    }
-    await this.until(() => outcomes.length === TASKS);
+    const sue = (this.hosts[2] as VirtualHost).peer as Peer;
+    const outcomes = await this.played(sue, TASKS, everyMs);
     const later = this.awards.slice(20);
     const share = later.filter((to) => to === `${FALSE}.w`).length / later.length;
     return { outcomes, tookMs: this.world.now - beganAt, share };

@@ -40,19 +40,12 @@ class Lone extends VirtualPlace {
     for (const host of this.#hosts) await this.settle(host.start());
     const [ina, sue] = this.#hosts.map(({ peer }) => peer) as [Peer, Peer];
     await this.until(() => ina.registry.capabilities().get("work") === 1);
-    const outcomes: Outcome[] = [];
-    const retry = { attempts: 10, backoffMs: 100 };
-    for (let n = 0; n < TASKS; n++) {
-      void sue.submitters
-        .submit("work", {}, { retry })
-        .then((task) => task.outcome())
-        .then((outcome) => outcomes.push(outcome));
-    }
     const wellAt = this.world.now + illMs;
     this.world.at(wellAt, () => {
       this.#well = true;
     });
-    await this.until(() => outcomes.length === TASKS);
+    const retry = { attempts: 10, backoffMs: 100 };
+    const outcomes = await this.played(sue, TASKS, 0, { retry });
     return { outcomes, ratio: ((this.world.now - wellAt) * this.#slots) / (TASKS * WORK_MS) };
   }
 }
