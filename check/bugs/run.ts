@@ -11,7 +11,7 @@ import { NatsTransport } from "../../mesh/nats/transport.ts";
 import { checkHistory, type Report } from "../checker.ts";
 import { writeDump } from "../dump-file.ts";
 import { readRun } from "../traces.ts";
-import type { Bug } from "./patch.ts";
+import { type Bug, patched } from "./patch.ts";
 import { STORIES, type Story } from "./stories.ts";
 
 /** A play that takes longer is stopped, ms. */
@@ -30,8 +30,13 @@ export interface Hunted {
   broken: string[];
 }
 
-/** @param bug undefined: the product as it is, in all stories */
+/**
+ * @param bug undefined: the product as it is, in all stories
+ * @throws Error when the bug does not apply to the sources as they are
+ */
 export async function hunt(bug: Bug | undefined, stories?: readonly Story[]): Promise<Hunted> {
+  // Here it says which text is gone; in the arena's process it would only end it.
+  if (bug !== undefined) patched(bug);
   const begun = performance.now();
   const played = stories ?? bug?.hunt ?? (Object.keys(STORIES) as Story[]);
   const folder = await mkdtemp(join(tmpdir(), "parley-hunt-"));

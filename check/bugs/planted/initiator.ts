@@ -19,12 +19,12 @@ export const initiator: readonly Bug[] = [
       },
       {
         file: DESK,
-        find: "function pathOf(t: InitiatorTask): string {",
+        find: "export class Initiators {",
         replace:
           "function first(cards: readonly { principal: string; agent: string }[]) {\n" +
           '  const card = cards.find((c) => c.principal.endsWith("-picky"));\n' +
           '  return card && [card.principal, card.agent].join(".");\n}\n\n' +
-          "function pathOf(t: InitiatorTask): string {",
+          "export class Initiators {",
       },
     ],
     invariants: ["S7"],
