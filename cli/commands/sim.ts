@@ -13,4 +13,14 @@ export async function registerSim(parley: Command): Promise<void> {
   registerVirtual(sim);
   registerCompare(sim);
   registerReplay(sim);
+  sim.hook("preSubcommand", refuseEarlyFlags);
+}
+
+/** Flags before the name of a command belong to the live simulation, and would be left out. */
+function refuseEarlyFlags(sim: Command, sub: Command): void {
+  const early = sim.options.find(
+    (o) => o.long !== "--json" && sim.getOptionValueSource(o.attributeName()) === "cli",
+  );
+  if (early === undefined) return;
+  sim.error(`error: ${early.long} comes before "${sub.name()}"; give it behind that word`);
 }

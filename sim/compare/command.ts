@@ -7,6 +7,7 @@ import { above, whole } from "../flag-numbers.ts";
 import { FlowError } from "../flow/wfformat.ts";
 import { isGraphFile, readGraph } from "../graph/workload.ts";
 import { ProgressLine } from "../live/progress.ts";
+import { checkWritable } from "../outputs.ts";
 import { DEFAULTS, flagsOf } from "../virtual/flags.ts";
 import { WorkloadError } from "../workload/task.ts";
 import { plot } from "./plot.ts";
@@ -56,14 +57,16 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
   const { workload, svg, agents, seed } = raw as Record<string, string> & { agents: never };
   const names = raw.policies as string[];
   try {
-    const comparison =
-      workload !== undefined && isGraphFile(workload)
-        ? await compareGraph(readGraph(workload), names, agents, seed as string)
-        : await compareTasks(
-            flagsOf({ ...raw, policy: "balanced", faults: {}, signing: "off" }),
-            names,
-            (line) => progress.say(line),
-          );
+    checkWritable("--svg", svg);
+    const graph = workload !== undefined && isGraphFile(workload);
+    if (graph) refuseTaskFlags(raw);
+    const comparison = graph
+      ? await compareGraph(readGraph(workload), names, agents, seed as string)
+      : await compareTasks(
+          flagsOf({ ...raw, policy: "balanced", faults: {}, signing: "off" }),
+          names,
+          (line) => progress.say(line),
+        );
     if (svg !== undefined) await writeFile(svg, plot(comparison));
     process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
     return 0;
@@ -73,17 +76,31 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
   }
 }
 
+/** A graph is played whole, at once, at its own pace. */
+function refuseTaskFlags({ tasks, utilisation, timeScale }: Record<string, unknown>): void {
+  const odd = [
+    tasks === undefined ? "" : "--tasks",
+    utilisation === DEFAULTS.utilisation ? "" : "--utilisation",
+    timeScale === DEFAULTS.timeScale ? "" : "--time-scale",
+  ].find((flag) => flag !== "");
+  if (odd === undefined) return;
+  throw new WorkloadError("option", odd, "is for requests; leave it out with a workflow or shop");
+}
+
 export function table(c: Comparison): string {
   const bound = c.boundMs === undefined ? "" : `, bound ${(c.boundMs / 1_000).toFixed(1)} s`;
+  // What was not completed makes the other figures look better than they are.
+  const short = c.rows.some(({ completed }) => completed !== undefined && completed < c.tasks);
   const heads = [
     "",
+    ...(short ? ["completed"] : []),
     "makespan s",
     ...(c.kind === "tasks" ? ["slowdown", "99 %"] : ["× bound"]),
     "Gini",
     ...(c.kind === "tasks" ? ["cost"] : []),
     "messages",
   ];
-  const lines = c.rows.map((row) => cells(row, c.kind === "tasks"));
+  const lines = c.rows.map((row) => cells(row, c.kind === "tasks", short));
   const widths = heads.map((head, i) =>
     Math.max(head.length, ...lines.map((l) => l[i]?.length ?? 0)),
   );
@@ -97,11 +114,12 @@ export function table(c: Comparison): string {
   );
 }
 
-function cells(row: Row, tasks: boolean): string[] {
+function cells(row: Row, tasks: boolean, short: boolean): string[] {
   const fixed = (value: number | undefined, digits: number) =>
     value === undefined || Number.isNaN(value) ? "" : value.toFixed(digits);
   return [
     row.name,
+    ...(short ? [fixed(row.completed, 0)] : []),
     fixed(row.makespanMs / 1_000, 1),
     ...(tasks
       ? [fixed(row.slowdownMean, 3), fixed(row.slowdownP99, 2)]

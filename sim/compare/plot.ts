@@ -17,7 +17,7 @@ export function plot(c: Comparison): string {
   const long: Figure =
     c.kind === "tasks"
       ? { title: "mean slowdown (1 is no waiting)", of: (r) => r.slowdownMean }
-      : { title: "makespan over the bound (1 is optimal)", of: (r) => r.overBound };
+      : { title: "makespan over the bound (nobody is below 1)", of: (r) => r.overBound };
   const even: Figure = {
     title: "Gini of busy time (0 is perfectly even)",
     of: (r) => r.giniOfBusyTime,

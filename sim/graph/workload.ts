@@ -27,18 +27,23 @@ export interface GraphWorkload {
   machines?: number;
 }
 
+const OPERATIONS_MAX = 1_000_000;
+
 const ShopSchema = z.object({
   instance: z.string().default("shop"),
   operations: z
     .array(
       z.object({
-        operation: z.int().min(0),
+        operation: z
+          .int()
+          .min(0)
+          .max(OPERATIONS_MAX - 1),
         machine: z.int().min(0).max(10_000),
         duration: z.number().positive(),
       }),
     )
     .min(1)
-    .max(1_000_000),
+    .max(OPERATIONS_MAX),
   precedences: z.array(z.object({ before: z.int().min(0), after: z.int().min(0) })),
 });
 
@@ -48,7 +53,7 @@ const BYTES_MAX = 256 * 1024 * 1024;
 
 /** Is this a graph, by its name? The trace is a table. */
 export function isGraphFile(file: string): boolean {
-  return /\.json(\.gz)?$/.test(file);
+  return /\.json(\.gz)?$/i.test(file);
 }
 
 /** @throws WorkloadError, FlowError */
@@ -94,7 +99,13 @@ function shopOf(value: unknown, file: string): GraphWorkload {
   const { operations, precedences } = parsed.data;
   const count = Math.max(...operations.map((o) => o.operation)) + 1;
   const on = Array.from({ length: count }, () => new Map<number, number>());
-  for (const o of operations) on[o.operation]?.set(o.machine, o.duration * UNIT_MS);
+  for (const { operation, machine, duration } of operations) {
+    if (on[operation]?.has(machine)) {
+      const todo = `operation ${operation} has two durations on machine ${machine}; leave one`;
+      throw new WorkloadError("row", file, todo);
+    }
+    on[operation]?.set(machine, duration * UNIT_MS);
+  }
   const parents = Array.from({ length: count }, (): number[] => []);
   for (const { before, after } of precedences) {
     if (before >= count || after >= count) {

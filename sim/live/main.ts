@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import { ParleyError } from "../../contracts/index.ts";
 import { ServerNotFoundError, ServerStartError } from "../../mesh/nats/server/index.ts";
+import { checkWritable } from "../outputs.ts";
 import { formatReport, isClean, writeSchedule } from "../report.ts";
 import { WorkloadError } from "../workload/task.ts";
 import { makePlan } from "./plan.ts";
@@ -50,6 +51,7 @@ export async function simulate(settings: Settings): Promise<number> {
   process.on("SIGINT", int).on("SIGTERM", term);
   let run: LiveRun | undefined;
   try {
+    checkWritable("--schedule", settings.schedule);
     const plan = makePlan(settings);
     run = new LiveRun(settings, plan, progress, stop.signal);
     const result = await run.play();

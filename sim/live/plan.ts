@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { capacityOf, drawPool, type SimPool } from "../pool.ts";
 import { readAzureCsv } from "../workload/azure-csv.ts";
 import { generate } from "../workload/generate.ts";
-import { type Stretched, stretch } from "../workload/stretch.ts";
+import { lengthOf, type Stretched, stretch } from "../workload/stretch.ts";
 import type { WorkloadTask } from "../workload/task.ts";
 import { type Settings, TASKS_DEFAULT } from "./settings.ts";
 
@@ -13,7 +13,7 @@ export interface Plan {
   readonly timeScale: number;
   /** A person's name for the workload. */
   readonly workload: string;
-  /** First arrival to the end of the last task if none ever waited, on agents of speed 1, ms. */
+  /** As `lengthOf` has it. */
   readonly lengthMs: number;
   /** Deadline of each task from its submission, ms. */
   readonly timeoutMs: number;
@@ -38,9 +38,10 @@ export function makePlan(settings: Settings): Plan {
   const drawn = draw(settings);
   const capacity = capacityOf(pool);
   const real = stretch(drawn, { capacity, utilisation });
-  const timeScale = settings.timeScale ?? usualScale(real, PACE_MAX[settings.connections]);
+  const timeScale =
+    settings.timeScale ?? usualScale(real, capacity, PACE_MAX[settings.connections]);
   const { tasks } = stretch(drawn, { capacity, utilisation, timeScale });
-  const lengthMs = lengthOf(tasks);
+  const lengthMs = lengthOf(tasks, capacity);
   return {
     pool,
     tasks,
@@ -57,19 +58,15 @@ function draw({ workload, tasks, seed }: Settings): WorkloadTask[] {
 }
 
 /** Never slower than real time, and two digits, so that it can be typed again. */
-function usualScale({ tasks }: Stretched, paceMax: number): number {
+function usualScale({ tasks }: Stretched, capacity: number, paceMax: number): number {
   const lastMs = tasks.at(-1)?.arriveMs ?? 0;
   const short = Math.min(
     (SPAN_SECONDS * 1_000) / lastMs,
-    (LENGTH_SECONDS * 1_000) / lengthOf(tasks),
+    (LENGTH_SECONDS * 1_000) / lengthOf(tasks, capacity),
   );
   // What comes all at once comes at once on every scale.
   const calm = lastMs === 0 ? 0 : ((tasks.length / paceMax) * 1_000) / lastMs;
   return Number(Math.min(1, Math.max(short, calm)).toPrecision(2));
-}
-
-function lengthOf(tasks: readonly WorkloadTask[]): number {
-  return tasks.reduce((end, task) => Math.max(end, task.arriveMs + task.serviceMs), 0);
 }
 
 /** The agents of each host, dealt out in turn so that hosts are alike. */

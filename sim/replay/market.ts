@@ -5,9 +5,9 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { DumpLine } from "../../check/dump-file.ts";
+import type { DumpAward, DumpLine } from "../../check/dump-file.ts";
 import type { SeenBid } from "../../contracts/index.ts";
-import { NAMED, recompute } from "../../mesh/core/policy.ts";
+import { NAMED, NEAR_EQUAL, type Policy, recompute } from "../../mesh/core/policy.ts";
 import { gini } from "../metrics.ts";
 import { WorkloadError } from "../workload/task.ts";
 
@@ -17,6 +17,7 @@ export interface Choice {
   policy: string;
   chosen: string;
   leftMs: number;
+  /** Of those that were to be had. */
   offers: readonly SeenBid[];
 }
 
@@ -45,6 +46,10 @@ export async function readMarket(path: string): Promise<Choice[]> {
   const known = await stat(path).catch(() => undefined);
   if (known === undefined) throw new WorkloadError("unreadable", path, "is not there");
   const file = known.isDirectory() ? join(path, "dump.ndjson") : path;
+  if (known.isDirectory() && !(await stat(file).catch(() => undefined))?.isFile()) {
+    const todo = "is not there; give a folder that npm run chaos -- --dir DIR has made";
+    throw new WorkloadError("unreadable", file, todo);
+  }
   const choices: Choice[] = [];
   let at = 0;
   const lines = createInterface({ input: createReadStream(file) });
@@ -64,12 +69,38 @@ export async function readMarket(path: string): Promise<Choice[]> {
       policy: award.policy,
       chosen: award.to,
       leftMs: award.leftMs ?? Number.POSITIVE_INFINITY,
-      offers: award.offers,
+      offers: available(award, award.offers),
     });
   }
   if (choices.length > 0) return choices;
   const todo = "holds no award with its bids; make one with: npm run chaos -- --dir DIR";
   throw new WorkloadError("empty", file, todo);
+}
+
+/**
+ * Without those who had been given other work, and those who were better by the award's own policy:
+ * they were passed over because they declined, or their bids had run out.
+ */
+function available(award: DumpAward, offers: readonly SeenBid[]): SeenBid[] {
+  const policy = NAMED[award.policy];
+  const own = policy === undefined ? [] : scored(offers, policy, award.leftMs);
+  const scores = offers.map((o, i) => award.scores?.[award.bids.indexOf(o.from)] ?? own[i]);
+  const mine = scores[offers.findIndex((o) => o.from === award.to)];
+  return offers.filter(({ from }, i) => {
+    if (from === award.to) return true;
+    if (award.spoken?.includes(from)) return false;
+    const score = scores[i];
+    return mine === undefined || score === undefined || nearly(mine, score);
+  });
+}
+
+/** Is it as good as the best, but for what a draw decides? Lower is better. */
+function nearly(best: number, score: number): boolean {
+  return best <= score + Math.abs(score) * NEAR_EQUAL;
+}
+
+function scored(offers: readonly SeenBid[], policy: Policy, leftMs = Number.POSITIVE_INFINITY) {
+  return recompute(offers, policy, { leftMs, budget: undefined, weights: undefined });
 }
 
 export function replay(choices: readonly Choice[], policies: readonly string[]): Replay {
@@ -88,16 +119,14 @@ export function replay(choices: readonly Choice[], policies: readonly string[]):
   };
 }
 
-/** The best score; of equals the recorded one, so that ties change nothing. */
+/** The best score; of near equals the recorded one, since nobody knows how the draw would fall. */
 function choose(c: Choice, name: string): string {
   const policy = NAMED[name];
-  if (policy === undefined) return c.chosen;
-  const facts = { leftMs: c.leftMs, budget: undefined, weights: undefined };
-  const scores = recompute(c.offers, policy, facts);
-  let best = c.offers.findIndex((o) => o.from === c.chosen);
-  for (let i = 0; i < c.offers.length; i++) {
-    if (best < 0 || (scores[i] as number) < (scores[best] as number)) best = i;
-  }
+  if (policy === undefined || name === c.policy) return c.chosen;
+  const scores = scored(c.offers, policy, c.leftMs);
+  const best = scores.indexOf(Math.min(...scores));
+  const mine = scores[c.offers.findIndex((o) => o.from === c.chosen)];
+  if (mine !== undefined && nearly(mine, scores[best] as number)) return c.chosen;
   return c.offers[best]?.from ?? c.chosen;
 }
 

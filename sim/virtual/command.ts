@@ -3,12 +3,14 @@ import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { type Command, CommanderError } from "commander";
 import { ProgressLine } from "../live/progress.ts";
+import { checkWritable } from "../outputs.ts";
 import { formatReport, isClean, type Report, writeSchedule } from "../report.ts";
 import { WorkloadError } from "../workload/task.ts";
 import {
   addVirtualFlags,
   checksByDefault,
   commandOf,
+  faultsText,
   flagsOf,
   optionsOf,
   type VirtualFlags,
@@ -33,6 +35,9 @@ Exit status: 0 when no task was lost or done twice and every rule held, 1 when n
 /** So many tasks are worth a second thread, unless the history is wanted: it ends where a rule
  * broke. */
 const BESIDE_MIN = 1_000;
+
+/** Between two signals that are one and the same, s. */
+const ONE_KEY_S = 0.5;
 
 /** Agents times tasks: the central rule looks at each agent for each task. */
 const BASELINE_MAX = 2e9;
@@ -102,20 +107,27 @@ function outputs(raw: Record<string, unknown>, json: boolean, flags: VirtualFlag
 async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
   const progress = new ProgressLine();
   let stopped = false;
+  let stoppedAt = 0;
   const stop = () => {
-    if (stopped) process.exit(130);
+    // One key in a terminal may come twice: from it, and from the parent that waits (heap.ts).
+    if (stopped && process.uptime() - stoppedAt > ONE_KEY_S) process.exit(130);
     stopped = true;
+    stoppedAt = process.uptime();
   };
   process.on("SIGINT", stop);
-  const trace = traceTo(o.trace);
+  const again =
+    commandOf(flags) +
+    (o.check === checksByDefault(flags) ? "" : o.check ? " --check" : " --no-check");
   try {
+    checkWritable("--schedule", o.schedule);
+    const trace = traceTo(o.trace);
     const options = optionsOf(flags);
     const large = options.agents * options.tasks > BASELINE_MAX;
     const run = await runVirtual({
       ...options,
       ...(large ? { baselineRuns: 0 } : {}),
       check: o.check && trace === undefined && options.tasks >= BESIDE_MIN ? "beside" : o.check,
-      stop: () => stopped,
+      stop: () => stopped || trace?.failed() === true,
       ...(trace === undefined ? {} : { history: trace.line }),
       progress: (p) =>
         progress.say(
@@ -125,14 +137,14 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     });
     await trace?.end();
     if (o.schedule !== undefined) await writeFile(o.schedule, writeSchedule(run.executions));
-    print(run, commandOf(flags), o.json);
+    print(run, { again, faults: faultsText(flags.faults), json: o.json });
     if (stopped) return 130;
     return isSound(run) ? 0 : 1;
   } catch (error) {
     if (error instanceof CommanderError) throw error;
     const text = error instanceof Error ? error.message : String(error);
     progress.say(`error: ${text}`);
-    if (!(error instanceof WorkloadError)) progress.say(`again: ${commandOf(flags)}`);
+    if (!(error instanceof WorkloadError)) progress.say(`again: ${again}`);
     return error instanceof WorkloadError ? 2 : 1;
   } finally {
     process.off("SIGINT", stop);
@@ -147,10 +159,21 @@ export function isSound(run: VirtualRun): boolean {
 
 function traceTo(to: string | true | undefined) {
   if (to === undefined) return undefined;
+  if (to !== true) checkWritable("--trace", to);
   const file = to === true ? process.stderr : createWriteStream(to);
+  let fault: Error | undefined;
+  file.on("error", (error) => {
+    fault ??= error;
+  });
   return {
     line: (text: string) => void file.write(`${text}\n`),
-    end: () => (to === true ? Promise.resolve() : new Promise<void>((done) => file.end(done))),
+    failed: () => fault !== undefined,
+    end: async () => {
+      if (to !== true && fault === undefined) {
+        await new Promise<void>((done) => file.once("error", () => done()).end(done));
+      }
+      if (fault !== undefined) throw new Error(`--trace ${to}: ${fault.message}`);
+    },
   };
 }
 
@@ -182,26 +205,37 @@ export function virtualReport(run: VirtualRun, reproduce: string): VirtualReport
   };
 }
 
-function print(run: VirtualRun, reproduce: string, json: boolean): void {
+interface Said {
+  again: string;
+  /** What was asked for. */
+  faults: string;
+  json: boolean;
+}
+
+function print(run: VirtualRun, { again, faults, json }: Said): void {
   if (json) {
-    process.stdout.write(`${JSON.stringify(virtualReport(run, reproduce))}\n`);
+    process.stdout.write(`${JSON.stringify(virtualReport(run, again))}\n`);
     return;
   }
-  const lines = [...virtualLines(run), "", `again: ${reproduce}`];
+  const lines = [...virtualLines(run, faults), "", `again: ${again}`];
   process.stdout.write(`\n${formatReport(run.report)}\n${lines.join("\n")}\n`);
 }
 
-function virtualLines(run: VirtualRun): string[] {
-  const faults = Object.entries(run.faults).map(([name, n]) => `${n} ${name}`);
+function virtualLines(run: VirtualRun, asked: string): string[] {
+  const deeds = Object.entries(run.faults).map(([name, n]) => `${n} ${name}`);
+  // Those of messages, tasks and clocks are not counted one by one.
+  const faults = asked === "" || asked === "none" ? "no faults" : asked;
   const { ms, limitMs } = run.liveness;
   const seconds = (value: number) => `${(value / 1_000).toFixed(1)} s`;
   return [
     `${seconds(run.worldMs)} of the world in ${seconds(run.realMs)}: ` +
       `${run.timesRealTime.toFixed(0)} times real time, ${run.events} events`,
-    `safety    ${faults.length === 0 ? "no faults" : faults.join(", ")}; ${judged(run)}`,
-    ms <= limitMs
-      ? `liveness  every task at its end ${seconds(ms)} after the last fault`
-      : `liveness  ${run.pending.length} tasks open ${seconds(limitMs)} after the last fault:`,
+    `safety    ${[faults, ...deeds].join(", ")}; ${judged(run)}`,
+    run.report.interrupted === true
+      ? "liveness  not judged: stopped early"
+      : ms <= limitMs
+        ? `liveness  every task at its end ${seconds(ms)} after the last fault`
+        : `liveness  ${run.pending.length} tasks open ${seconds(limitMs)} after the last fault:`,
     ...run.pending.map((line) => `  ${line}`),
     ...(run.verdict?.report.violations ?? []).flatMap((v) => [
       `${v.rule} broken: ${v.task}: ${v.what}`,

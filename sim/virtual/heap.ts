@@ -27,14 +27,13 @@ export function withRoom(): Promise<number> {
   const heapMb = Math.min(HEAP_MB, Math.floor((totalmem() / 2 ** 20) * 0.8));
   const args = [...process.execArgv, `${FLAG}${heapMb}`, NURSERY, ...process.argv.slice(1)];
   const child = spawn(process.execPath, args, { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both; the child decides when it is over.
-  const stay = () => undefined;
-  const pass = () => void child.kill("SIGTERM");
-  process.on("SIGINT", stay).on("SIGTERM", pass);
+  // A terminal sends Ctrl-C to both, `kill` to this one alone; the child decides when it is over.
+  const pass = (signal: NodeJS.Signals) => void child.kill(signal);
+  process.on("SIGINT", pass).on("SIGTERM", pass);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", (code) => {
-      process.off("SIGINT", stay).off("SIGTERM", pass);
+      process.off("SIGINT", pass).off("SIGTERM", pass);
       resolve(code ?? 130);
     });
   });

@@ -10,7 +10,7 @@ import type { Execution } from "../live/messages.ts";
 import { capacityOf, drawPool, type PoolProfile, type SimPool } from "../pool.ts";
 import { buildReport, type ExecutionRow, type Report, type TaskRow } from "../report.ts";
 import { generate } from "../workload/generate.ts";
-import { stretch, UTILISATION_DEFAULT } from "../workload/stretch.ts";
+import { lengthOf, stretch, UTILISATION_DEFAULT } from "../workload/stretch.ts";
 import { CAPABILITY_DEFAULT, type WorkloadTask } from "../workload/task.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Broker } from "./broker/broker.ts";
@@ -66,7 +66,7 @@ export interface VirtualOptions {
   drain?: "now" | "turns";
   /** Ends the run after about so many events: one that goes in circles never ends by itself. */
   eventsMax?: number;
-  /** Asked now and then; true ends the run. */
+  /** Asked now and then; true ends the run, and what is under way then is not judged. */
   stop?: () => boolean;
   /** Called about once a second of real time. */
   progress?: (p: Progress) => void;
@@ -163,6 +163,7 @@ class Run {
   #lines = 0;
   #counts = new Map<string, number>();
   #saidAt = performance.now();
+  #stopped = false;
 
   constructor(options: VirtualOptions) {
     this.#o = options;
@@ -254,11 +255,8 @@ class Run {
     return beside ? new JudgeThread(options) : new Invariants(options);
   }
 
-  /** First arrival to the end of the last task if none ever waited, ms. */
   #lengthMs(): number {
-    let end = 0;
-    for (const task of this.#tasks) end = Math.max(end, task.arriveMs + task.serviceMs);
-    return end;
+    return lengthOf(this.#tasks, capacityOf(this.#pool));
   }
 
   #timeoutMs(): number {
@@ -340,7 +338,7 @@ class Run {
       counters: this.#town.tally().counters,
       historyHash: this.#hash?.digest("hex"),
       historyLines: this.#lines,
-      pending: this.#pending(),
+      pending: this.#stopped ? [] : this.#pending(),
       liveness,
       ...this.#verdict(end),
     };
@@ -349,7 +347,9 @@ class Run {
   #verdict(end: RunEnd): Pick<VirtualRun, "verdict"> {
     const judge = this.#invariants;
     if (judge === undefined) return {};
-    return { verdict: { report: judge.conclude(end !== "idle"), first: judge.first } };
+    return {
+      verdict: { report: judge.conclude(end !== "idle" && !this.#stopped), first: judge.first },
+    };
   }
 
   #traffic(): VirtualRun["broker"] {
@@ -421,7 +421,8 @@ class Run {
       this.#saidAt = performance.now();
       progress(this.progress());
     }
-    return stop?.() === true;
+    this.#stopped ||= stop?.() === true;
+    return this.#stopped;
   }
 
   progress(): Progress {
@@ -465,6 +466,7 @@ class Run {
       connections: "shared",
       policy,
       profile: "virtual",
+      interrupted: this.#stopped,
       ...(baselineRuns === undefined ? {} : { baselineRuns }),
     });
     return { report, executions, costMean: this.#costMean(executions) };

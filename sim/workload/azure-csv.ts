@@ -1,6 +1,8 @@
-// Reads the Azure LLM inference trace (AzurePublicDataset, CC BY 4.0): TIMESTAMP, ContextTokens,
-// GeneratedTokens; timestamps without a zone, in steps of 100 ns, in order.
+// Reads Azure LLM inference traces (AzurePublicDataset, CC BY 4.0) of 2023 and 2024, and what is
+// like them: columns TIMESTAMP, ContextTokens and GeneratedTokens, in any order and among others;
+// timestamps in steps of 100 ns at best, in order. A file that ends in .gz is unpacked.
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import {
   CAPABILITY_DEFAULT,
   serviceMsOf,
@@ -16,8 +18,10 @@ export interface AzureCsvOptions {
   readonly capability?: string;
 }
 
-const HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens";
-const STAMP = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?$/;
+const COLUMNS = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"] as const;
+/** Digits behind the seventh are below 100 ns and are left out. */
+const STAMP =
+  /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,7})\d{0,2})?(Z|[+-][01]\d:?[0-5]\d)?$/;
 const COUNT = /^\d{1,9}$/;
 const TICKS_PER_MS = 10_000;
 
@@ -25,7 +29,8 @@ const TICKS_PER_MS = 10_000;
 export function readAzureCsv(file: string, options: AzureCsvOptions = {}): WorkloadTask[] {
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    const bytes = readFileSync(file);
+    text = (/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes).toString();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     const todo = "check the path, or leave --workload out to use the built-in generator";
@@ -42,19 +47,16 @@ export function parseAzureCsv(
 ): WorkloadTask[] {
   const capability = options.capability ?? CAPABILITY_DEFAULT;
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  if (lines[0]?.trim() !== HEADER) {
-    const todo = `the first line must be "${HEADER}"; is this the Azure LLM trace?`;
-    throw new WorkloadError("header", `${name}:1`, todo);
-  }
+  const columns = columnsOf(lines[0] ?? "", name);
   const tasks: WorkloadTask[] = [];
   // Whole 100 ns ticks since the first row: exact, where ms since 1970 as a double would round.
   let first: Stamp | undefined;
   let latest = 0;
   for (let index = 1; index < lines.length; index++) {
     const line = lines[index] as string;
-    if (line === "" && index === lines.length - 1) break;
+    if (line.trim() === "") continue;
     const place = `${name}:${index + 1}`;
-    const row = parseRow(line, place);
+    const row = parseRow(line, columns, place);
     first ??= row.stamp;
     const ticks = (row.stamp.ms - first.ms) * TICKS_PER_MS + (row.stamp.ticks - first.ticks);
     if (ticks < latest) {
@@ -78,7 +80,7 @@ export function parseAzureCsv(
 }
 
 interface Stamp {
-  /** Whole seconds, in ms since 1970 (the zone does not matter: only differences are used). */
+  /** Whole seconds, in ms since 1970; UTC where no zone is named. */
   readonly ms: number;
   /** The rest, in steps of 100 ns. */
   readonly ticks: number;
@@ -90,19 +92,39 @@ interface Row {
   readonly outputTokens: number;
 }
 
-function parseRow(line: string, place: string): Row {
-  const cells = line.split(",");
-  if (cells.length !== 3) {
-    const todo = `${cells.length} columns where 3 are needed (${HEADER}); mend or delete the row`;
+/** Where the three columns are, and how many there are in all. */
+type Columns = readonly [time: number, context: number, generated: number, all: number];
+
+function columnsOf(line: string, name: string): Columns {
+  const heads = cellsOf(line).map((head) => head.toLowerCase());
+  const [time = -1, context = -1, generated = -1] = COLUMNS.map((column) =>
+    heads.indexOf(column.toLowerCase()),
+  );
+  if (time >= 0 && context >= 0 && generated >= 0) return [time, context, generated, heads.length];
+  const todo =
+    `the first line must name the columns ${COLUMNS.join(", ")}, as that of an Azure LLM trace; ` +
+    "workflows and job shops are played by: parley sim compare --workload FILE";
+  throw new WorkloadError("header", `${name}:1`, todo);
+}
+
+/** Numbers and times hold no commas, so quotes mean nothing here. */
+function cellsOf(line: string): string[] {
+  return line.split(",").map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
+}
+
+function parseRow(line: string, columns: Columns, place: string): Row {
+  const cells = cellsOf(line);
+  const [time, context, generated, all] = columns;
+  if (cells.length !== all) {
+    const todo = `${cells.length} columns where the first line has ${all}; mend or delete the row`;
     throw new WorkloadError("row", place, todo);
   }
-  const [time = "", context = "", generated = ""] = cells.map((cell) => cell.trim());
-  const inputTokens = parseCount(context, "ContextTokens", place);
-  const outputTokens = parseCount(generated, "GeneratedTokens", place);
+  const inputTokens = parseCount(cells[context] ?? "", "ContextTokens", place);
+  const outputTokens = parseCount(cells[generated] ?? "", "GeneratedTokens", place);
   if (inputTokens + outputTokens === 0) {
     throw new WorkloadError("row", place, "no tokens at all, so no service time; delete the row");
   }
-  return { stamp: parseStamp(time, place), inputTokens, outputTokens };
+  return { stamp: parseStamp(cells[time] ?? "", place), inputTokens, outputTokens };
 }
 
 function parseCount(cell: string, column: string, place: string): number {
@@ -117,12 +139,19 @@ function parseStamp(cell: string, place: string): Stamp {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
   const ms = Date.UTC(year, month - 1, day, hour, minute, second);
   // Date.UTC rolls 31 February over into March; written back, such a stamp differs.
-  const back = match === null ? "" : new Date(ms).toISOString().slice(0, 19).replace("T", " ");
-  if (match === null || back !== cell.slice(0, 19)) {
+  const back = match === null ? "" : new Date(ms).toISOString().slice(0, 19);
+  if (match === null || back !== cell.slice(0, 19).replace(" ", "T")) {
     const todo = `TIMESTAMP "${shorten(cell)}" must look like 2023-11-16 18:15:46.6805900`;
     throw new WorkloadError("row", place, `${todo}; mend or delete the row`);
   }
-  return { ms, ticks: Number((match[7] ?? "").padEnd(7, "0")) };
+  return { ms: ms - zoneMs(match[8] ?? "Z"), ticks: Number((match[7] ?? "").padEnd(7, "0")) };
+}
+
+/** Ahead of UTC; a file may hold the change to summer time. */
+function zoneMs(zone: string): number {
+  if (zone === "Z") return 0;
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2));
+  return (zone.startsWith("-") ? -60_000 : 60_000) * minutes;
 }
 
 function shorten(cell: string): string {

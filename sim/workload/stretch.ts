@@ -42,6 +42,19 @@ export function stretch(tasks: readonly WorkloadTask[], options: StretchOptions)
   return { tasks: moved, factor };
 }
 
+/**
+ * First arrival to the end of the last task, ms: as if none ever waited, or as long as the pool has
+ * work at least, whichever is later. An overload, or a batch, takes as long as its work.
+ */
+export function lengthOf(tasks: readonly WorkloadTask[], capacity: number): number {
+  let [end, busyUntil] = [0, 0];
+  for (const { arriveMs, serviceMs } of tasks) {
+    end = Math.max(end, arriveMs + serviceMs);
+    busyUntil = Math.max(busyUntil, arriveMs) + serviceMs / capacity;
+  }
+  return Math.max(end, busyUntil);
+}
+
 function checkAboveZero(what: string, value: number, hint: string): void {
   if (Number.isFinite(value) && value > 0) return;
   throw new WorkloadError("option", `${what} ${value}`, `give a finite number above 0; ${hint}`);

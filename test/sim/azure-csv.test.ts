@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isToken } from "../../contracts/ids.ts";
@@ -71,13 +75,26 @@ describe("parseAzureCsv", () => {
     expect(gap(2)).toBeCloseTo(4541.877 / 2, 6);
   });
 
+  test("takes the traces of 2024, columns in any order and among others, and empty lines", () => {
+    const plain = parseAzureCsv(csv(...ROWS), "a");
+    const cells = ROWS.map((row) => row.split(","));
+    const said = (head: string, row: (cells: string[]) => string) =>
+      parseAzureCsv(`${head}\n\n${cells.map(row).join("\n\n")}\n\n`, "a");
+    expect(said(HEADER, ([t, i, o]) => `${t}+00:00,${i},${o}`)).toEqual(plain);
+    expect(said(HEADER, ([t, i, o]) => `${t?.replace(" ", "T")}00Z, ${i},${o}`)).toEqual(plain);
+    const head = `model,"generatedtokens", ContextTokens,Timestamp`;
+    expect(said(head, ([t, i, o]) => `x,"${o}",${i},${t}`)).toEqual(plain);
+    const later = ["2023-11-16 18:00:00+01:00,1,1", "2023-11-16 17:00:01Z,1,1"];
+    expect(parseAzureCsv(csv(...later), "a")[1]?.arriveMs).toBe(1_000);
+  });
+
   test.each([
     ["no header", ROWS.join("\n"), "header", "trace.csv:1"],
     ["nothing", "", "header", "trace.csv:1"],
     ["only a header", HEADER, "empty", "trace.csv"],
     ["too few columns", csv(ROWS[0] as string, "2023-11-16 18:15:50.1,3"), "row", "trace.csv:3"],
     ["too many columns", csv("2023-11-16 18:15:50.1,3,4,5"), "row", "trace.csv:2"],
-    ["an empty line", csv(ROWS[0] as string, "", ROWS[1] as string), "row", "trace.csv:3"],
+    ["a column missing", "TIMESTAMP,ContextTokens\n", "header", "trace.csv:1"],
     ["a negative count", csv("2023-11-16 18:15:50.1,-3,4"), "row", "trace.csv:2"],
     ["a count in hex", csv("2023-11-16 18:15:50.1,0x3,4"), "row", "trace.csv:2"],
     ["an empty count", csv("2023-11-16 18:15:50.1,,4"), "row", "trace.csv:2"],
@@ -85,8 +102,8 @@ describe("parseAzureCsv", () => {
     ["no tokens", csv("2023-11-16 18:15:50.1,0,0"), "row", "trace.csv:2"],
     ["31 February", csv("2023-02-31 18:15:50.1,3,4"), "row", "trace.csv:2"],
     ["hour 25", csv("2023-11-16 25:15:50.1,3,4"), "row", "trace.csv:2"],
-    ["a zone", csv("2023-11-16 18:15:50.1+00:00,3,4"), "row", "trace.csv:2"],
-    ["a finer fraction", csv("2023-11-16 18:15:50.12345678,3,4"), "row", "trace.csv:2"],
+    ["a zone that is none", csv("2023-11-16 18:15:50.1+77:00,3,4"), "row", "trace.csv:2"],
+    ["a finer fraction", csv("2023-11-16 18:15:50.1234567890,3,4"), "row", "trace.csv:2"],
     ["disorder", csv(ROWS[1] as string, ROWS[0] as string), "order", "trace.csv:3"],
   ])("refuses %s and says where and what to do", (_, text, code, place) => {
     const error = refusal(text);
@@ -109,6 +126,13 @@ describe("parseAzureCsv", () => {
       }),
     );
   });
+});
+
+test("a packed file is unpacked", async () => {
+  const file = join(await mkdtemp(join(tmpdir(), "parley-csv-")), "trace.csv.gz");
+  await writeFile(file, gzipSync(csv(...ROWS)));
+  expect(readAzureCsv(file)).toEqual(parseAzureCsv(csv(...ROWS), "a"));
+  await rm(dirname(file), { recursive: true });
 });
 
 test("a file that is not there is refused by name, with the way out", () => {

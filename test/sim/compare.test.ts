@@ -170,7 +170,7 @@ describe("a recorded market", () => {
   const line = (task: string, to: string, offers: unknown[]) => ({
     kind: "contract",
     task,
-    award: { e: 1, policy: "fastest", to, offers, leftMs: 1_000 },
+    award: { e: 1, policy: "fastest", to, bids: [], offers, leftMs: 1_000 },
   });
 
   test("is judged again: who would have won, at what price", async () => {
@@ -189,6 +189,29 @@ describe("a recorded market", () => {
       { policy: "fastest", changed: 0, cost: 3, finishMs: 10 },
     ]);
     expect(await readMarket(dir)).toHaveLength(3);
+  });
+
+  test("under its own policy nothing changes: who was passed over was not to be had", async () => {
+    const three = [offer("x.w", 3, 20), offer("y.w", 2, 10), offer("z.w", 1, 30)];
+    const near = [offer("x.w", 3, 20.3), offer("y.w", 5, 20)];
+    const rows = [
+      line("o.a", "x.w", three),
+      {
+        ...line("o.b", "z.w", three),
+        award: { ...line("o.b", "z.w", three).award, spoken: ["x.w"] },
+      },
+      line("o.c", "x.w", near),
+    ];
+    const path = await file("passed.ndjson", rows.map((r) => JSON.stringify(r)).join("\n"));
+    const market = await readMarket(path);
+    expect(market.map((c) => c.offers.map((o) => o.from))).toEqual([
+      ["x.w", "z.w"],
+      ["z.w"],
+      ["x.w", "y.w"],
+    ]);
+    const [fastest, cheapest] = replay(market, ["fastest", "cheapest"]).replayed;
+    expect(fastest?.changed).toBe(0);
+    expect(cheapest?.changed).toBe(1);
   });
 
   test("what holds no bids is refused with what to do", async () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { stretch } from "../../sim/workload/stretch.ts";
+import { lengthOf, stretch } from "../../sim/workload/stretch.ts";
 import { WorkloadError, type WorkloadTask } from "../../sim/workload/task.ts";
 
 function task(arriveMs: number, serviceMs: number): WorkloadTask {
@@ -70,6 +70,12 @@ test("a batch stays a batch", () => {
     [0, 1],
     [0, 2],
   ]);
+});
+
+test("the length is that of the last task, or of all the work where that is more", () => {
+  expect(lengthOf([task(0, 10), task(100, 10)], 1)).toBe(110);
+  expect(lengthOf([task(0, 10), task(0, 10), task(0, 40)], 2)).toBe(40);
+  expect(lengthOf([task(0, 10), task(0, 10), task(0, 10)], 1)).toBe(30);
 });
 
 test("refuses what cannot be stretched to, saying which option", () => {

@@ -88,6 +88,25 @@ describe("runs", () => {
     expect(odd).toEqual([]);
   }, 30_000);
 
+  test("stopped by somebody: what was under way is neither lost nor a broken rule", async () => {
+    let looks = 0;
+    const stop = () => ++looks > 20;
+    const { run } = await played({ tasks: 2_000, check: true, stop });
+    expect(run.report.interrupted).toBe(true);
+    expect(run.report.tasks.completed).toBeLessThan(run.report.tasks.submitted);
+    expect(run.report.tasks.lost).toBe(0);
+    expect(run.pending).toEqual([]);
+    expect(run.verdict?.report.violations).toEqual([]);
+  });
+
+  test("a batch: nothing expires, however long the row", async () => {
+    const row = { serviceMs: 20_000, arriveMs: 0, capability: "llm-chat", inputTokens: 1 };
+    const tasks = Array.from({ length: 200 }, (_, i) => ({ ...row, id: `t${i}`, outputTokens: 1 }));
+    const workload = { name: "batch", tasks };
+    const { run } = await played({ agents: 4, timeScale: 1, workload });
+    expect(run.report.tasks).toMatchObject({ submitted: 200, completed: 200, expired: 0 });
+  });
+
   test("signed: every record and award is proven", async () => {
     const { run } = await played({ agents: 50, tasks: 60, signing: true });
     sound(run, 60);
