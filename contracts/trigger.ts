@@ -10,7 +10,9 @@ export const EVERY_MS_MIN = 1_000;
 /** Tokens of a topic. */
 const TOPIC_TOKENS_MAX = 8;
 /** Most of one event, bytes. */
-export const EVENT_BYTES_MAX = 64 * 1024;
+export const EVENT_MESSAGE_BYTES_MAX = 64 * 1024;
+/** Of its data: the server counts headers too. */
+export const EVENT_BYTES_MAX = EVENT_MESSAGE_BYTES_MAX - 256;
 
 /** `orders.created`: what an event is about. */
 export function isTopic(text: string): boolean {

@@ -165,10 +165,10 @@ export class Inspector {
   /** What initiators show to the owner of a task. */
   async #ownTasks(task: string): Promise<TaskFile[]> {
     const owner = this.#o.principal;
-    const answer = await this.transport.request(lookSubject(owner, task), EMPTY, {
-      timeoutMs: this.#timeoutMs,
-    });
-    const records = await this.#records.open(owner, task, answer.data);
+    const subject = lookSubject(owner, task);
+    const records = await this.#records.look(owner, task, (question) =>
+      this.transport.request(subject, question, { timeoutMs: this.#timeoutMs }),
+    );
     if (records.length === 0) return [];
     return [{ owner, task, view: foldTask(records), records, specBytes: undefined }];
   }

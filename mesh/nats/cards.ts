@@ -50,26 +50,19 @@ export class NatsCards implements CardStore {
 
   /** Pages by last subject, since one multi-get answers at most 1,024 subjects. */
   async snapshot(): Promise<StoredCardEntry[]> {
-    const entries: StoredCardEntry[] = [];
+    const cards: Incoming[] = [];
+    let newestAt = 0;
     let from = 1;
     for (;;) {
       const page = await this.#page(from);
       for (const m of page) {
-        const t = (m.header("Nats-Subject") ?? "").split(".");
         from = Math.max(from, Number(m.header("Nats-Sequence")) + 1);
-        if (t.length !== 4 || m.data.length === 0 || m.header("KV-Operation") !== undefined) {
-          continue;
-        }
-        entries.push({
-          principal: t[2] as string,
-          agent: t[3] as string,
-          body: m.data,
-          seal: m.header(SIGNATURE_HEADER),
-          rev: Number(m.header("Nats-Sequence")),
-        });
+        newestAt = Math.max(newestAt, storedAt(m));
+        if (m.data.length > 0 && m.header("KV-Operation") === undefined) cards.push(m);
       }
-      if (page.length < PAGE) return entries;
+      if (page.length < PAGE) break;
     }
+    return cards.filter((m) => endsAt(m) >= newestAt).flatMap(entryOf);
   }
 
   #page(from: number): Promise<Incoming[]> {
@@ -95,5 +88,25 @@ export class NatsCards implements CardStore {
   }
 }
 
+function storedAt(m: Incoming): number {
+  return Date.parse(m.header("Nats-Time-Stamp") ?? "") || 0;
+}
+
+/** A server that was killed may bring cards back that had expired, and then keeps them for good
+ * (seen, 2.15.1). By its own clock they are over once anything was stored after their end. */
+function endsAt(m: Incoming): number {
+  const ttl = /^(\d+)s$/.exec(m.header("Nats-TTL") ?? "");
+  return ttl === null ? Number.POSITIVE_INFINITY : storedAt(m) + Number(ttl[1]) * 1_000 + LATE_MS;
+}
+
+function entryOf(m: Incoming): StoredCardEntry[] {
+  const [, , principal, agent, ...more] = (m.header("Nats-Subject") ?? "").split(".");
+  if (principal === undefined || agent === undefined || more.length > 0) return [];
+  const rev = Number(m.header("Nats-Sequence"));
+  return [{ principal, agent, body: m.data, seal: m.header(SIGNATURE_HEADER), rev }];
+}
+
+/** The server looks for what has expired about once a second. */
+const LATE_MS = 2_000;
 const PAGE = 500;
 const TIMEOUT_MS = 10_000;

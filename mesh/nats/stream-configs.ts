@@ -8,7 +8,7 @@ import {
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
   BOARD_BUCKET,
-  EVENT_BYTES_MAX,
+  EVENT_MESSAGE_BYTES_MAX,
   EVENTS_STREAM,
   JANITOR_CONSUMER,
   KEYS_STREAM,
@@ -191,7 +191,7 @@ function eventsStream(common: Common): Wanted {
     deny_purge: true,
     max_age: 24 * 3_600 * SECOND,
     max_bytes: 256 * 1024 ** 2,
-    max_msg_size: EVENT_BYTES_MAX,
+    max_msg_size: EVENT_MESSAGE_BYTES_MAX,
     republish: streamSubjects.eventsRepublish,
     description: "Parley: events that triggers wait for",
   };

@@ -221,17 +221,30 @@ export class NatsTransport extends LinkStatus implements Link {
       this.dropped += outbox.length;
       return;
     }
-    for (const { subject, data, options } of outbox) this.#send(subject, data, options);
+    for (const { subject, data, options } of outbox) {
+      // What the client refuses (more bytes, headers included, than a message may have) must
+      // neither end the process nor take the messages behind it along.
+      try {
+        this.#send(subject, data, options);
+      } catch (fault) {
+        this.dropped++;
+        this.report(fault as Error);
+      }
+    }
   };
 
   #send(subject: string, data: Uint8Array, options: PublishOptions | undefined): void {
-    this.sent++;
-    if (options === undefined) return this.connection.publish(subject, data);
+    if (options === undefined) {
+      this.connection.publish(subject, data);
+      this.sent++;
+      return;
+    }
     const { reply, headers } = options;
     const o: { reply?: string; headers?: MsgHdrs } = {};
     if (reply !== undefined) o.reply = reply;
     if (headers !== undefined) o.headers = toHeaders(headers);
     this.connection.publish(subject, data, o);
+    this.sent++;
   }
 
   subscribe(

@@ -421,7 +421,9 @@ export class Peer {
     const reply = this.deps.inbound.replyTo("look", message);
     if (reply === undefined) return;
     try {
-      this.#ports.transport.publish(reply, await this.deps.records.pack(asked.owner, asked.task));
+      const { owner, task } = asked;
+      const page = await this.deps.records.pack(owner, task, message.data);
+      if (page !== undefined) this.#ports.transport.publish(reply, page);
     } catch {
       this.deps.counters.add("look.failed");
     }

@@ -39,8 +39,8 @@ import type {
   WriteResult,
 } from "../ports/index.ts";
 import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
-import { encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
-import { jsonBytes } from "./codec/encode-own.ts";
+import { CONTROL_LIMITS, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import { jsonBytes, msgpackBytes } from "./codec/encode-own.ts";
 import type { Counters } from "./counters.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
@@ -104,7 +104,22 @@ const PackSchema = z.object({
       }),
     )
     .max(2_000),
+  /** There are records behind these: ask for what comes after the last one's revision. */
+  more: z.boolean().optional(),
 });
+
+/** What is asked for: no bytes are all records, from the first on. */
+const LookSchema = z.object({
+  v: z.literal(1),
+  kind: z.literal("look"),
+  after: z.int().min(0),
+});
+/** A message holds 1 MiB, a record half of that; what is not its body takes less than 2 KiB. */
+const PAGE_BYTES = 900 * 1024;
+const RECORD_REST_BYTES = 2 * 1024;
+const PAGE_RECORDS = 1_000;
+/** A task has at most so many pages; who says more is not believed. */
+const PAGES_MAX = 1_000;
 
 const NONE = new Uint8Array(0);
 
@@ -216,13 +231,27 @@ export class Records {
     return proven;
   }
 
-  /** Packs a task's records so that its owner can prove them elsewhere (`mesh.look`). */
-  async pack(owner: string, task: string): Promise<Uint8Array> {
-    const stored = await this.#d.ledger.read(owner, task);
+  /**
+   * Packs a task's records so that its owner can prove them elsewhere (`mesh.look`): as many as one
+   * message holds. `asked`: behind which. undefined: that is no question.
+   */
+  async pack(owner: string, task: string, asked: Uint8Array): Promise<Uint8Array | undefined> {
+    const from =
+      asked.length === 0
+        ? { after: 0 }
+        : this.#d.inbound.parse("look", LookSchema, asked, CONTROL_LIMITS);
+    if (from === undefined) return undefined;
+    const left = (await this.#d.ledger.read(owner, task)).filter((r) => r.rev > from.after);
+    let bytes = 0;
+    const full = left.findIndex((r, i) => {
+      bytes += r.body.length + RECORD_REST_BYTES;
+      return i > 0 && (bytes > PAGE_BYTES || i >= PAGE_RECORDS);
+    });
+    const page = full < 0 ? left : left.slice(0, full);
     return encodeMsgpack({
       v: 1,
       kind: "records",
-      records: stored.map((r) => ({
+      records: page.map((r) => ({
         key: recordKey(r.key),
         rev: r.rev,
         at: r.storedAt,
@@ -232,13 +261,32 @@ export class Records {
         fence: r.header(FENCE_HEADER) ?? "",
         guard: r.header(GUARD_HEADER) ?? "",
       })),
+      ...(full < 0 ? {} : { more: true }),
     });
   }
 
-  /** Opens what `pack` made; whatever is not about this task or not proven is left out. */
-  async open(owner: string, task: string, bytes: Uint8Array): Promise<ProvenRecord[]> {
+  /** All that `pack` makes of a task, page after page. @param ask the request to an initiator */
+  async look(
+    owner: string,
+    task: string,
+    ask: (question: Uint8Array) => Promise<Incoming>,
+  ): Promise<ProvenRecord[]> {
+    const all: ProvenRecord[] = [];
+    let after = 0;
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const question = after === 0 ? NONE : msgpackBytes({ v: 1, kind: "look", after });
+      const { records, next } = await this.#open(owner, task, (await ask(question)).data);
+      all.push(...records);
+      if (next === undefined || next <= after) break;
+      after = next;
+    }
+    return all;
+  }
+
+  /** Opens one page; whatever is not about this task or not proven is left out. */
+  async #open(owner: string, task: string, bytes: Uint8Array) {
     const pack = this.#d.inbound.parse("look", PackSchema, bytes, PACK_LIMITS);
-    const proven: ProvenRecord[] = [];
+    const records: ProvenRecord[] = [];
     for (const r of pack?.records ?? []) {
       const key = parseRecordKey(r.key);
       if (key === undefined || key.owner !== owner || key.task !== task) continue;
@@ -248,7 +296,7 @@ export class Records {
         [FENCE_HEADER]: r.fence,
         [GUARD_HEADER]: r.guard ?? "",
       };
-      proven.push(
+      records.push(
         await this.#proveStored({
           key,
           rev: r.rev,
@@ -258,7 +306,7 @@ export class Records {
         }),
       );
     }
-    return proven;
+    return { records, next: pack?.more === true ? pack.records.at(-1)?.rev : undefined };
   }
 
   #proveStored(record: StoredRecord): Promise<ProvenRecord> {

@@ -298,10 +298,10 @@ export class Submitters {
       const own = await this.#d.records.read(owner, task).catch(() => undefined);
       if (own !== undefined) return own;
     }
-    const answer = await this.#d.transport.request(lookSubject(owner, task), new Uint8Array(0), {
-      timeoutMs: 5_000,
-    });
-    return this.#d.records.open(owner, task, answer.data);
+    const subject = lookSubject(owner, task);
+    return this.#d.records.look(owner, task, (question) =>
+      this.#d.transport.request(subject, question, { timeoutMs: 5_000 }),
+    );
   }
 
   /** After a reconnect, notices may have been missed: ask for every open task. */

@@ -215,6 +215,10 @@ export class VirtualTransport extends LinkStatus implements Link {
       this.dropped++;
       return;
     }
+    if (!fits(data, options?.headers, this.payloadMax)) {
+      this.dropped++;
+      return;
+    }
     this.sent++;
     this.#up((c) => this.#broker.publish(c, subject, data, options?.reply, options?.headers));
   }
@@ -382,4 +386,14 @@ export class VirtualTransport extends LinkStatus implements Link {
     if (connection === undefined) return;
     this.#link.up.sendSurely(() => this.#broker.leave(connection));
   }
+}
+
+/** As the client counts: headers are part of the payload. */
+function fits(data: Uint8Array, headers: PublishOptions["headers"], most: number): boolean {
+  if (data.length * 2 < most) return true;
+  let bytes = data.length;
+  if (headers !== undefined) bytes += "NATS/1.0\r\n\r\n".length;
+  for (const [name, value] of Object.entries(headers ?? {}))
+    bytes += name.length + value.length + 4;
+  return bytes <= most;
 }
