@@ -1,6 +1,6 @@
 // The commands of `parley`, and what its exit status says.
 import { readFileSync } from "node:fs";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { registerAgents } from "./commands/agents.ts";
 import { registerCaps } from "./commands/caps.ts";
 import { registerDescribe } from "./commands/describe.ts";
@@ -108,7 +108,7 @@ async function main(args: string[]): Promise<number> {
 
 function report(error: unknown, args: string[]): number {
   if (error instanceof Interrupted) return error.exit;
-  if (error instanceof CommanderError) {
+  if (error instanceof CommanderError && !(error instanceof InvalidArgumentError)) {
     // Commander has said it already; asking for help or the version is no error.
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
@@ -129,7 +129,8 @@ export async function run(args: string[]): Promise<never> {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") process.exit(EXIT.ok);
-      throw error;
+      if (stream === process.stdout) process.stderr.write(`parley: ${error.message}\n`);
+      process.exit(EXIT.failed);
     });
   }
   const status = await main(args);

@@ -1,4 +1,5 @@
 // What went wrong, why, what to do next, and a code that scripts can rely on.
+import { InvalidArgumentError } from "commander";
 import { type FailureCode, ParleyError } from "../../contracts/failure.ts";
 
 /** Exit status of the program. */
@@ -37,6 +38,8 @@ const NEXT: Partial<Record<CliCode, string>> = {
   E_IDENTITY: "parley identity ls",
   E_USAGE: "parley --help",
 };
+
+const FILE_ERRORS = new Set(["EACCES", "EISDIR", "ENOENT", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"]);
 
 export interface CliErrorOptions {
   next?: string;
@@ -83,7 +86,12 @@ export function asCliError(error: unknown): CliError {
   if (error instanceof ParleyError) {
     return new CliError(error.code, error.message, { cause: error });
   }
-  const e = error as Error;
+  // A name or id that a command looked at itself: commander says only what it looks at.
+  if (error instanceof InvalidArgumentError) return usage(error.message);
+  const e = error as NodeJS.ErrnoException;
+  if (e?.syscall !== undefined && FILE_ERRORS.has(e.code ?? "")) {
+    return usage(e.message, "name a file or folder that is there, and may be read and written");
+  }
   if (e?.name === "ServerNotFoundError" || e?.name === "ServerStartError") {
     return new CliError("E_NO_SERVER", e.message, { cause: e, next: "parley up --help" });
   }

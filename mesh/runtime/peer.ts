@@ -423,7 +423,7 @@ export class Peer {
     try {
       const { owner, task } = asked;
       const page = await this.deps.records.pack(owner, task, message.data);
-      if (page !== undefined) this.#ports.transport.publish(reply, page);
+      this.#ports.transport.publish(reply, page);
     } catch {
       this.deps.counters.add("look.failed");
     }

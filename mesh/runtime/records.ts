@@ -233,15 +233,15 @@ export class Records {
 
   /**
    * Packs a task's records so that its owner can prove them elsewhere (`mesh.look`): as many as one
-   * message holds. `asked`: behind which. undefined: that is no question.
+   * message holds. `asked`: behind which; all, where it says nothing of the kind.
    */
-  async pack(owner: string, task: string, asked: Uint8Array): Promise<Uint8Array | undefined> {
+  async pack(owner: string, task: string, asked: Uint8Array): Promise<Uint8Array> {
     const from =
       asked.length === 0
-        ? { after: 0 }
+        ? undefined
         : this.#d.inbound.parse("look", LookSchema, asked, CONTROL_LIMITS);
-    if (from === undefined) return undefined;
-    const left = (await this.#d.ledger.read(owner, task)).filter((r) => r.rev > from.after);
+    const { after = 0 } = from ?? {};
+    const left = (await this.#d.ledger.read(owner, task)).filter((r) => r.rev > after);
     let bytes = 0;
     const full = left.findIndex((r, i) => {
       bytes += r.body.length + RECORD_REST_BYTES;

@@ -19,6 +19,7 @@ import {
   type Reference,
   type Requirements,
   type Spec,
+  SpecSchema,
   specN,
   type TaskState,
   taskPath,
@@ -243,8 +244,9 @@ export class Submitters {
     if (o.inputRef !== undefined) {
       delete (spec as { input?: unknown }).input;
       spec.inputRef = o.inputRef;
-      return spec;
+      return sound(spec);
     }
+    sound(spec);
     const { bytes, inline } = encodeContent(input ?? null);
     if (!inline) {
       spec.inputRef = await this.#artefacts.put(bytes);
@@ -323,3 +325,10 @@ export class Submitters {
 }
 
 export type { TaskEvent, TaskState };
+
+/** What no initiator could read would stay open for ever. @throws ParleyError E_SCHEMA */
+function sound(spec: Spec): Spec {
+  const issue = SpecSchema.safeParse(spec).error?.issues[0];
+  if (issue === undefined) return spec;
+  throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
+}

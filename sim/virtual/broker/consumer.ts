@@ -211,8 +211,7 @@ export class Consumer {
 
   /** An answer to a delivery: `+ACK` or nothing, `+WPI`, `-NAK {"delay": ns}`. */
   answer(seq: number, data: Uint8Array): void {
-    const pending = this.#pending.get(seq);
-    if (pending === undefined) return;
+    if (!this.#pending.has(seq) && !this.#recalled(seq)) return;
     if (data.length === 4 && data[1] === WORKING) return this.#postpone(seq, this.config.ackWaitMs);
     const text = Buffer.from(data).toString("latin1");
     if (text.startsWith("-NAK")) return this.#postpone(seq, delayOf(text));
@@ -226,6 +225,15 @@ export class Consumer {
       this.#postpone(seq, this.config.ackWaitMs);
     });
     this.#pump();
+  }
+
+  /** A late answer counts as long as nobody was handed the message again. */
+  #recalled(seq: number): boolean {
+    const at = this.#again.indexOf(seq);
+    if (at < 0) return false;
+    this.#again.splice(at, 1);
+    this.#pending.set(seq, { deadline: 0, deliveries: this.#deliveries.get(seq) ?? 1 });
+    return true;
   }
 }
 

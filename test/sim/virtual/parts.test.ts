@@ -5,9 +5,11 @@ import { createPrng } from "../../../mesh/core/prng.ts";
 import { encodeMsgpack } from "../../../mesh/runtime/codec/codec.ts";
 import { Counters } from "../../../mesh/runtime/counters.ts";
 import { Inbound } from "../../../mesh/runtime/inbound.ts";
+import { Consumer } from "../../../sim/virtual/broker/consumer.ts";
 import { Interest, type Interested } from "../../../sim/virtual/broker/interest.ts";
 import { VirtualMessage } from "../../../sim/virtual/broker/message.ts";
 import { Rights } from "../../../sim/virtual/broker/permissions.ts";
+import type { Stored, Stream } from "../../../sim/virtual/broker/stream.ts";
 import { VirtualClock } from "../../../sim/virtual/clock.ts";
 import { Lane } from "../../../sim/virtual/network.ts";
 import { onGrid } from "../../../sim/virtual/queue.ts";
@@ -237,4 +239,29 @@ test("what many hear is read once, and what is refused is refused by each", () =
   expect(readers.map((r) => r.read("cfp", CfpSchema, unsound))).toEqual([undefined, undefined]);
   const refused = { "refused.cfp.E_VERSION": 1 };
   expect(counters.map((c) => c.snapshot())).toEqual([refused, refused]);
+});
+
+test("an answer that comes late counts as long as nobody was handed the message again", async () => {
+  const world = new World({ seed: 1 });
+  const stored = { seq: 1, subject: "s", data: new Uint8Array(0), at: 0 } as Stored;
+  const stream = { config: { name: "S" }, get: () => stored } as unknown as Stream;
+  const config = { name: "c", filter: ">", ackWaitMs: 100, pendingMax: 10 };
+  for (const [answer, copies] of [
+    ["+ACK", 1],
+    ["-NAK", 2],
+    ["", 1],
+  ] as const) {
+    let handed = 0;
+    const count = (_: string, m: VirtualMessage): void => {
+      if (m.status === 0) handed++;
+    };
+    const consumer = new Consumer(world, stream, config, count, String);
+    consumer.offer(stored);
+    consumer.pull({ open: true }, "r1", 1, 50, 0);
+    // The ack wait is over, and nobody has asked for more.
+    world.after(200, () => consumer.answer(1, Buffer.from(answer)));
+    world.after(300, () => consumer.pull({ open: true }, "r2", 1, 50, 0));
+    await world.run({ untilMs: world.now + 350 });
+    expect([answer, handed]).toEqual([answer, copies]);
+  }
 });
