@@ -35,7 +35,7 @@ import type { Deps } from "./dependencies.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
 import { Participants } from "./participants.ts";
-import { asFailure, completedOf, contractOf, outcomeBytes } from "./results.ts";
+import { asFailure, completedOf, contractOf, isBug, outcomeBytes } from "./results.ts";
 import type { Running } from "./running.ts";
 
 export class Contractors {
@@ -331,8 +331,13 @@ export class Contractors {
         async (error: unknown) => {
           ended();
           await run.journal?.settled();
-          if (run.abandoned) run.agent.release(run, terms.capability);
-          else this.#fail(run, run.late ?? asFailure(error));
+          if (run.abandoned) return run.agent.release(run, terms.capability);
+          // Where in the author's code it was; the record says only what.
+          if (!run.abort.signal.aborted && isBug(error)) {
+            const about = { task: terms.task, capability: terms.capability, error: error.stack };
+            this.#d.log.warn(about, "a handler threw");
+          }
+          this.#fail(run, run.late ?? asFailure(error));
         },
       );
   }

@@ -85,3 +85,8 @@ export function asFailure(error: unknown): Failure {
       : {}),
   };
 }
+
+/** An error that nobody threw on purpose, as far as one can tell. */
+export function isBug(error: unknown): error is Error {
+  return error instanceof Error && !(error instanceof ParleyError) && !("retry" in error);
+}

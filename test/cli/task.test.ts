@@ -11,6 +11,23 @@ beforeAll(async () => {
 afterAll(() => mesh?.stop());
 
 describe("tasks", LONG, () => {
+  it("what no task or agent can be called is refused by name, and nothing is stored", async () => {
+    const refused = [
+      ["task", "get", "a b"],
+      ["task", "watch", "a b"],
+      ["submit", "echo", "{}", "--otherwise", "a.b"],
+      ["submit", "a.b", "{}"],
+      ["submit", "echo", "{}", "--exclude", "alice"],
+    ];
+    const before = (await mesh.json(["task", "ls"])).length;
+    for (const args of refused) {
+      const { code, err } = await mesh.run(args);
+      expect([args.join(" "), code]).toEqual([args.join(" "), 2]);
+      expect(err).toMatch(/code: E_(USAGE|SCHEMA)/);
+    }
+    expect(await mesh.json(["task", "ls"])).toHaveLength(before);
+  });
+
   it("ls: newest first, by state and capability", async () => {
     const first = (await mesh.run(["submit", "echo", "{}", "--wait", "--json"])).out;
     const second = (await mesh.run(["submit", "fail", "--wait", "--retries", "0", "--json"])).out;

@@ -134,6 +134,16 @@ describe("a forged record", () => {
     await endsRight(h);
   });
 
+  test("outcome: a stranger's with the contractor's award, verbatim, is no result", async () => {
+    const h = await held();
+    const embedded = counted(sue, "refused.embedded.outcome");
+    const body = bodyOf(h, "outcome", { award: h.contract.award });
+    await put(con, { key: keyOf(h, "outcome", SUE), body, fence: h.contractRev });
+    await until(() => counted(sue, "refused.embedded.outcome") > embedded, "sue refused it");
+    expect(h.tracker.state).not.toBe("completed");
+    await endsRight(h);
+  });
+
   test("outcome: a stranger's without any award is no result", async () => {
     const h = await held();
     const unlawful = counted(ina, "refused.unlawful.outcome");

@@ -241,7 +241,7 @@ test("what many hear is read once, and what is refused is refused by each", () =
   expect(counters.map((c) => c.snapshot())).toEqual([refused, refused]);
 });
 
-test("an answer that comes late counts as long as nobody was handed the message again", async () => {
+test("a late answer counts as long as nobody was handed the message again", async () => {
   const world = new World({ seed: 1 });
   const stored = { seq: 1, subject: "s", data: new Uint8Array(0), at: 0 } as Stored;
   const stream = { config: { name: "S" }, get: () => stored } as unknown as Stream;
