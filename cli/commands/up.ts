@@ -1,5 +1,6 @@
 // `parley up`: a mesh on this machine, in the foreground, until Ctrl-C.
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
@@ -123,6 +124,9 @@ function toldOf(mesh: LocalMesh, home: string, store: string): UpFile {
   };
 }
 
+/** Of the log of a server that ended. */
+const LOG_LINES = 5;
+
 /** Rejects when there is no server left. Of three one may end: it is started again. */
 async function ended({ server, cluster }: LocalMesh): Promise<never> {
   const next = "parley up";
@@ -132,10 +136,18 @@ async function ended({ server, cluster }: LocalMesh): Promise<never> {
     });
   }
   const exit = await server.exited;
+  // Its folder goes with it.
+  const log = await readFile(server.logFile, "utf8").catch(() => "");
+  const tail = log.trim().split("\n").slice(-LOG_LINES);
   throw new CliError(
     "E_CONNECTION",
-    `nats-server ended by itself (${exit.code ?? exit.signal}); its log: ${server.logFile}`,
-    { exit: EXIT.failed, next },
+    [`nats-server ended by itself (${exit.code ?? exit.signal}); it said last:`, ...tail].join(
+      "\n  ",
+    ),
+    {
+      exit: EXIT.failed,
+      next: `parley up --port ${server.port}    (where its agents look for it)`,
+    },
   );
 }
 

@@ -99,7 +99,12 @@ const STORED = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(@\d+\.\d+\.\d+)?$/;
 async function run(command: Command, files: readonly string[]): Promise<void> {
   const s = session<RunOptions>(command);
   const [first = ""] = files;
-  if (files.length === 1 && STORED.test(first) && !existsSync(first)) {
+  if (
+    files.length === 1 &&
+    STORED.test(first) &&
+    !/\.(json|gz)$/i.test(first) &&
+    !existsSync(first)
+  ) {
     return submitted(s, { use: first });
   }
   const bytes = await readFile(first).catch((error: Error) => {

@@ -94,8 +94,16 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
       `agents offer "${t.spec.capability}", but none that has what is required`,
     );
   }
-  return failureOf(
-    "E_NO_BID",
-    `no agent had a free slot for "${t.spec.capability}" before the deadline`,
-  );
+  return failureOf("E_NO_BID", `${nobody(t)} before the deadline`);
+}
+
+function nobody({ spec, unfit }: InitiatorTask): string {
+  switch (unfit) {
+    case "over_budget":
+      return `no agent that answered offered "${spec.capability}" within the budget`;
+    case "ineligible":
+      return `no agent that answered could do "${spec.capability}" as asked (version)`;
+    default:
+      return `no agent had a free slot for "${spec.capability}"`;
+  }
 }

@@ -53,6 +53,8 @@ export interface InitiatorTask {
   lastAnswerAt: number;
   answers: number;
   refusals: number;
+  /** Why somebody who answered could not have done it, free slots or not. */
+  unfit: "ineligible" | "over_budget" | undefined;
   /** Who answered this call: each counts once. */
   answered: Address[];
   expected: number;
@@ -196,6 +198,7 @@ export function newTask(
     lastAnswerAt: 0,
     answers: 0,
     refusals: 0,
+    unfit: undefined,
     answered: [],
     expected: 0,
     extensions: 0,

@@ -115,6 +115,7 @@ function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Contex
     return late(t, scored, c);
   }
   if (t.phase !== "calling" || !counts(t, from, c)) return;
+  t.unfit = undefined;
   t.bids.push(scored);
   if (enough(t, c)) closeWindow(t, c);
 }
@@ -156,6 +157,7 @@ function onRefusal(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Co
   }
   if (t.phase !== "calling" || !counts(t, e.from, c)) return;
   t.refusals++;
+  if (e.reason === "over_budget" || e.reason === "ineligible") t.unfit = e.reason;
   if (enough(t, c)) closeWindow(t, c);
 }
 

@@ -28,6 +28,17 @@ describe("tasks", LONG, () => {
     expect(await mesh.json(["task", "ls"])).toHaveLength(before);
   });
 
+  it("why nobody took it: too dear, or not as asked", async () => {
+    const no = (...args: string[]) =>
+      mesh.run(["submit", "echo", "{}", "--wait", "--deadline", "1s", ...args]);
+    const [version, busy] = await Promise.all([
+      no("--cap-version", "7.0.0"),
+      no("--to", "x.y", "--only"),
+    ]);
+    expect(version.err).toMatch(/could do "echo" as asked/);
+    expect(busy.err).not.toMatch(/as asked|budget/);
+  });
+
   it("ls: newest first, by state and capability", async () => {
     const first = (await mesh.run(["submit", "echo", "{}", "--wait", "--json"])).out;
     const second = (await mesh.run(["submit", "fail", "--wait", "--retries", "0", "--json"])).out;
