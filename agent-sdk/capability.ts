@@ -55,6 +55,15 @@ export type HandlerOutputOf<C extends Capability> = InferInput<C["output"]>;
 /** What a caller gets. */
 export type OutputOf<C extends Capability> = InferOutput<C["output"]>;
 
+/** For those whose compiler does not tell. @throws ParleyError E_SCHEMA */
+export function checkDefined(capability: Capability, verb: string): void {
+  const { name, input, output } = (capability ?? {}) as Partial<Capability>;
+  const known = [input, output].every((s) => typeof s?.["~standard"]?.validate === "function");
+  if (isToken(name) && known) return;
+  const said = typeof capability === "string" ? `not "${capability}"` : "not something else";
+  throw new ParleyError("E_SCHEMA", `${verb} takes what defineCapability({ … }) made, ${said}`);
+}
+
 /** @throws ParleyError E_SCHEMA, with a name or value that would do. */
 export function defineCapability<
   const Input extends StandardSchemaV1,

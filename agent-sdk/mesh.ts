@@ -20,6 +20,7 @@ import { Board } from "./board.ts";
 import {
   announced,
   type Capability,
+  checkDefined,
   checkTerms,
   type InputOf,
   type OutputOf,
@@ -140,7 +141,12 @@ export class Mesh implements AsyncDisposable {
     options: ServeOptions = {},
   ): Promise<void> {
     this.#may("serve");
+    checkDefined(capability, "serve");
     const { name } = capability;
+    if (typeof handler !== "function") {
+      const way = "serve(capability, async (input, context) => output)";
+      throw new ParleyError("E_SCHEMA", `${name} needs a handler: ${way}`);
+    }
     const slots = options.slots ?? 1;
     checkTerms(name, options);
     checkSlots(name, slots);
@@ -283,6 +289,7 @@ export class Mesh implements AsyncDisposable {
     parent: SubTask | undefined,
   ) {
     this.#may(how);
+    checkDefined(capability, how);
     const signals = [options.signal, parent?.signal].filter((s) => s !== undefined);
     const signal = signals.length < 2 ? signals[0] : AbortSignal.any(signals);
     signal?.throwIfAborted();

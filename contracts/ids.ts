@@ -8,8 +8,8 @@ export const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 /** Stands in a subject where nobody in particular is meant (the addressee of a spec). */
 export const NOBODY = "_";
 
-export function isToken(text: string): boolean {
-  return TOKEN.test(text);
+export function isToken(text: unknown): text is string {
+  return typeof text === "string" && TOKEN.test(text);
 }
 
 const token = z.string().regex(TOKEN, "a token of A-Z a-z 0-9 _ - (1 to 64 characters)");

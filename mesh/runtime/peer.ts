@@ -224,7 +224,7 @@ export class Peer {
     if (roles.intake && roles.submitter) this.#door.open();
     await transport.flush();
     transport.onState((state) => {
-      if (state === "down") this.#downAt = this.#ports.clock.now();
+      if (state === "down") this.#onLost();
       if (state === "up" && this.#state === "running") this.#onReconnect();
     });
     // Peers that came together would renew together: a thousand cards in two seconds (measured).
@@ -314,8 +314,15 @@ export class Peer {
     }
   }
 
+  #onLost(): void {
+    this.#downAt = this.#ports.clock.now();
+    this.#ports.log.warn({}, "the server is gone; looking for it again and again");
+  }
+
   #onReconnect(): void {
     this.deps.counters.add("reconnects");
+    const awayMs = Math.round(this.#ports.clock.now() - this.#downAt);
+    this.#ports.log.warn({ awayMs }, "the server is there again");
     this.submitters.refresh();
     if (this.options.roles.initiator) void this.#view.refresh();
     // Away for so long, our cards may have expired: all of them are due now.

@@ -194,10 +194,24 @@ describe("an AbortSignal", () => {
   });
 });
 
+describe("without a compiler", () => {
+  test("what is no capability, or no handler, is refused before anybody hears of it", async () => {
+    type Loose = Record<"serve" | "call" | "submit", (...args: unknown[]) => Promise<unknown>>;
+    const odd = (await mesh.join("odd")) as unknown as Loose;
+    const real = texts("real");
+    expect(await codeOf(odd.serve("tt", () => ""))).toBe("E_SCHEMA");
+    expect(await codeOf(odd.serve(real))).toBe("E_SCHEMA");
+    expect(await codeOf(odd.call("tt", ""))).toBe("E_SCHEMA");
+    expect(await codeOf(odd.submit({ name: "x" }, ""))).toBe("E_SCHEMA");
+    const { input, output } = real;
+    expect(() => defineCapability({ input, output } as never)).toThrow(/capability/);
+  });
+});
+
 describe("deadlines", () => {
   test("a call for which there is nobody ends with that reason", async () => {
     const peggy = await mesh.join("peggy");
-    const call = peggy.call(texts("nobody"), "", { timeoutMs: 50 });
+    const call = peggy.call(texts("nobody"), "", { timeoutMs: 500 });
     await expect(call).rejects.toThrow(/no agent offered "nobody"/);
     expect(await codeOf(call)).toBe("E_NO_CAPABILITY");
   });
