@@ -58,10 +58,12 @@ export type OutputOf<C extends Capability> = InferOutput<C["output"]>;
 /** For those whose compiler does not tell. @throws ParleyError E_SCHEMA */
 export function checkDefined(capability: Capability, verb: string): void {
   const { name, input, output } = (capability ?? {}) as Partial<Capability>;
-  const known = [input, output].every((s) => typeof s?.["~standard"]?.validate === "function");
-  if (isToken(name) && known) return;
-  const said = typeof capability === "string" ? `not "${capability}"` : "not something else";
-  throw new ParleyError("E_SCHEMA", `${verb} takes what defineCapability({ … }) made, ${said}`);
+  if (isToken(name) && isSchema(input) && isSchema(output)) return;
+  throw new ParleyError("E_SCHEMA", `${verb} takes what defineCapability({ … }) has made`);
+}
+
+function isSchema(value: StandardSchemaV1 | undefined): boolean {
+  return typeof value?.["~standard"]?.validate === "function";
 }
 
 /** @throws ParleyError E_SCHEMA, with a name or value that would do. */
@@ -75,7 +77,7 @@ export function defineCapability<
     throw new ParleyError("E_SCHEMA", `version "${version}" of ${name} must look like 1.2.3`);
   }
   for (const side of ["input", "output"] as const) {
-    if (typeof options[side]?.["~standard"]?.validate === "function") continue;
+    if (isSchema(options[side])) continue;
     throw new ParleyError(
       "E_SCHEMA",
       `${side} of ${name} must be a Standard Schema, such as ` +

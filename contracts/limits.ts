@@ -5,6 +5,9 @@ export const RECORD_BYTES_MAX = 512 * 1024;
 /** Inputs and outputs above this go to the object store by reference, bytes. Origin: guess;
  * keeps an award (spec inside) and a contract well under a record. */
 export const INLINE_BYTES_MAX = 64 * 1024;
+/** Room for the headers of a message whose data is as large as may be, bytes: the server counts
+ * them too. Those of this program take less. */
+export const HEADERS_BYTES = 256;
 /** Largest artefact that the runtime moves by reference, bytes. Origin: guess. */
 export const ARTEFACT_BYTES_MAX = 64 * 1024 * 1024;
 /** Largest call, bid, offer, beat, bytes. Origin: guess, ten times the usual size. */

@@ -2,17 +2,16 @@
 // cron, an event. JSON: people write it.
 import { z } from "zod";
 import { CapabilityNameSchema, isToken, TokenSchema } from "./ids.ts";
-import { DEADLINE_MS_MAX } from "./limits.ts";
+import { DEADLINE_MS_MAX, HEADERS_BYTES } from "./limits.ts";
 import { TaskTermsSchema } from "./task-terms.ts";
 
 /** Shortest interval, ms. */
 export const EVERY_MS_MIN = 1_000;
 /** Tokens of a topic. */
 const TOPIC_TOKENS_MAX = 8;
-/** Most of one event, bytes. */
+/** Most of one event as the stream counts it, headers included, and of its data, bytes. */
 export const EVENT_MESSAGE_BYTES_MAX = 64 * 1024;
-/** Of its data: the server counts headers too. */
-export const EVENT_BYTES_MAX = EVENT_MESSAGE_BYTES_MAX - 256;
+export const EVENT_BYTES_MAX = EVENT_MESSAGE_BYTES_MAX - HEADERS_BYTES;
 
 /** `orders.created`: what an event is about. */
 export function isTopic(text: string): boolean {

@@ -93,18 +93,16 @@ export function registerWorkflow(parley: Command): void {
   registerWorkflowTasks(flow);
 }
 
+/** Nobody means a stored one by it, not even where there is no such file. */
+const FILE = /\.(json|gz)$/i;
 /** `ann.report` or `ann.report@1.2.0`: a stored definition. */
 const STORED = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(@\d+\.\d+\.\d+)?$/;
 
 async function run(command: Command, files: readonly string[]): Promise<void> {
   const s = session<RunOptions>(command);
   const [first = ""] = files;
-  if (
-    files.length === 1 &&
-    STORED.test(first) &&
-    !/\.(json|gz)$/i.test(first) &&
-    !existsSync(first)
-  ) {
+  const stored = STORED.test(first) && !FILE.test(first) && !existsSync(first);
+  if (files.length === 1 && stored) {
     return submitted(s, { use: first });
   }
   const bytes = await readFile(first).catch((error: Error) => {

@@ -39,7 +39,8 @@ const NEXT: Partial<Record<CliCode, string>> = {
   E_USAGE: "parley --help",
 };
 
-const FILE_ERRORS = new Set(["EACCES", "EISDIR", "ENOENT", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"]);
+/** What is wrong with a file or folder that somebody named. */
+const FILE_ERRORS = new Set(["EACCES", "EISDIR", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
 
 export interface CliErrorOptions {
   next?: string;
@@ -89,7 +90,11 @@ export function asCliError(error: unknown): CliError {
   // A name or id that a command looked at itself: commander says only what it looks at.
   if (error instanceof InvalidArgumentError) return usage(error.message);
   const e = error as NodeJS.ErrnoException;
-  if (e?.syscall !== undefined && FILE_ERRORS.has(e.code ?? "")) {
+  if (
+    e?.path !== undefined &&
+    e.syscall?.startsWith("spawn") === false &&
+    FILE_ERRORS.has(e.code ?? "")
+  ) {
     return usage(e.message, "name a file or folder that is there, and may be read and written");
   }
   if (e?.name === "ServerNotFoundError" || e?.name === "ServerStartError") {

@@ -97,12 +97,16 @@ export function expiry(t: InitiatorTask, c: Context): Failure {
   return failureOf("E_NO_BID", `${nobody(t)} before the deadline`);
 }
 
-function nobody({ spec, unfit }: InitiatorTask): string {
+/** Why no bid came that could be taken. */
+export function nobody({ spec, unfit }: InitiatorTask): string {
   switch (unfit) {
     case "over_budget":
       return `no agent that answered offered "${spec.capability}" within the budget`;
     case "ineligible":
-      return `no agent that answered could do "${spec.capability}" as asked (version)`;
+      return (
+        `no agent that answered may do "${spec.capability}" as asked: ` +
+        "version, requirements, exclusions"
+      );
     default:
       return `no agent had a free slot for "${spec.capability}"`;
   }

@@ -12,7 +12,7 @@ import {
   SUSPECT_MS,
   type TerminalState,
 } from "../../contracts/index.ts";
-import { chooseRung, expiry, MANY, most, spokenFor, windowMs } from "./initiator-choice.ts";
+import { chooseRung, expiry, MANY, most, nobody, spokenFor, windowMs } from "./initiator-choice.ts";
 import { awardeeOf, type Context, type InitiatorTask } from "./initiator-task.ts";
 import { drawn, rank, type ScoredBid } from "./policy.ts";
 import { toTheEnd } from "./task-view.ts";
@@ -269,7 +269,7 @@ function patience(t: InitiatorTask): number {
 export function waitedEnough(t: InitiatorTask, c: Context): void {
   if (!hasNextTier(t)) return arm(t, Number.POSITIVE_INFINITY, c);
   if (c.now < patience(t)) return arm(t, patience(t), c);
-  const why = t.failure ?? failureOf("E_NO_BID", `nobody had a free slot for ${t.spec.capability}`);
+  const why = t.failure ?? failureOf("E_NO_BID", nobody(t));
   if (!fallBack(t, why, c)) arm(t, Number.POSITIVE_INFINITY, c);
 }
 

@@ -155,9 +155,10 @@ function onRefusal(t: InitiatorTask, e: Extract<Event, { on: "refusal" }>, c: Co
     if (t.rung === "directed") return refusedDirect(t, e, c);
     return awardNext(t, c);
   }
+  // Late ones too: they tell why nobody took it.
+  if (e.reason === "over_budget" || e.reason === "ineligible") t.unfit = e.reason;
   if (t.phase !== "calling" || !counts(t, e.from, c)) return;
   t.refusals++;
-  if (e.reason === "over_budget" || e.reason === "ineligible") t.unfit = e.reason;
   if (enough(t, c)) closeWindow(t, c);
 }
 

@@ -134,12 +134,17 @@ function guessUnknown(bids: ScoredBid[]): void {
   }
 }
 
+/** The worst score that is near-equal to this one. */
+export function reachOf(score: number): number {
+  return score + Math.abs(score) * NEAR_EQUAL;
+}
+
 /** Bids by their scores, but for the draw among those that are nearly as good as the best. */
 export function drawn(order: ScoredBid[], draw: number): ScoredBid[] {
   order.sort((a, b) => a.score - b.score);
   const best = order[0];
   if (best === undefined) return [];
-  const reach = best.score + Math.abs(best.score) * NEAR_EQUAL;
+  const reach = reachOf(best.score);
   let near = 1;
   while (near < order.length && order[near]!.score <= reach) near++;
   if (near > 1) {

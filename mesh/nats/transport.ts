@@ -226,6 +226,7 @@ export class NatsTransport extends LinkStatus implements Link {
       // neither end the process nor take the messages behind it along.
       try {
         this.#send(subject, data, options);
+        this.sent++;
       } catch (fault) {
         this.dropped++;
         this.report(fault as Error);
@@ -234,17 +235,12 @@ export class NatsTransport extends LinkStatus implements Link {
   };
 
   #send(subject: string, data: Uint8Array, options: PublishOptions | undefined): void {
-    if (options === undefined) {
-      this.connection.publish(subject, data);
-      this.sent++;
-      return;
-    }
+    if (options === undefined) return this.connection.publish(subject, data);
     const { reply, headers } = options;
     const o: { reply?: string; headers?: MsgHdrs } = {};
     if (reply !== undefined) o.reply = reply;
     if (headers !== undefined) o.headers = toHeaders(headers);
     this.connection.publish(subject, data, o);
-    this.sent++;
   }
 
   subscribe(

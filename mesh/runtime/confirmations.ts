@@ -4,7 +4,7 @@ import { type RecordKey, recordKey } from "../../contracts/index.ts";
 import type { Deps } from "./dependencies.ts";
 
 /** Looks are gathered for this long, ms. The submitter has its outcome already, so only the number
- * of looks depends on it: at 10 ms most were made for one task (3 % of a simulated mesh's time). */
+ * of looks depends on it: at 10 ms most were for one task (5 % of a simulated mesh's events). */
 const GATHER_MS = 100;
 /** Records per look. The server answers for at most 1,024. */
 const LOOK_MAX = 128;

@@ -3,6 +3,7 @@
 // options travel as headers, named like the CLI's user expects them.
 import {
   CapabilityNameSchema,
+  HEADERS_BYTES,
   INLINE_BYTES_MAX,
   isToken,
   ParleyError,
@@ -18,8 +19,6 @@ import type { Deps } from "./dependencies.ts";
 import { asFailure } from "./results.ts";
 import type { Submitters, TaskOptions } from "./submitters.ts";
 
-/** Headers count as payload; those of an answer take less. */
-const HEADERS_BYTES_MAX = 256;
 const INPUT_LIMITS = { bytesMax: RECORD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
 const EMPTY = new Uint8Array(0);
 /** Tasks that one door follows at a time; more are refused as overload. */
@@ -93,7 +92,7 @@ export class Door {
   #answer(reply: string, value: { task?: string; [field: string]: unknown }): void {
     // Unchecked: it was decoded here, and an answer that throws would end the process.
     let body = jsonBytes(value);
-    if (body.length > this.#d.transport.payloadMax - HEADERS_BYTES_MAX) {
+    if (body.length > this.#d.transport.payloadMax - HEADERS_BYTES) {
       const { task } = value;
       body = jsonBytes({
         task,

@@ -244,9 +244,9 @@ export class Submitters {
     if (o.inputRef !== undefined) {
       delete (spec as { input?: unknown }).input;
       spec.inputRef = o.inputRef;
-      return sound(spec);
     }
-    sound(spec);
+    checkSpec(spec);
+    if (o.inputRef !== undefined) return spec;
     const { bytes, inline } = encodeContent(input ?? null);
     if (!inline) {
       spec.inputRef = await this.#artefacts.put(bytes);
@@ -327,8 +327,8 @@ export class Submitters {
 export type { TaskEvent, TaskState };
 
 /** What no initiator could read would stay open for ever. @throws ParleyError E_SCHEMA */
-function sound(spec: Spec): Spec {
+function checkSpec(spec: Spec): void {
   const issue = SpecSchema.safeParse(spec).error?.issues[0];
-  if (issue === undefined) return spec;
+  if (issue === undefined) return;
   throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { DumpAward, DumpLine } from "../../check/dump-file.ts";
 import type { SeenBid } from "../../contracts/index.ts";
-import { NAMED, NEAR_EQUAL, type Policy, recompute } from "../../mesh/core/policy.ts";
+import { NAMED, reachOf, recompute } from "../../mesh/core/policy.ts";
 import { gini } from "../metrics.ts";
 import { WorkloadError } from "../workload/task.ts";
 
@@ -82,25 +82,14 @@ export async function readMarket(path: string): Promise<Choice[]> {
  * they were passed over because they declined, or their bids had run out.
  */
 function available(award: DumpAward, offers: readonly SeenBid[]): SeenBid[] {
-  const policy = NAMED[award.policy];
-  const own = policy === undefined ? [] : scored(offers, policy, award.leftMs);
-  const scores = offers.map((o, i) => award.scores?.[award.bids.indexOf(o.from)] ?? own[i]);
-  const mine = scores[offers.findIndex((o) => o.from === award.to)];
-  return offers.filter(({ from }, i) => {
+  const scoreOf = (from: string) => award.scores?.[award.bids.indexOf(from)];
+  const mine = scoreOf(award.to);
+  return offers.filter(({ from }) => {
     if (from === award.to) return true;
     if (award.spoken?.includes(from)) return false;
-    const score = scores[i];
-    return mine === undefined || score === undefined || nearly(mine, score);
+    const score = scoreOf(from);
+    return mine === undefined || score === undefined || mine <= reachOf(score);
   });
-}
-
-/** Is it as good as the best, but for what a draw decides? Lower is better. */
-function nearly(best: number, score: number): boolean {
-  return best <= score + Math.abs(score) * NEAR_EQUAL;
-}
-
-function scored(offers: readonly SeenBid[], policy: Policy, leftMs = Number.POSITIVE_INFINITY) {
-  return recompute(offers, policy, { leftMs, budget: undefined, weights: undefined });
 }
 
 export function replay(choices: readonly Choice[], policies: readonly string[]): Replay {
@@ -123,10 +112,11 @@ export function replay(choices: readonly Choice[], policies: readonly string[]):
 function choose(c: Choice, name: string): string {
   const policy = NAMED[name];
   if (policy === undefined || name === c.policy) return c.chosen;
-  const scores = scored(c.offers, policy, c.leftMs);
+  const facts = { leftMs: c.leftMs, budget: undefined, weights: undefined };
+  const scores = recompute(c.offers, policy, facts);
   const best = scores.indexOf(Math.min(...scores));
   const mine = scores[c.offers.findIndex((o) => o.from === c.chosen)];
-  if (mine !== undefined && nearly(mine, scores[best] as number)) return c.chosen;
+  if (mine !== undefined && mine <= reachOf(scores[best] as number)) return c.chosen;
   return c.offers[best]?.from ?? c.chosen;
 }
 

@@ -61,8 +61,9 @@ async function hunt(o: Options): Promise<number> {
     });
     const text = hit?.wrong === undefined ? "not found" : `seed ${hit.seed}: ${hit.wrong.rule}`;
     if (!o.json) console.log(`${bug.padEnd(32)} ${text}`);
-    const again = `npm run sim:swarm -- --bug ${bug} --seeds ${hit?.seed}`;
-    if (!o.json && hit !== undefined && o.bugs.length === 1) console.log(`  again: ${again}`);
+    if (!o.json && hit !== undefined && o.bugs.length === 1) {
+      console.log(`  again: npm run sim:swarm -- --bug ${bug} --seeds ${hit.seed}`);
+    }
   }
   if (o.json) console.log(JSON.stringify({ bugs: found }));
   const missed = found.filter((f) => f.seed === undefined).length;

@@ -115,9 +115,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     stoppedAt = process.uptime();
   };
   process.on("SIGINT", stop);
-  const again =
-    commandOf(flags) +
-    (o.check === checksByDefault(flags) ? "" : o.check ? " --check" : " --no-check");
+  const again = commandOf(flags, o.check);
   try {
     checkWritable("--schedule", o.schedule);
     const trace = traceTo(o.trace);
@@ -225,17 +223,11 @@ function virtualLines(run: VirtualRun, asked: string): string[] {
   const deeds = Object.entries(run.faults).map(([name, n]) => `${n} ${name}`);
   // Those of messages, tasks and clocks are not counted one by one.
   const faults = asked === "" || asked === "none" ? "no faults" : asked;
-  const { ms, limitMs } = run.liveness;
-  const seconds = (value: number) => `${(value / 1_000).toFixed(1)} s`;
   return [
     `${seconds(run.worldMs)} of the world in ${seconds(run.realMs)}: ` +
       `${run.timesRealTime.toFixed(0)} times real time, ${run.events} events`,
     `safety    ${[faults, ...deeds].join(", ")}; ${judged(run)}`,
-    run.report.interrupted === true
-      ? "liveness  not judged: stopped early"
-      : ms <= limitMs
-        ? `liveness  every task at its end ${seconds(ms)} after the last fault`
-        : `liveness  ${run.pending.length} tasks open ${seconds(limitMs)} after the last fault:`,
+    `liveness  ${liveness(run)}`,
     ...run.pending.map((line) => `  ${line}`),
     ...(run.verdict?.report.violations ?? []).flatMap((v) => [
       `${v.rule} broken: ${v.task}: ${v.what}`,
@@ -243,6 +235,16 @@ function virtualLines(run: VirtualRun, asked: string): string[] {
     ]),
     ...(run.historyHash === undefined ? [] : [`history   sha256 ${run.historyHash}`]),
   ];
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
+function liveness({ report, pending, liveness: { ms, limitMs } }: VirtualRun): string {
+  if (report.interrupted === true) return "not judged: stopped early";
+  if (ms <= limitMs) return `every task at its end ${seconds(ms)} after the last fault`;
+  return `${pending.length} tasks open ${seconds(limitMs)} after the last fault:`;
 }
 
 function judged({ verdict }: VirtualRun): string {

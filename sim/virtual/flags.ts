@@ -90,8 +90,8 @@ function same(a: FaultPlan, b: FaultPlan): boolean {
   return text(a) === text(b);
 }
 
-/** The command that plays exactly this run again. */
-export function commandOf(f: VirtualFlags): string {
+/** The command that plays exactly this run again. @param check whether it is judged */
+export function commandOf(f: VirtualFlags, check = checksByDefault(f)): string {
   const words = ["parley sim virtual"];
   const say = (flag: string, value: unknown, usual?: unknown) => {
     if (value !== undefined && value !== usual) words.push(`--${flag} ${quoted(String(value))}`);
@@ -108,6 +108,7 @@ export function commandOf(f: VirtualFlags): string {
   say("initiators", f.initiators);
   say("signing", f.signing ? "on" : "off", "off");
   say("seed", f.seed);
+  if (check !== checksByDefault(f)) words.push(check ? "--check" : "--no-check");
   return words.join(" ");
 }
 

@@ -31,12 +31,14 @@ describe("tasks", LONG, () => {
   it("why nobody took it: too dear, or not as asked", async () => {
     const no = (...args: string[]) =>
       mesh.run(["submit", "echo", "{}", "--wait", "--deadline", "1s", ...args]);
-    const [version, busy] = await Promise.all([
+    const [version, budget, there] = await Promise.all([
       no("--cap-version", "7.0.0"),
+      no("--budget", "0.000001"),
       no("--to", "x.y", "--only"),
     ]);
-    expect(version.err).toMatch(/could do "echo" as asked/);
-    expect(busy.err).not.toMatch(/as asked|budget/);
+    expect(version.err).toMatch(/may do "echo" as asked/);
+    expect(budget.err).toMatch(/offered "echo" within the budget/);
+    expect(there.err).not.toMatch(/as asked|budget/);
   });
 
   it("ls: newest first, by state and capability", async () => {

@@ -167,10 +167,18 @@ describe("a recorded market", () => {
     calibratedConfidence: 1,
     score: 0,
   });
-  const line = (task: string, to: string, offers: unknown[]) => ({
+  const line = (task: string, to: string, offers: ReturnType<typeof offer>[]) => ({
     kind: "contract",
     task,
-    award: { e: 1, policy: "fastest", to, bids: [], offers, leftMs: 1_000 },
+    award: {
+      e: 1,
+      policy: "fastest",
+      to,
+      bids: offers.map((o) => o.from),
+      scores: offers.map((o) => o.calibratedMs),
+      offers,
+      leftMs: 1_000,
+    },
   });
 
   test("is judged again: who would have won, at what price", async () => {
