@@ -12,7 +12,7 @@ import { registerTask } from "./commands/task.ts";
 import { registerTrigger } from "./commands/trigger.ts";
 import { registerUp } from "./commands/up.ts";
 import { registerWorkflow } from "./commands/workflow.ts";
-import { asCliError, EXIT, errorLines, Interrupted } from "./lib/errors.ts";
+import { asCliError, type CliError, EXIT, errorLines, Interrupted, usage } from "./lib/errors.ts";
 import { withExamples } from "./lib/examples.ts";
 import { duration, token } from "./lib/parse.ts";
 
@@ -33,7 +33,7 @@ async function program(args: string[]): Promise<Command> {
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) =>
-        write(`parley: ${text.replace(/^error: /, "")}  next: parley --help\n  code: E_USAGE\n`),
+        write(errorText(usage(text.replace(/^error: /, "").trimEnd()), args)),
     });
   for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);
@@ -113,14 +113,15 @@ function report(error: unknown, args: string[]): number {
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
   const shown = asCliError(error);
-  if (args.includes("--json")) {
-    const { code, message, next } = shown;
-    process.stderr.write(`${JSON.stringify({ error: { code, message, next } })}\n`);
-  } else {
-    process.stderr.write(`${errorLines(shown).join("\n")}\n`);
-  }
+  process.stderr.write(errorText(shown, args));
   if (process.env.PARLEY_TRACE) process.stderr.write(`${(error as Error).stack}\n`);
   return shown.exit;
+}
+
+function errorText(error: CliError, args: readonly string[]): string {
+  if (!args.includes("--json")) return `${errorLines(error).join("\n")}\n`;
+  const { code, message, next } = error;
+  return `${JSON.stringify({ error: { code, message, next } })}\n`;
 }
 
 /** Runs one command and ends the process with its status. */

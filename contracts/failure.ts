@@ -17,6 +17,7 @@ export const FAILURES = {
   E_REPLAY: { retry: false, text: "this message was seen before" },
   E_FORGED_PATH: { retry: false, text: "the message came out of a stream where none may deliver" },
   // about the task
+  E_TAKEN: { retry: false, text: "this id belongs to another task" },
   E_INPUT: { retry: false, text: "the input does not fit the capability's schema" },
   E_OUTPUT: { retry: false, text: "the handler's result does not fit the capability's schema" },
   E_NO_CAPABILITY: { retry: true, text: "no agent offers this capability" },

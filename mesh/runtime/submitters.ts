@@ -85,7 +85,7 @@ export class Submitters {
   readonly #initiators: Initiators;
   #trackers = new Map<string, Tracker>();
   /** Open tasks under ids of the caller's own: the same id is the same task. */
-  #named = new Map<string, Promise<Tracker>>();
+  #named = new Map<string, { spec: Promise<Spec>; made: Promise<Tracker> }>();
 
   constructor(
     dependencies: Deps,
@@ -103,21 +103,28 @@ export class Submitters {
     return this.#trackers.size;
   }
 
-  /** Resolves once the spec is stored: from then on the task is the mesh's to finish. */
-  submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
-    if (options.task === undefined) return this.#submit(capability, input, options);
+  /**
+   * Resolves once the spec is stored: from then on the task is the mesh's to finish.
+   * @throws ParleyError E_TAKEN: the id is that of a task with other content
+   */
+  async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+    const spec = this.#spec(capability, input, options);
+    if (options.task === undefined) return this.#submit(spec);
     const id = `${options.owner ?? this.#o.principal}.${options.task}`;
     const same = this.#named.get(id);
-    if (same !== undefined) return same;
-    const made = this.#submit(capability, input, options);
+    if (same !== undefined) {
+      checkSame(...(await Promise.all([same.spec, spec])));
+      return same.made;
+    }
+    const made = this.#submit(spec);
     const forget = () => void this.#named.delete(id);
-    this.#named.set(id, made);
+    this.#named.set(id, { spec, made });
     made.then((tracker) => tracker.onEnd(forget), forget);
     return made;
   }
 
-  async #submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
-    const spec = await this.#spec(capability, input, options);
+  async #submit(made: Promise<Spec>): Promise<Tracker> {
+    const spec = await made;
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),
       look: () => this.look(spec.owner, spec.task),
@@ -131,7 +138,7 @@ export class Submitters {
     });
     this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
     try {
-      await this.#store(spec, tracker);
+      if ((await this.#store(spec, tracker)) === "taken") await this.#again(spec, tracker);
     } catch (error) {
       this.#trackers.delete(taskPath(spec.owner, spec.task));
       throw error;
@@ -141,20 +148,16 @@ export class Submitters {
     return tracker;
   }
 
-  #store(spec: Spec, tracker: Tracker): Promise<void> {
+  #store(spec: Spec, tracker: Tracker): Promise<"stored" | "taken"> {
     return new Promise((resolve, reject) => {
       this.#d.records.write(this.#specKey(spec), spec, 0, this.#o.signer, (result, head) => {
         if (result.ok) {
           tracker.stored(result.rev, head());
-          return resolve();
+          return resolve("stored");
         }
         if (result.fault === "conflict") {
-          // The id is taken. With an id of the caller's own that is the same task again.
           tracker.stored(result.rev ?? 0, "");
-          // Written by somebody else, its notices do not come here.
-          if (spec.owner !== this.#o.principal || spec.parent !== undefined) tracker.follow();
-          tracker.lookSoon();
-          return resolve();
+          return resolve("taken");
         }
         reject(
           new ParleyError(
@@ -167,6 +170,18 @@ export class Submitters {
         );
       });
     });
+  }
+
+  /** With an id of the caller's own: the same task once more, if it asks for the same. */
+  async #again(spec: Spec, tracker: Tracker): Promise<void> {
+    if (spec.parent === undefined) {
+      const records = await this.look(spec.owner, spec.task).catch(() => []);
+      const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
+      if (there !== undefined) checkSame(there.body as Spec, spec);
+    }
+    // Written by somebody else, its notices do not come here.
+    if (spec.owner !== this.#o.principal || spec.parent !== undefined) tracker.follow();
+    tracker.lookSoon();
   }
 
   #specKey(spec: Spec): RecordKey {
@@ -331,4 +346,32 @@ function checkSpec(spec: Spec): void {
   const issue = SpecSchema.safeParse(spec).error?.issues[0];
   if (issue === undefined) return;
   throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
+}
+
+/**
+ * A sub-task's id says where in its parent it was made, and that decides: a handler that runs again
+ * may ask for it in other words. Artefacts are sealed anew each time: only their sizes can be told.
+ * @throws ParleyError E_TAKEN
+ */
+function checkSame(there: Spec, asked: Spec): void {
+  if (asked.parent !== undefined) return;
+  const what =
+    there.capability !== asked.capability
+      ? `for "${there.capability}"`
+      : there.inputRef?.bytes === asked.inputRef?.bytes && sameJson(there.input, asked.input)
+        ? undefined
+        : `for "${there.capability}" with another input`;
+  if (what === undefined) return;
+  throw new ParleyError(
+    "E_TAKEN",
+    `task ${asked.task} is there already, ${what}: submit this one under an id of its own`,
+  );
+}
+
+function sameJson(a: unknown, b: unknown): boolean {
+  const inOrder = (_: string, value: unknown) =>
+    value === null || typeof value !== "object" || Array.isArray(value)
+      ? value
+      : Object.fromEntries(Object.entries(value).sort(([k], [l]) => (k < l ? -1 : 1)));
+  return JSON.stringify(a ?? null, inOrder) === JSON.stringify(b ?? null, inOrder);
 }

@@ -6,6 +6,7 @@ import { POLICIES } from "../../contracts/spec.ts";
 import { above, whole } from "../flag-numbers.ts";
 import { FlowError } from "../flow/wfformat.ts";
 import { isGraphFile, readGraph } from "../graph/workload.ts";
+import { onInterrupt } from "../interrupt.ts";
 import { ProgressLine } from "../live/progress.ts";
 import { checkWritable } from "../outputs.ts";
 import { DEFAULTS, flagsOf } from "../virtual/flags.ts";
@@ -54,6 +55,7 @@ export function policies(text: string): string[] {
 
 async function compare(raw: Record<string, unknown>, json: boolean): Promise<number> {
   const progress = new ProgressLine();
+  const interrupt = onInterrupt();
   const { workload, svg, agents, seed } = raw as Record<string, string> & { agents: never };
   const names = raw.policies as string[];
   try {
@@ -61,18 +63,21 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
     const graph = workload !== undefined && isGraphFile(workload);
     if (graph) refuseTaskFlags(raw);
     const comparison = graph
-      ? await compareGraph(readGraph(workload), names, agents, seed as string)
+      ? await compareGraph(readGraph(workload), names, agents, seed as string, interrupt.stopped)
       : await compareTasks(
           flagsOf({ ...raw, policy: "balanced", faults: {}, signing: "off" }),
           names,
           (line) => progress.say(line),
+          interrupt.stopped,
         );
     if (svg !== undefined) await writeFile(svg, plot(comparison));
     process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
-    return 0;
+    return interrupt.stopped() ? 130 : 0;
   } catch (error) {
     progress.say(`error: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof WorkloadError || error instanceof FlowError ? 2 : 1;
+  } finally {
+    interrupt.release();
   }
 }
 
@@ -110,7 +115,8 @@ export function table(c: Comparison): string {
   return (
     `${c.workload}: ${c.tasks} tasks, ${c.agents} agents${bound}, seed ${c.seed}\n` +
     `${text.join("\n")}\n` +
-    "Rows with messages are the mesh; the others are rules, computed.\n"
+    "Rows with messages are the mesh; the others are rules, computed.\n" +
+    (c.missing === undefined ? "" : `Stopped early: not played were ${c.missing.join(", ")}.\n`)
   );
 }
 

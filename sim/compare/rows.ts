@@ -36,6 +36,8 @@ export interface Comparison {
   seed: string;
   boundMs?: number;
   rows: Row[];
+  /** Ended early: these policies were not played to their end. */
+  missing?: string[];
 }
 
 export async function compareGraph(
@@ -43,12 +45,14 @@ export async function compareGraph(
   policies: readonly string[],
   agents: number,
   seed: string,
+  stopped: () => boolean = () => false,
 ): Promise<Comparison> {
   const machines = w.machines ?? agents;
   const { boundMs, listMs, rules } = references(w, machines, seed);
   const rows: Row[] = [];
   for (const policy of policies) {
-    const run = await playGraph(w, { agents, policy, seed });
+    const run = await playGraph(w, { agents, policy, seed, stop: stopped });
+    if (stopped()) break;
     rows.push({
       name: policy,
       kind: "mesh",
@@ -74,7 +78,13 @@ export async function compareGraph(
     rows.push({ name, kind: "rule", makespanMs: listMs, overBound, giniOfBusyTime: Number.NaN });
   }
   const { name, kind, tasks } = w;
-  return { workload: name, kind, agents: machines, tasks: tasks.length, seed, boundMs, rows };
+  const about = { workload: name, kind, agents: machines, tasks: tasks.length, seed, boundMs };
+  return { ...about, rows, ...missing(policies, rows) };
+}
+
+function missing(policies: readonly string[], rows: readonly Row[]): Pick<Comparison, "missing"> {
+  const left = policies.filter((policy) => !rows.some(({ name }) => name === policy));
+  return left.length === 0 ? {} : { missing: left };
 }
 
 const RULES = ["random", "p2c", "jsq", "bid10", "least"] as const;
@@ -85,11 +95,13 @@ export async function compareTasks(
   flags: VirtualFlags,
   policies: readonly string[],
   say: (line: string) => void,
+  stopped: () => boolean = () => false,
 ): Promise<Comparison> {
   const rows: Row[] = [];
   const options = optionsOf(flags);
   for (const policy of policies) {
-    const run = await runVirtual({ ...options, policy, baselineRuns: 0 });
+    const run = await runVirtual({ ...options, policy, baselineRuns: 0, stop: stopped });
+    if (stopped()) break;
     const { report } = run;
     say(
       `${policy}: ${report.tasks.completed} tasks, ${run.timesRealTime.toFixed(0)} times real time`,
@@ -128,5 +140,6 @@ export async function compareTasks(
   }
   const workload = options.workload?.name ?? "generated";
   const { agents, seed } = flags;
-  return { workload, kind: "tasks", agents, tasks: tasks.length, seed, rows };
+  const about = { workload, kind: "tasks" as const, agents, tasks: tasks.length, seed };
+  return { ...about, rows, ...missing(policies, rows) };
 }

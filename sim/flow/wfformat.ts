@@ -15,6 +15,7 @@ const FileSchema = z.object({
             id: z.string().min(1),
             name: z.string().default(""),
             parents: z.array(z.string()).default([]),
+            children: z.array(z.string()).default([]),
           }),
         )
         .min(1)
@@ -83,18 +84,26 @@ function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): Recorde
   if (index.size < specification.tasks.length) {
     throw new FlowError(`${fallbackName}: two tasks have the same id`);
   }
+  const numberOf = (id: string, said: string) => {
+    const number = index.get(id);
+    if (number !== undefined) return number;
+    throw new FlowError(`${fallbackName}: ${said} ${id}, which is no task`);
+  };
+  // The form tells an edge at both of its ends; files made by hand tell some at one.
+  const parents = specification.tasks.map((t) => {
+    return new Set(t.parents.map((id) => numberOf(id, `${t.id} comes after`)));
+  });
+  specification.tasks.forEach((t, i) => {
+    for (const id of t.children) parents[numberOf(id, `${t.id} comes before`)]?.add(i);
+  });
   const tasks = specification.tasks.map((t, i): FlowTask => {
     const run = ran.get(t.id);
     if (run === undefined) {
       throw new FlowError(`${fallbackName}: task ${t.id} has no entry under workflow.execution`);
     }
-    const parents = t.parents.map((id) => {
-      const parent = index.get(id);
-      if (parent !== undefined) return parent;
-      throw new FlowError(`${fallbackName}: ${t.id} comes after ${id}, which is no task`);
-    });
     const category = categoryOf(run.command?.program, t.name || t.id);
-    return { index: i, id: t.id, category, ms: run.runtimeInSeconds * 1_000, parents };
+    const ms = run.runtimeInSeconds * 1_000;
+    return { index: i, id: t.id, category, ms, parents: [...(parents[i] as Set<number>)] };
   });
   const circle = cycles(graphOf(stepsOf(tasks, 1, "step")))[0];
   if (circle !== undefined) {

@@ -15,6 +15,8 @@ export interface GraphPlan {
   agents: number;
   policy: string;
   seed: string | number;
+  /** Asked now and then: ends the play early, with what it has so far. */
+  stop?: () => boolean;
 }
 
 export interface GraphRun {
@@ -142,7 +144,11 @@ class GraphPlay {
     const begun = this.#world.now;
     for (const machine of this.#machines) machine.freeAt = begun;
     this.#release(this.#w.tasks.flatMap((_, i) => (this.#waits[i] === 0 ? [i] : [])));
-    await this.#world.run({ until: () => this.#ended === this.#w.tasks.length });
+    const { stop } = this.#plan;
+    await this.#world.run({
+      until: () => this.#ended === this.#w.tasks.length,
+      ...(stop === undefined ? {} : { stop }),
+    });
     const after = this.#tally();
     const decisions = this.#w.tasks.length;
     return {

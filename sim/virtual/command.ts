@@ -2,6 +2,7 @@
 import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { type Command, CommanderError } from "commander";
+import { onInterrupt } from "../interrupt.ts";
 import { ProgressLine } from "../live/progress.ts";
 import { checkWritable } from "../outputs.ts";
 import { formatReport, isClean, type Report, writeSchedule } from "../report.ts";
@@ -35,9 +36,6 @@ Exit status: 0 when no task was lost or done twice and every rule held, 1 when n
 /** So many tasks are worth a second thread, unless the history is wanted: it ends where a rule
  * broke. */
 const BESIDE_MIN = 1_000;
-
-/** Between two signals that are one and the same, s. */
-const ONE_KEY_S = 0.5;
 
 /** Agents times tasks: the central rule looks at each agent for each task. */
 const BASELINE_MAX = 2e9;
@@ -106,15 +104,7 @@ function outputs(raw: Record<string, unknown>, json: boolean, flags: VirtualFlag
 
 async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
   const progress = new ProgressLine();
-  let stopped = false;
-  let stoppedAt = 0;
-  const stop = () => {
-    // One key in a terminal may come twice: from it, and from the parent that waits (heap.ts).
-    if (stopped && process.uptime() - stoppedAt > ONE_KEY_S) process.exit(130);
-    stopped = true;
-    stoppedAt = process.uptime();
-  };
-  process.on("SIGINT", stop);
+  const interrupt = onInterrupt();
   const again = commandOf(flags, o.check);
   try {
     checkWritable("--schedule", o.schedule);
@@ -125,7 +115,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
       ...options,
       ...(large ? { baselineRuns: 0 } : {}),
       check: o.check && trace === undefined && options.tasks >= BESIDE_MIN ? "beside" : o.check,
-      stop: () => stopped || trace?.failed() === true,
+      stop: () => interrupt.stopped() || trace?.failed() === true,
       ...(trace === undefined ? {} : { history: trace.line }),
       progress: (p) =>
         progress.say(
@@ -136,7 +126,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     await trace?.end();
     if (o.schedule !== undefined) await writeFile(o.schedule, writeSchedule(run.executions));
     print(run, { again, faults: faultsText(flags.faults), json: o.json });
-    if (stopped) return 130;
+    if (interrupt.stopped()) return 130;
     return isSound(run) ? 0 : 1;
   } catch (error) {
     if (error instanceof CommanderError) throw error;
@@ -145,7 +135,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     if (!(error instanceof WorkloadError)) progress.say(`again: ${again}`);
     return error instanceof WorkloadError ? 2 : 1;
   } finally {
-    process.off("SIGINT", stop);
+    interrupt.release();
   }
 }
 

@@ -55,6 +55,32 @@ describe("submit", () => {
     expect(await codeOf(cyd.submit(once, "x", { task: "order.4711" }))).toBe("E_SCHEMA");
   });
 
+  test("under the id of a task that asks for another thing is refused, open or ended", async () => {
+    const hold = texts("hold");
+    const other = texts("other");
+    const done = gate();
+    const [ivy, jon] = [await mesh.join("ivy"), await mesh.join("jon")];
+    await ivy.serve(hold, async (input) => {
+      await done.promise;
+      return input;
+    });
+    const task = "order-4712";
+    const handle = await jon.submit(hold, "x", { task });
+    const twin = await mesh.join("jon", { agent: "twin" });
+    const refused = async () => {
+      for (const who of [jon, twin]) {
+        expect(await codeOf(who.submit(hold, "y", { task }))).toBe("E_TAKEN");
+        expect(await codeOf(who.submit(other, "x", { task }))).toBe("E_TAKEN");
+      }
+    };
+    await refused();
+    const again = await twin.submit(hold, "x", { task });
+    done.open();
+    expect(await handle.result()).toBe("x");
+    expect(await again.result()).toBe("x");
+    await refused();
+  });
+
   test("costs what the bid asked for, or what the handler says", async () => {
     const paid = texts("paid");
     const dee = await mesh.join("dee");

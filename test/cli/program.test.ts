@@ -67,10 +67,17 @@ describe("usage", () => {
     expect(err).not.toContain("    at ");
   });
 
-  it("wrong input as JSON: the error is one object on standard error", async () => {
-    const { code, out, err } = await run(["submit", "echo", "{oops", "--json"]);
+  it.each([
+    [["submit", "echo", "{oops"], /JSON/],
+    [["task", "ls", "--limit", "many"], /--limit.*many/],
+    [["sumbit"], /unknown command 'sumbit'\n.*submit/],
+    [["agents", "--home", "no-such-folder"], /no-such-folder \(--home\) is not there/],
+  ])("wrong usage as JSON is one object on standard error: %j", async (args, message) => {
+    const { code, out, err } = await run([...args, "--json"]);
     expect([code, out]).toEqual([2, ""]);
-    expect(JSON.parse(err)).toMatchObject({ error: { code: "E_USAGE" } });
+    const { error } = JSON.parse(err);
+    expect(error).toMatchObject({ code: "E_USAGE", next: expect.any(String) });
+    expect(error.message).toMatch(message);
   });
 
   it("no server is status 3, with what to do next", async () => {

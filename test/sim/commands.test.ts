@@ -1,12 +1,18 @@
-// What the commands of the simulator refuse, before they begin.
-import { spawnSync } from "node:child_process";
+// What the commands of the simulator refuse before they begin, and say when they are stopped.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "..", "..");
 
+function command(...args: string[]) {
+  return ["--conditions=parley-source", join(root, "cli", "main.ts"), "sim", ...args];
+}
+
 function sim(...args: string[]) {
-  const node = ["--conditions=parley-source", join(root, "cli", "main.ts"), "sim", ...args];
+  const node = command(...args);
   const { status, stderr } = spawnSync(process.execPath, node, { cwd: root, encoding: "utf8" });
   return { status, stderr };
 }
@@ -32,3 +38,18 @@ describe("refused with what to do", () => {
     expect(status).toBe(2);
   });
 });
+
+test("Ctrl-C in a comparison: the policies that were played, and which were not", async () => {
+  const node = command("compare", "--agents", "20", "--tasks", "4000");
+  const child = spawn(process.execPath, [...node, "--policies", "balanced,fastest,cheapest"]);
+  const ended = once(child, "exit");
+  const table = text(child.stdout);
+  child.stderr.setEncoding("utf8").on("data", (line: string) => {
+    if (line.includes("balanced: 4000 tasks")) child.kill("SIGINT");
+  });
+  expect(await ended).toEqual([130, null]);
+  expect(await table).toMatch(/^ {2}balanced /m);
+  expect(await table).toMatch(/^ {2}least /m);
+  expect(await table).not.toMatch(/^ {2}fastest /m);
+  expect(await table).toContain("Stopped early: not played were fastest, cheapest.");
+}, 60_000);

@@ -1,6 +1,7 @@
 // A stream as the mesh uses them: messages by sequence, the newest one by subject, fenced writes,
 // repeats known by their id, time to live with notices of its end, sources, republishing.
 
+import { BySeq } from "./by-seq.ts";
 import type { Headers } from "./message.ts";
 import { Slabs } from "./slabs.ts";
 
@@ -48,7 +49,7 @@ export class Stream {
   readonly #slabs: Slabs;
   lastSeq = 0;
   #bySubject = new Map<string, Stored>();
-  #bySeq = new Map<number, Stored>();
+  #bySeq = new BySeq<Stored>();
   #families = new Map<string, Stored[]>();
   /** The family asked for last. */
   #asked = "";
@@ -114,7 +115,7 @@ export class Stream {
     const before = replaced?.seq ?? 0;
     const stored: Stored = { seq: ++this.lastSeq, subject, data, headers, at: now, before };
     if (replaced !== undefined) this.#drop(replaced);
-    this.#bySeq.set(stored.seq, stored);
+    this.#bySeq.add(stored.seq, stored);
     const family = this.#familyOf(subject);
     if (family === undefined) {
       this.#bySubject.set(subject, stored);
@@ -215,9 +216,8 @@ export class Stream {
   from(seq: number, pattern: string, most: number): Stored[] {
     const wanted = pattern.split(".");
     const found: Stored[] = [];
-    // Replaced ones are gone, so insertion order is the order of sequences.
-    for (const stored of this.#bySeq.values()) {
-      if (stored.seq < seq || !fits(wanted, stored.subject.split("."))) continue;
+    for (const stored of this.#bySeq.values(seq)) {
+      if (!fits(wanted, stored.subject.split("."))) continue;
       found.push(stored);
       if (found.length === most) break;
     }

@@ -16,12 +16,15 @@ import {
 interface Given {
   id: string;
   parents?: string[];
+  children?: string[];
   s?: number;
   program?: string;
 }
 
 function file(tasks: Given[], over: object = {}): Buffer {
-  const specification = { tasks: tasks.map(({ id, parents = [] }) => ({ id, name: id, parents })) };
+  const specification = {
+    tasks: tasks.map(({ s, program, ...told }) => ({ name: told.id, ...told })),
+  };
   const execution = {
     tasks: tasks.map(({ id, s = 1, program }) => ({
       id,
@@ -48,11 +51,24 @@ describe("a recorded workflow", () => {
     }
   });
 
+  test("has its edges from either end", () => {
+    const flow = readFlow(
+      file([
+        { id: "a", children: ["b", "c"] },
+        { id: "b", parents: ["a"] },
+        { id: "c", parents: ["b"] },
+      ]),
+      "x",
+    );
+    expect(flow.tasks.map((t) => t.parents)).toEqual([[], [0], [1, 0]]);
+  });
+
   test.each([
     ["no JSON", Buffer.from("{"), /is no JSON/],
     ["another form", Buffer.from("{}"), /is no WfFormat 1.5: workflow/],
     ["no tasks", file([]), /specification.tasks/],
     ["an unknown parent", file([{ id: "a", parents: ["z"] }]), /comes after z, which is no task/],
+    ["an unknown child", file([{ id: "a", children: ["z"] }]), /comes before z, which is no task/],
     [
       "a cycle",
       file([

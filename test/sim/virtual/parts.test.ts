@@ -1,10 +1,12 @@
 // The parts of the simulated world, each alone.
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CfpSchema } from "../../../contracts/index.ts";
 import { createPrng } from "../../../mesh/core/prng.ts";
 import { encodeMsgpack } from "../../../mesh/runtime/codec/codec.ts";
 import { Counters } from "../../../mesh/runtime/counters.ts";
 import { Inbound } from "../../../mesh/runtime/inbound.ts";
+import { BySeq } from "../../../sim/virtual/broker/by-seq.ts";
 import { Consumer } from "../../../sim/virtual/broker/consumer.ts";
 import { Interest, type Interested } from "../../../sim/virtual/broker/interest.ts";
 import { VirtualMessage } from "../../../sim/virtual/broker/message.ts";
@@ -203,6 +205,38 @@ function fits(pattern: string, subject: string[]): boolean {
     .join("\\.");
   return new RegExp(`^${text}$`).test(subject.join("."));
 }
+
+test("the table of sequences agrees with a map, also where whole pages are gone", () => {
+  const step = fc.record({ add: fc.integer({ min: 0, max: 1_500 }), drop: fc.nat(4_000) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), fc.nat(9_000), (steps, from) => {
+      const [table, map] = [new BySeq<number>(), new Map<number, number>()];
+      let last = 0;
+      let first = 1;
+      for (const { add, drop } of steps) {
+        for (let i = 0; i < add; i++) {
+          table.add(++last, -last);
+          map.set(last, -last);
+        }
+        for (const end = first + drop; first < end; first++) {
+          if (first % 7 === 0) continue;
+          table.delete(first);
+          map.delete(first);
+        }
+      }
+      for (let seq = 7; seq < from; seq += 7) {
+        table.delete(seq);
+        map.delete(seq);
+      }
+      expect(table.size).toBe(map.size);
+      expect([...table.values(from)]).toEqual([...map.values()].filter((v) => -v >= from));
+      for (const seq of [0, 1, from, first, last, last + 1]) {
+        expect(table.get(seq)).toBe(map.get(seq));
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
 
 test("a role's rights hold for its own name and capabilities, and for nobody else's", () => {
   const rights = new Rights("contractor", "ann", ["dig"]);
