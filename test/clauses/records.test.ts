@@ -188,8 +188,10 @@ describe("fencing", () => {
     const peer = await wire.peer("p24p", "submitter");
     const options = { task: "mine" };
     const a = await peer.peer.submitters.submit("nobody-does-this", 1, options);
-    const b = await peer.peer.submitters.submit("nobody-does-this", 2, options);
+    const b = await peer.peer.submitters.submit("nobody-does-this", 1, options);
     expect(b.task).toBe(a.task);
+    const other = peer.peer.submitters.submit("nobody-does-this", 2, options);
+    await expect(other).rejects.toMatchObject({ code: "E_TAKEN" });
     expect(await wire.recordsOf("p24p", "mine")).toHaveLength(1);
   });
 
