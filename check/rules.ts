@@ -13,6 +13,9 @@ const LATE_ELECTION_MS = 15_000;
 /** A spec whose delivery is lost comes again after this, ms: no deadline can be kept before.
  * Written down anew, as all that is judged. Source: `ack_wait`, docs/protocol.md. */
 const DELIVERED_AGAIN_MS = 3_500;
+/** What a fault broke is taken up again within this, ms: a spec whose delivery was under way then
+ * comes again, perhaps twice. */
+const RECOVERED_MS = 5_000;
 /** A freed task is called again within this, ms, beyond its own pause (L2). */
 const AGAIN_MS = 2_000;
 
@@ -234,16 +237,37 @@ export function order(c: Case): void {
   }
 }
 
-/** L1: terminal by deadline + X, where its spec could have been delivered twice by then. */
+/** L1: terminal by deadline + X, where its spec could have been delivered twice by then, and where
+ * what the last fault broke could have been taken up again. */
 export function l1(c: Case): void {
   const { spec, outcomes } = c.fold;
   const end: DumpLine | undefined = outcomes[0];
-  if (spec?.deadline === undefined || end === undefined || c.run.faults.length > 0) return;
+  if (spec?.deadline === undefined || end === undefined) return;
+  const calm = calmSince(c, end);
+  if (calm === undefined) return;
   c.judged("L1");
   const late = c.run.meta.profile === "durable-3" ? LATE_ELECTION_MS : LATE_MS;
-  if (end.at > Math.max(spec.deadline, spec.at + DELIVERED_AGAIN_MS) + late) {
+  if (end.at > Math.max(spec.deadline, spec.at + DELIVERED_AGAIN_MS, calm + RECOVERED_MS) + late) {
     c.found("L1", `ended ${Math.round(end.at - spec.deadline)} ms after its deadline`);
   }
+}
+
+/** When the last fault before this record began or ended, by the server's clock, ms; undefined:
+ * one was not over, or nothing tells. */
+function calmSince({ run, trace }: Case, record: DumpLine): number | undefined {
+  if (run.faults.length === 0) return Number.NEGATIVE_INFINITY;
+  const written = trace.operations.find((o) => o.fate === "ok" && o.rev === record.rev);
+  if (written === undefined) return undefined;
+  const open = new Map<string, number>();
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { op, target, t } of run.faults) {
+    if (t > written.ended) continue;
+    last = Math.max(last, t);
+    const what = `${op.split(" ")[1]} ${target}`;
+    open.set(what, (open.get(what) ?? 0) + (op.startsWith("inv ") ? 1 : -1));
+  }
+  if ([...open.values()].some((n) => n > 0)) return undefined;
+  return record.at - (written.ended - last) / NS;
 }
 
 /** L2: a task whose contract was lost goes on or waits its turn, when no fault is in the way. */

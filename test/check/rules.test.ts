@@ -215,6 +215,20 @@ describe("the judge", () => {
     expect(verdict(s).violations).toEqual([]);
   });
 
+  test.each([
+    ["over 8 s before", 8_000, ["ok"], []],
+    ["over longer ago", 8_001, ["ok"], ["L1"]],
+    ["not over", 9_000, [], []],
+  ] as const)("L1: after a fault, time to recover: %s", (_, ms, fates, rules) => {
+    const s = sound();
+    endsAfter(s, 20_000);
+    const end = s.lines.find((l) => l.op === "outcome" && l.k === "ok") as HistoryLine;
+    const fault = { p: "nemesis", n: 0, op: "cut", target: "elsewhere" };
+    s.lines.push({ ...fault, k: "inv", t: end.t - 30_000 * MS });
+    for (const k of fates) s.lines.push({ ...fault, k, n: 1, t: end.t - ms * MS });
+    expect(verdict(s).violations.map((v) => v.rule)).toEqual(rules);
+  });
+
   test.each(BREACHES)("%s: %s", (rule, _what, breach) => {
     const story = sound();
     breach(story);
