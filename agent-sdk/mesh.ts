@@ -165,7 +165,7 @@ export class Mesh implements AsyncDisposable {
         run: (run) =>
           runHandler(capability, handler, run, this.address, this.#subTasks, this.#o.log),
       });
-      await open.transport.flush();
+      await open.transport.established();
     } catch (error) {
       this.#served.delete(name);
       throw error;

@@ -1,24 +1,24 @@
 // What every connection keeps of itself: whether it is up, and who wants to be told.
+import { ParleyError } from "../../contracts/index.ts";
 import type { ConnectionState } from "../ports/index.ts";
 import type { Link } from "./link.ts";
 
-type Told = Pick<Link, "state" | "onState" | "onceLost" | "onError">;
+type Told = Pick<Link, "state" | "onState" | "onceLost" | "onError" | "established">;
 
 export abstract class LinkStatus implements Told {
   #state: ConnectionState = "up";
   readonly #stateHandlers: ((state: ConnectionState) => void)[] = [];
   readonly #errorHandlers: ((error: Error) => void)[] = [];
   readonly #lost = new Set<() => void>();
+  readonly #found = new Set<() => void>();
 
   /** Tells everybody, once for each change; closed is for good. */
   protected become(state: ConnectionState): void {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
     for (const handler of this.#stateHandlers) handler(state);
-    if (state === "up") return;
-    const lost = [...this.#lost];
-    this.#lost.clear();
-    for (const handler of lost) handler();
+    if (state !== "down") callOnce(this.#found);
+    if (state !== "up") callOnce(this.#lost);
   }
 
   /** Closed, and nobody told: the process that would be is gone. */
@@ -38,6 +38,21 @@ export abstract class LinkStatus implements Told {
     this.#stateHandlers.push(handler);
   }
 
+  abstract flush(): Promise<void>;
+
+  async established(): Promise<void> {
+    while (this.#state !== "closed") {
+      const found = new Promise<void>((resolve) => this.#found.add(resolve));
+      try {
+        return await this.flush();
+      } catch {
+        // The client rejects when it begins to dial again; that it is there comes after that.
+        await found;
+      }
+    }
+    throw new ParleyError("E_CONNECTION", "the connection was closed; start the process again");
+  }
+
   onceLost(handler: () => void): () => void {
     if (this.#state !== "up") handler();
     else this.#lost.add(handler);
@@ -47,4 +62,10 @@ export abstract class LinkStatus implements Told {
   onError(handler: (error: Error) => void): void {
     this.#errorHandlers.push(handler);
   }
+}
+
+function callOnce(handlers: Set<() => void>): void {
+  const all = [...handlers];
+  handlers.clear();
+  for (const handler of all) handler();
 }

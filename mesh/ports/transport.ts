@@ -52,6 +52,12 @@ export interface Transport {
   onState(handler: (state: ConnectionState) => void): void;
   /** Asynchronous refusals of the server (permissions), for logs and counters. */
   onError(handler: (error: Error) => void): void;
+  /** Resolves once the server has all that was said before. Rejects when the link goes down. */
   flush(): Promise<void>;
+  /**
+   * Resolves once the server has all subscriptions; where the link goes down meanwhile, once it is
+   * back. @throws ParleyError E_CONNECTION once the connection is closed for good
+   */
+  established(): Promise<void>;
   close(): Promise<void>;
 }

@@ -222,11 +222,11 @@ export class Peer {
     }
     // Who may not write specs could only refuse at the door.
     if (roles.intake && roles.submitter) this.#door.open();
-    await transport.flush();
     transport.onState((state) => {
       if (state === "down") this.#onLost();
       if (state === "up" && this.#state === "running") this.#onReconnect();
     });
+    await transport.established();
     // Peers that came together would renew together: a thousand cards in two seconds (measured).
     this.#owed = this.#ports.random.next();
     const renew = () => {

@@ -68,9 +68,11 @@ function wrongIn(run: VirtualRun): Wrong | undefined {
   const { verdict, report, pending } = run;
   const broken = verdict?.report.violations[0];
   if (verdict?.first !== undefined) {
-    const { rule, task, what } = verdict.first;
-    const witness = verdict.report.violations.find((v) => v.rule === rule)?.witness ?? [];
-    return { rule, what: `${task}: ${what}`, witness };
+    const { rule } = verdict.first;
+    // One task stands for all of a rule, and its witness is not that of the others.
+    const shown = verdict.report.violations.find((v) => v.rule === rule);
+    const { task, what } = shown ?? verdict.first;
+    return { rule, what: `${task}: ${what}`, witness: shown?.witness ?? [] };
   }
   if (broken !== undefined) {
     return { rule: broken.rule, what: `${broken.task}: ${broken.what}`, witness: broken.witness };

@@ -96,4 +96,26 @@ export const REGRESSIONS: readonly Regression[] = [
       "--utilisation 0.67 --time-scale 0.076 --agents-per-host 4 --initiators 1 --signing on " +
       "--seed 210122",
   },
+  {
+    name: "a link that breaks while a process starts",
+    history:
+      "2026-11-22 seed 432173: the only host of agents was started half a second before its " +
+      "link was cut, its start failed, and it stood there and served nothing (S13); a start " +
+      "waits for the link to come back now",
+    command:
+      "parley sim virtual --agents 2 --tasks 93 --faults " +
+      "crash=24,initiatorCrash=26,pause=36,oneWay=34 --utilisation 0.61 --time-scale 0.15 " +
+      "--agents-per-host 2 --initiators 4 --seed 432173",
+  },
+  {
+    name: "the end of a dead connection holds nobody up",
+    history:
+      "2026-11-22 seed 435609: in the model, what a client sent at the end of one connection " +
+      "held up the next for as long as the link had been cut, so that the only initiator came " +
+      "back 8 s after its link (L1); each connection has its own order now",
+    command:
+      "parley sim virtual --agents 15 --tasks 68 --policy cheapest --faults " +
+      "crash=78,cut=45,hasty=0.2 --utilisation 0.76 --time-scale 0.21 --agents-per-host 6 " +
+      "--initiators 1 --seed 435609",
+  },
 ];

@@ -37,6 +37,13 @@ const OVERTAKEN_MS = 5;
 /** First repeat of a packet by TCP, ms: the least that Linux waits. */
 const RETRANSMIT_MS = 200;
 
+/** What waits at a cut: of this connection, or the end of one before, which holds nobody up. */
+interface Held {
+  run: () => void;
+  kind: "plain" | "sure" | "end";
+  extraMs: number;
+}
+
 export class Lane {
   readonly #world: World;
   readonly #prng: Prng;
@@ -44,7 +51,7 @@ export class Lane {
   #lastAt = 0;
   #cut = false;
   #cutAt = 0;
-  #held: { run: () => void; plain: boolean; extraMs: number }[] = [];
+  #held: Held[] = [];
 
   constructor(world: World, prng: Prng, quality: LinkQuality) {
     this.#world = world;
@@ -62,7 +69,7 @@ export class Lane {
 
   /** A message; `arrive` is called when it is there, never, or twice. */
   send(arrive: () => void, extraMs = 0): void {
-    if (this.#cut) return void this.#held.push({ run: arrive, plain: true, extraMs });
+    if (this.#cut) return void this.#held.push({ run: arrive, kind: "plain", extraMs });
     const { loss, duplicate, reorder, replay = 0 } = this.#quality;
     if (replay > 0 && this.#prng.next() < replay) {
       this.#world.after(this.#prng.next() * REPLAYED_MS, () => {
@@ -80,8 +87,14 @@ export class Lane {
 
   /** What the connection itself rests on: in order, and lost only with the link. */
   sendSurely(arrive: () => void): void {
-    if (this.#cut) return void this.#held.push({ run: arrive, plain: false, extraMs: 0 });
+    if (this.#cut) return void this.#held.push({ run: arrive, kind: "sure", extraMs: 0 });
     this.#pass(arrive, 0);
+  }
+
+  /** That this connection is over: after all that it said, and holding up nothing of the next. */
+  sendEnd(arrive: () => void): void {
+    if (this.#cut) return void this.#held.push({ run: arrive, kind: "end", extraMs: 0 });
+    this.#world.at(this.#arrival(0), arrive);
   }
 
   #arrival(extraMs: number): number {
@@ -108,16 +121,19 @@ export class Lane {
     const held = this.#held.splice(0);
     if (held.length === 0) return;
     const wait = Math.max(RETRANSMIT_MS, this.#world.now - this.#cutAt) * this.#prng.next();
-    this.#lastAt = Math.max(this.#lastAt, this.#world.now + wait);
-    for (const { run, plain, extraMs } of held) {
-      if (plain) this.send(run, extraMs);
-      else this.#pass(run, 0);
+    if (held.some(({ kind }) => kind !== "end")) {
+      this.#lastAt = Math.max(this.#lastAt, this.#world.now + wait);
+    }
+    for (const { run, kind, extraMs } of held) {
+      if (kind === "plain") this.send(run, extraMs);
+      else if (kind === "sure") this.#pass(run, 0);
+      else this.#world.at(Math.max(this.#lastAt, this.#world.now + wait), run);
     }
   }
 
-  /** The connection ended: nothing of it arrives any more. */
+  /** The connection ended: nothing of it arrives any more but that it did. */
   reset(): void {
-    this.#held = [];
+    this.#held = this.#held.filter(({ kind }) => kind === "end");
     this.#lastAt = this.#world.now;
   }
 }

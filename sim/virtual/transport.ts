@@ -154,7 +154,7 @@ export class VirtualTransport extends LinkStatus implements Link {
     if (connection === undefined) return;
     this.#disconnected();
     // The reset itself has to get there.
-    this.#link.up.sendSurely(() => this.#broker.leave(connection, "Read Error"));
+    this.#link.up.sendEnd(() => this.#broker.leave(connection, "Read Error"));
   }
 
   #disconnected(): void {
@@ -384,7 +384,7 @@ export class VirtualTransport extends LinkStatus implements Link {
     this.#check.stop();
     this.#connection = undefined;
     if (connection === undefined) return;
-    this.#link.up.sendSurely(() => this.#broker.leave(connection));
+    this.#link.up.sendEnd(() => this.#broker.leave(connection));
   }
 }
 

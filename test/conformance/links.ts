@@ -67,6 +67,30 @@ export const LINKS: readonly Case[] = [
     },
   },
   {
+    name: "who begins on a link that dies is established once it is back, or told that it is over",
+    async play(stage) {
+      const boss = await stage.join("begin-boss", "admin");
+      const a = await stage.reach("begin-a", "admin");
+      await stage.flush(a);
+      await a.cut("both");
+      const heard = tap(a, "begin.x");
+      const established = a.link.established();
+      const flushed = a.link.flush().then(
+        () => "flushed",
+        () => "not",
+      );
+      await becomes(stage, a, "down");
+      expect(await stage.settle(flushed)).toBe("not");
+      await a.mend();
+      await stage.settle(established);
+      boss.link.publish("begin.x", bytes("1"));
+      await stage.until(() => heard.length === 1, "a message");
+      await stage.settle(a.link.close());
+      const over = stage.settle(a.link.established());
+      await expect(over).rejects.toMatchObject({ code: "E_CONNECTION" });
+    },
+  },
+  {
     name: "a short cut loses nothing: what was under way comes later, in order",
     async play(stage) {
       const boss = await stage.join("short-boss", "admin");

@@ -125,6 +125,19 @@ test("a contractor that is cut off is replaced, and is back once the link is", a
   expect((await v.settle(task.outcome())).epoch).toBe(2);
 });
 
+test("a process whose link breaks while it starts is there once the link is", async () => {
+  const v = await new Village().open();
+  const host = v.host("con");
+  host.crash();
+  await v.until(() => v.host("ina").peer?.registry.card("con.w") === undefined);
+  const started = host.start();
+  host.cut();
+  await v.until(() => host.transport?.state() === "down");
+  host.mend();
+  await v.settle(started, 5_000);
+  await v.until(() => v.host("ina").peer?.registry.card("con.w") !== undefined, 1_000);
+});
+
 test("a task whose initiator dies is adopted by another, and its contractor goes on", async () => {
   const v = await new Village(["ina", "iris"]).open();
   const { task } = await v.begin();

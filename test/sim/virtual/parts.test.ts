@@ -155,6 +155,31 @@ test("a cut lane holds what it gets, in order, until it is mended or reset", asy
   expect(seen).toHaveLength(3);
 });
 
+test("the end of a connection is heard after what it said, and holds up no other", async () => {
+  const world = new World({ seed: 4 });
+  const quality = { latencyMs: 1, jitterMs: 0, loss: 0, duplicate: 0, reorder: 0 };
+  const lane = new Lane(world, world.random.fork("lane"), quality);
+  const seen: [string, number][] = [];
+  const see = (name: string) => (): void => void seen.push([name, world.now]);
+  lane.send(see("said"), 5);
+  lane.sendEnd(see("end of the first"));
+  lane.cut();
+  lane.reset();
+  lane.sendEnd(see("end of the second"));
+  world.at(10_000, () => {
+    lane.mend();
+    lane.send(see("the third"));
+  });
+  await world.run();
+  expect(seen.map(([name]) => name)).toEqual([
+    "said",
+    "end of the first",
+    "the third",
+    "end of the second",
+  ]);
+  expect(seen[2]?.[1]).toBe(10_001);
+});
+
 test("moments lie on a grid that adding up never leaves", () => {
   let sum = 0;
   for (let i = 0; i < 10_000; i++) sum = onGrid(sum + 0.1);
