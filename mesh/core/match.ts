@@ -1,5 +1,86 @@
-// Does an agent meet what a task asks? Judged at the bidder (eligibility), from its own card.
-import type { Attributes, Capability, Requirements } from "../../contracts/index.ts";
+// Does an agent meet what a task asks? Judged at the bidder (eligibility), from its own card; an
+// initiator only spares itself an offer that would be refused.
+import type {
+  Address,
+  AgentCard,
+  Attributes,
+  Capability,
+  Requirements,
+  Spec,
+} from "../../contracts/index.ts";
+
+type Requirement = Requirements[string];
+
+/** What a task asks of whoever does it. */
+export type Needs = Pick<
+  Spec,
+  "capability" | "version" | "requires" | "to" | "only" | "exclude" | "budget"
+>;
+
+/** The only agent that may have it, where there is one. */
+function sole({ to, only }: Needs): Address | undefined {
+  return only === true ? to : undefined;
+}
+
+/** Equal for tasks that ask for the same, or would pay about the same: up to twice as much. */
+export function needsKey(needs: Needs): string {
+  const { version, requires, exclude, budget } = needs;
+  const to = sole(needs);
+  const plain = version === undefined && requires === undefined && to === undefined;
+  if (plain && exclude === undefined && budget === undefined) return "";
+  return JSON.stringify([version, requires, to, exclude, budget && Math.floor(Math.log2(budget))]);
+}
+
+/** What all tasks of one key ask for: the least that any of them would pay. */
+export function needsOf({
+  capability,
+  version,
+  requires,
+  to,
+  only,
+  exclude,
+  budget,
+}: Needs): Needs {
+  const least = budget && 2 ** Math.floor(Math.log2(budget));
+  return { capability, version, requires, to, only, exclude, budget: least };
+}
+
+/** Could whoever may do the one do the other as well? In doubt not. */
+export function asksNoMore(one: Needs, other: Needs): boolean {
+  const to = sole(one);
+  if (to !== undefined && to !== sole(other)) return false;
+  if (one.version !== undefined && one.version !== other.version) return false;
+  if (one.budget !== undefined && !(other.budget !== undefined && other.budget <= one.budget)) {
+    return false;
+  }
+  if (one.exclude?.some((agent) => other.exclude?.includes(agent) !== true)) return false;
+  const { requires = {} } = one;
+  return Object.keys(requires).every((name) => {
+    const [asked, given] = [requires[name], other.requires?.[name]];
+    return asked === undefined || (given !== undefined && implies(given, asked));
+  });
+}
+
+/** Is every value that meets the one such that it meets the other? In doubt not. */
+function implies(one: Requirement, other: Requirement): boolean {
+  if (typeof one !== "object") return meets({ it: other }, { it: one });
+  if ("in" in one) return one.in.every((it) => meets({ it: other }, { it }));
+  if (typeof other !== "object" || "in" in other) return false;
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = one;
+  return min >= (other.min ?? min) && max <= (other.max ?? max);
+}
+
+/** Is it plain from its card that this agent would refuse? Its price is its own to make. */
+export function refuses(needs: Needs, agent: Address, card: AgentCard | undefined): boolean {
+  const to = sole(needs);
+  if (to !== undefined && to !== agent) return true;
+  if (needs.exclude?.includes(agent) === true) return true;
+  if (needs.version === undefined && needs.requires === undefined) return false;
+  const c = card?.capabilities.find(({ name }) => name === needs.capability);
+  if (card === undefined || c === undefined) return false;
+  if (!versionMeets(needs.version, c.version)) return true;
+  return !meets(needs.requires, attributesOf(card.attributes, c));
+}
 
 /** Every requirement must hold; an attribute that is absent meets none. */
 export function meets(wanted: Requirements | undefined, have: Attributes | undefined): boolean {

@@ -4,12 +4,16 @@
 // TPDS 13(3), 2002). Of equal priority they go by rank and before what has none, but every
 // FAIR-th turn is for whoever is most urgent by age: nobody waits for ever.
 //
+// Whoever asks for something that others do not (attributes, a version, a price, one agent) waits
+// in a row of its own, so that what nobody can do holds up nothing else.
+//
 // Urgency is priority plus age; since all tasks age at the same rate, the order of two tasks
 // never changes and a plain heap keeps it (aging without re-sorting). Among equals the nearer
 // deadline goes first.
 
 import { AGING_MS, type Spec } from "../../contracts/index.ts";
 import { Heap } from "./heap.ts";
+import type { Needs } from "./match.ts";
 
 export interface Waiter {
   task: string;
@@ -19,6 +23,8 @@ export interface Waiter {
   deadline: number;
   /** Undefined: no step of a workflow. */
   rank?: number | undefined;
+  /** The row that it waits in. */
+  row: string;
 }
 
 /** One turn in so many goes by urgency alone. Guess. */
@@ -29,7 +35,7 @@ export function urgency(w: Waiter, now: number): number {
   return w.priority + Math.max(0, now - w.since) / AGING_MS;
 }
 
-export type Newcomer = Pick<Spec, "capability" | "priority" | "rank">;
+export type Newcomer = Needs & Pick<Spec, "capability" | "priority" | "rank">;
 
 /** Would it be before this one in the row? */
 export function goesBefore(newcomer: Newcomer, w: Waiter, now: number): boolean {
@@ -41,14 +47,29 @@ export function goesBefore(newcomer: Newcomer, w: Waiter, now: number): boolean 
 const DEADLINE_SCALE = 1e-14;
 /** Entries of waiters that left, kept before the heap is rebuilt. */
 const STALE_MAX = 64;
+/** Waiters looked at, beyond those that are picked, before a search is given up. Guess. */
+const LOOK_MAX = 256;
 
 function keyOf(w: Waiter): number {
   return w.since / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
 }
 
+/** Waiters that ask for the same: by urgency, and those of workflows by rank as well. */
+class Row {
+  readonly urgent = new Heap<Waiter>();
+  readonly ranked = new Heap<Waiter>();
+  size = 0;
+
+  push(w: Waiter): void {
+    this.urgent.push(keyOf(w), w);
+    if (w.rank !== undefined) this.ranked.push(-w.rank, w);
+  }
+}
+
+type Kind = "urgent" | "ranked";
+
 export class WaitingRoom {
-  #heap = new Heap<Waiter>();
-  #ranked = new Heap<Waiter>();
+  #rows = new Map<string, Row>();
   #turn = 0;
   #waiters = new Map<string, Waiter>();
 
@@ -61,37 +82,58 @@ export class WaitingRoom {
   }
 
   enter(w: Waiter): void {
+    this.leave(w.task);
     this.#waiters.set(w.task, w);
-    this.#heap.push(keyOf(w), w);
-    if (w.rank !== undefined) this.#ranked.push(-w.rank, w);
+    const row = this.#rows.get(w.row) ?? new Row();
+    this.#rows.set(w.row, row);
+    row.push(w);
+    row.size++;
   }
 
-  leave(task: string): void {
+  /** @returns the row that nobody waits in any more */
+  leave(task: string): string | undefined {
+    const w = this.#waiters.get(task);
+    const row = w && this.#rows.get(w.row);
+    if (w === undefined || row === undefined) return undefined;
     this.#waiters.delete(task);
-    const most = 2 * this.#waiters.size + STALE_MAX;
-    if (this.#heap.size > most || this.#ranked.size > most) this.#compact();
+    row.size--;
+    if (row.size === 0) {
+      this.#rows.delete(w.row);
+      return w.row;
+    }
+    const most = 2 * row.size + STALE_MAX;
+    if (row.urgent.size > most || row.ranked.size > most) this.#compact(w.row);
+    return undefined;
   }
 
   /** Those who left stay in the heap until they come to its top: not for ever. */
-  #compact(): void {
-    this.#heap.clear();
-    this.#ranked.clear();
+  #compact(name: string): void {
+    const row = new Row();
     for (const w of this.#waiters.values()) {
-      this.#heap.push(keyOf(w), w);
-      if (w.rank !== undefined) this.#ranked.push(-w.rank, w);
+      if (w.row !== name) continue;
+      row.push(w);
+      row.size++;
     }
+    this.#rows.set(name, row);
   }
 
-  /** The most urgent waiters, at most `count`, that `take` accepts. They stay in the room. */
-  pick(count: number, take: (w: Waiter) => boolean): Waiter[] {
+  /** The most urgent waiters, at most `count`, that `take` accepts, of the rows that `open` does.
+   * They stay in the room. */
+  pick(
+    count: number,
+    take: (w: Waiter) => boolean,
+    open: (row: string) => boolean = () => true,
+  ): Waiter[] {
+    const rows: Row[] = [];
+    for (const [name, row] of this.#rows) if (open(name)) rows.push(row);
     const picked: Waiter[] = [];
     const aside: { heap: Heap<Waiter>; key: number; w: Waiter }[] = [];
     const seen = new Set<Waiter>();
     while (picked.length < count) {
-      const heap = this.#next();
-      const key = heap.peekKey();
-      const w = heap.pop();
-      if (key === undefined || w === undefined) break;
+      const heap = this.#next(rows);
+      const key = heap?.peekKey();
+      const w = heap?.pop();
+      if (heap === undefined || key === undefined || w === undefined) break;
       aside.push({ heap, key, w });
       if (seen.has(w)) continue;
       seen.add(w);
@@ -100,26 +142,37 @@ export class WaitingRoom {
         this.#turn++;
       }
       // A long row of waiters that are all on offer already: look no further.
-      if (seen.size >= count + 64) break;
+      if (seen.size >= count + LOOK_MAX) break;
     }
     for (const { heap, key, w } of aside) heap.push(key, w);
     return picked;
   }
 
-  /** Which row is served next: the longest ways, or whoever is most urgent. */
-  #next(): Heap<Waiter> {
-    const urgent = this.#top(this.#heap);
-    const ranked = this.#top(this.#ranked);
-    if (ranked === undefined || urgent === undefined) return this.#heap;
-    if (this.#turn % FAIR === FAIR - 1 || urgent.priority > ranked.priority) return this.#heap;
-    return this.#ranked;
+  /** Who is served next: the longest ways, or whoever is most urgent. */
+  #next(rows: readonly Row[]): Heap<Waiter> | undefined {
+    const urgent = this.#first(rows, "urgent");
+    const ranked = this.#first(rows, "ranked");
+    const [most, longest] = [urgent?.peek(), ranked?.peek()];
+    if (longest === undefined || most === undefined) return urgent;
+    if (this.#turn % FAIR === FAIR - 1 || most.priority > longest.priority) return urgent;
+    return ranked;
   }
 
-  /** The first of a row that is still in the room. */
-  #top(heap: Heap<Waiter>): Waiter | undefined {
+  /** Of the rows, the one whose first waiter comes before the others' first. */
+  #first(rows: readonly Row[], kind: Kind): Heap<Waiter> | undefined {
+    let first: Heap<Waiter> | undefined;
+    for (const { [kind]: heap } of rows) {
+      const key = this.#top(heap);
+      if (key !== undefined && key < (first?.peekKey() ?? Number.POSITIVE_INFINITY)) first = heap;
+    }
+    return first;
+  }
+
+  /** The key of the first of a row that is still in the room. */
+  #top(heap: Heap<Waiter>): number | undefined {
     for (;;) {
       const w = heap.peek();
-      if (w === undefined || this.#waiters.get(w.task) === w) return w;
+      if (w === undefined || this.#waiters.get(w.task) === w) return heap.peekKey();
       heap.pop();
     }
   }

@@ -135,6 +135,8 @@ export class NatsSupervision implements Supervision {
     const left = Number(m.header("Nats-Pending-Messages") ?? pull.outstanding);
     pull.outstanding = Math.max(0, pull.outstanding - left);
     if (m.status === 503) pull.outstanding = 0;
+    // Until the next turn nobody would be handed anything: up to half a second, every ten.
+    if (m.status === 408 && pull.outstanding === 0 && this.#handler !== undefined) this.#pull(pull);
   }
 }
 

@@ -97,5 +97,8 @@ export function newEntry(
     probing: false,
     spoken: undefined,
     trying: false,
+    called: false,
+    offered: undefined,
+    refusedBy: undefined,
   };
 }

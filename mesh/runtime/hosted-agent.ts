@@ -377,19 +377,21 @@ export class HostedAgent {
     if (open === 0 || this.#promised(open)) return "busy";
     const least = this.#least(capability);
     if (least !== undefined && (call.rank ?? 0) < least) return "busy";
-    return this.#bid(post, call);
+    const bid = this.#bid(post, call);
+    if (typeof bid !== "string") this.#promise();
+    return bid;
   }
 
   /** More bids out than the open slots could ever honour: most would end in a refusal. */
   #promised(open: number): boolean {
-    const now = this.#d.clock.now();
     const most = open * PROMISES;
-    if (this.#bidAt.length >= most && now - (this.#bidAt.at(-most) as number) < PROMISE_MS) {
-      return true;
-    }
+    if (this.#bidAt.length < most) return false;
+    return this.#d.clock.now() - (this.#bidAt.at(-most) as number) < PROMISE_MS;
+  }
+
+  #promise(): void {
     if (this.#bidAt.length >= this.slots.total * PROMISES) this.#bidAt.shift();
-    this.#bidAt.push(now);
-    return false;
+    this.#bidAt.push(this.#d.clock.now());
   }
 
   #bid({ service, usual, confidence: own }: Post, call: Cfp): Bid | RefusalReason {

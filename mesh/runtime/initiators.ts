@@ -293,6 +293,7 @@ export class Initiators {
     if (event === undefined) return;
     if (misdates(entry.t, event) && this.#d.clocks.refusedBy(event.from)) this.#handBack();
     entry.offeredUntil = 0;
+    this.#rooms.heard(entry, event);
     this.#feed(entry, event);
   }
 
@@ -369,7 +370,7 @@ export class Initiators {
     }
   }
 
-  /** Of durable tasks only: a live call leaves nothing that a judge could compare. */
+  /** A live call leaves nothing that a judge could compare. */
   #note(t: InitiatorTask, op: string, more: Partial<HistoryEvent>): void {
     if (t.live || this.#d.history === undefined) return;
     const about = { task: pathOf(t), e: t.epoch, who: this.#o.agent };
@@ -392,9 +393,8 @@ export class Initiators {
     if (!t.live) this.#d.ownAwards.add(choice.terms, sealed.terms);
     // Where nobody hears it, the server says so in the name of whom it was for.
     const reply = bidSubject(this.#o.agent, t.cfp, to);
-    this.#d.transport.publish(directedSubject("award", to, this.#o.agent), sealed.message, {
-      reply,
-    });
+    const subject = directedSubject("award", to, this.#o.agent);
+    this.#d.transport.publish(subject, sealed.message, { reply });
   }
 
   #suspect(entry: Entry, contractor: Address): void {
@@ -407,8 +407,8 @@ export class Initiators {
     const { contractor = "" } = entry.t;
     if (entry.t.live) return this.#feed(entry, { on: "lost", epoch, why });
     const view = await this.#readView(entry);
-    if (view === undefined) return;
     // Read from a copy that lags.
+    if (view === undefined) return;
     if (view.rev < last) return this.watch.again(entry, contractor, epoch);
     if (view.contractOpen && view.epoch === epoch) {
       this.watch.revoked(pathOf(entry.t), epoch);

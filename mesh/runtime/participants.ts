@@ -20,6 +20,8 @@ import type { HostedAgent } from "./hosted-agent.ts";
 
 /** A free slot that took an offer and got no award asks again after this, ms. */
 const ASK_AGAIN_MS = 25;
+/** Where it refused all that it was offered, twice as long each time, ms at most. Guess. */
+const ASK_AGAIN_MS_MAX = 800;
 /** Above this many agents a call to all is answered in the order of rank. Guess. */
 const CROWD = 64;
 /** After so many offers of one initiator in a row, an agent waits for no second one. Guess. */
@@ -31,6 +33,13 @@ interface Chance {
   capability: string;
   call: Cfp;
   urgency: number;
+}
+
+interface Asking {
+  pauseMs: number;
+  /** ms on the clock. */
+  dueAt: number;
+  timer: { cancel(): void } | undefined;
 }
 
 /** As in the waiting rooms (core/waiting-room.ts), over the offers of several initiators. */
@@ -46,6 +55,8 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 export class Participants {
   readonly #d: Deps;
   readonly #agents: ReadonlyMap<string, HostedAgent>;
+  /** When agents ask again, and after how long; one moment for each. */
+  #asking = new Map<string, Asking>();
   /** Of agents that collect offers. */
   #baskets = new Map<string, Chance[]>();
   /** Who offered something last, and how often in a row. */
@@ -144,17 +155,32 @@ export class Participants {
   #choose(agent: HostedAgent, basket: Chance[]): void {
     const fair = this.#turn++ % FAIR === FAIR - 1;
     basket.sort((a, b) => (fair ? 0 : byRank(a, b)) || b.urgency - a.urgency);
-    let open = agent.openSlots;
+    const before = agent.openSlots;
+    let open = before;
     for (const chance of basket) {
       const answer = open > 0 ? agent.answer(chance.capability, chance.call) : "busy";
       if (typeof answer !== "string") open--;
       this.#tell(agent, chance, answer);
     }
-    // A slot that none of these filled asks again: an award may have gone elsewhere.
-    this.#d.clock.after(ASK_AGAIN_MS, () => {
+    this.#askAgain(agent, before > 0 && open === before);
+  }
+
+  /** A slot that no offer filled asks again: an award may have gone elsewhere, or others wait. */
+  #askAgain(agent: HostedAgent, refusedAll: boolean): void {
+    const last = this.#asking.get(agent.name);
+    const longer = Math.min(ASK_AGAIN_MS_MAX, 2 * (last?.pauseMs ?? ASK_AGAIN_MS));
+    const pauseMs = refusedAll ? longer : ASK_AGAIN_MS;
+    const dueAt = this.#d.clock.now() + pauseMs;
+    // Where messages come twice, each of two would ask, and be answered twice, and so on.
+    if (last?.timer !== undefined && last.dueAt <= dueAt) return;
+    last?.timer?.cancel();
+    const asking: Asking = { pauseMs, dueAt, timer: undefined };
+    asking.timer = this.#d.clock.after(pauseMs, () => {
+      asking.timer = undefined;
       if (agent.openSlots > 0 && agent.wanted && !this.#baskets.has(agent.name)) {
         agent.askForWork();
       }
     });
+    this.#asking.set(agent.name, asking);
   }
 }

@@ -1,5 +1,8 @@
 // Waiting tasks of one initiator, by capability, and the two ways out: a freed agent asks for work
 // (node-available), or the most urgent few call again.
+//
+// Invariant: what nobody can do holds up nothing that somebody could. Tasks that ask for different
+// things wait in different rows, and each row has its turn.
 import {
   type Address,
   address,
@@ -11,7 +14,8 @@ import {
   RECALL_MS_MAX,
   taskPath,
 } from "../../contracts/index.ts";
-import type { InitiatorTask } from "../core/initiator-task.ts";
+import type { Event, InitiatorTask } from "../core/initiator-task.ts";
+import { asksNoMore, type Needs, needsKey, needsOf, refuses } from "../core/match.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import {
   goesBefore,
@@ -27,9 +31,27 @@ export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
+  offered: Offered | undefined;
   /** Waits, and calls because a newcomer came: to learn of slots that nobody freed. */
   trying: boolean;
+  /** Has it called in vain since it waits? */
+  called: boolean;
+  refusedBy: Refusals | undefined;
 }
+
+/** Whom a task was offered to, and how that search goes on where it is refused. */
+interface Offered {
+  to: Address;
+  least: number;
+  /** How many it was offered one after the other. */
+  nth: number;
+  /** Rows whose first it refused for the price: others have their turn before the next of these. */
+  passed: readonly string[];
+}
+
+/** Who would not do something, until when it is not offered to them again, and what they would not
+ * do it for, at most. */
+type Refusals = Map<Address, { until: number; most: number }>;
 
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
@@ -40,8 +62,21 @@ interface Hooks<E> {
   blocked(capability: string, agent?: Address): boolean;
 }
 
+/** Tasks that ask for the same. */
+interface Row {
+  /** Undefined: they ask for all sorts of things. */
+  needs: Needs | undefined;
+  /** The most that one of them would pay. */
+  most: number;
+  refusedBy: Refusals;
+}
+
 interface Room<E> {
   room: WaitingRoom;
+  /** In the order of their turns. */
+  rows: Map<string, Row>;
+  /** Those that have not called yet, since others were before them. */
+  uncalled: Set<E>;
   entries: Map<string, E>;
   idle: Subscription;
   recall: { cancel(): void };
@@ -52,6 +87,8 @@ interface Room<E> {
   triedAt: number;
   /** Calls once the newcomer that made for it has entered. */
   instead: E | undefined;
+  /** Every other time it is the turn of those who have not called in vain. */
+  odd: boolean;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
@@ -60,6 +97,25 @@ const RECALLED = 2;
 const TRY_MS = 10;
 /** Offers to one freed agent at a time. */
 const OFFERS_MAX = 8;
+/** Rows of one room; what asks for yet something else shares one more. Guess. */
+const ROWS_MAX = 64;
+const MIXED = "*";
+/** Who refused a task is not offered it again for so long, ms. Guess. */
+const REFUSED_MS = 5_000;
+/** Agents remembered of a row, or a task, that refused. */
+const REFUSED_MAX = 256;
+/** Offers in a row of which an agent refuses one after the other. Guess. */
+const CHAIN_MAX = 32;
+
+/** Whom a search is for. */
+interface Search {
+  /** An agent that asks for work. */
+  to?: Address;
+  /** Rank that they must have. */
+  least?: number | undefined;
+  /** Rows that count. */
+  open?: (name: string, row: Row) => boolean;
+}
 
 export class WaitingRooms<E extends WaitingEntry> {
   readonly #d: Deps;
@@ -74,19 +130,25 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   /**
-   * Does a newcomer have to queue behind others? Now and then there is a call all the same, so that
-   * the room learns of slots that nobody freed, those of agents long idle: by the newcomer where it
-   * would be the first in the row, else by who is.
+   * Does a newcomer have to queue behind others? Only behind those who could do with any agent that
+   * it could. Now and then there is a call all the same, so that the room learns of slots that
+   * nobody freed, those of agents long idle: by the newcomer where it would be the first in the
+   * row, else by who is; where that one has called in vain, every other time by the newcomer.
    */
   queueing(newcomer: Newcomer): boolean {
     const waiting = this.#rooms.get(newcomer.capability);
     if (waiting === undefined) return false;
+    const key = needsKey(newcomer);
+    const before = (name: string, { needs }: Row): boolean =>
+      name === key || (needs !== undefined && asksNoMore(needs, newcomer));
+    if (![...waiting.rows].some(([name, row]) => before(name, row))) return false;
     const now = this.#d.clock.now();
     if (waiting.credit > 0) waiting.credit--;
     else if (now - waiting.triedAt < TRY_MS) return true;
     else waiting.triedAt = now;
-    const [first] = this.#free(waiting, 1);
+    const [first] = this.#free(waiting, 1, { open: before });
     if (first === undefined || goesBefore(newcomer, first.w, now)) return false;
+    if (first.entry.called && this.#odd(waiting)) return false;
     waiting.instead = first.entry;
     return true;
   }
@@ -108,7 +170,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     // Nobody else bid, but it found a slot that nobody had spoken of.
     if (spare.length === 0) return this.#recall(waiting, 1);
     waiting.credit = spare.length;
-    for (const { from } of spare) waiting.credit -= this.#offer(waiting, from, 1);
+    for (const { from: to } of spare) waiting.credit -= this.#offer(waiting, 1, first(to));
     // Where there were slots for others there may be more.
     this.#recall(waiting, RECALLED);
   }
@@ -122,13 +184,16 @@ export class WaitingRooms<E extends WaitingEntry> {
     waiting.instead = undefined;
     entry.trying = false;
     // Its own call found nobody.
-    if (entry.t.rounds > 0) waiting.credit = 0;
+    if (entry.t.openedAt > 0) waiting.credit = 0;
     if (waiting.room.has(id)) return;
     this.#where.set(id, spec.capability);
     this.#d.counters.add("waits");
     waiting.entries.set(id, entry);
+    entry.called = entry.t.openedAt > 0;
+    if (!entry.called) waiting.uncalled.add(entry);
     waiting.room.enter({
       task: id,
+      row: this.#rowOf(waiting, spec),
       priority: spec.priority,
       since: this.#d.clock.now(),
       deadline: spec.deadline,
@@ -136,7 +201,19 @@ export class WaitingRooms<E extends WaitingEntry> {
     });
     if (instead === undefined) return;
     instead.trying = true;
-    this.#hooks.recall(instead);
+    this.#call(waiting, instead);
+  }
+
+  #rowOf({ rows }: Room<E>, spec: Needs): string {
+    const key = needsKey(spec);
+    // What asks for nothing is never among those that ask for all sorts of things.
+    const own = rows.has(key) || rows.size < ROWS_MAX || key === "";
+    const name = own ? key : MIXED;
+    const needs = own ? needsOf(spec) : undefined;
+    const row: Row = rows.get(name) ?? { needs, most: 0, refusedBy: new Map() };
+    row.most = Math.max(row.most, spec.budget ?? Number.POSITIVE_INFINITY);
+    rows.set(name, row);
+    return name;
   }
 
   leave(entry: E): void {
@@ -145,7 +222,9 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#where.delete(id);
     const waiting = this.#rooms.get(capability);
     if (waiting === undefined || !waiting.entries.delete(id)) return;
-    waiting.room.leave(id);
+    waiting.uncalled.delete(entry);
+    const row = waiting.room.leave(id);
+    if (row !== undefined) waiting.rows.delete(row);
     if (waiting.room.size === 0) return this.#close(capability);
   }
 
@@ -155,9 +234,64 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting !== undefined) this.#armRecall(waiting, RECALL_MS);
   }
 
-  #recall(waiting: Room<E>, count: number): void {
-    for (const { entry } of this.#free(waiting, count)) {
-      this.#hooks.recall(entry);
+  /** Who would not do it, and not for want of a slot, is not offered it again for a while. */
+  heard(entry: E, answer: Event): void {
+    if (answer.on !== "refusal") return;
+    const { from, reason } = answer;
+    if (reason !== "low_value" && reason !== "ineligible" && reason !== "over_budget") return;
+    const { owner, id, spec } = entry.t;
+    const waiting = this.#rooms.get(this.#where.get(taskPath(owner, id)) ?? "");
+    if (waiting === undefined) return;
+    const until = this.#d.clock.now() + REFUSED_MS;
+    const most = reason === "over_budget" && spec.budget !== undefined ? spec.budget : Infinity;
+    const row = waiting.rows.get(needsKey(spec));
+    // By its own judgement it may take the next one of the row.
+    const single = reason === "low_value" || row === undefined;
+    if (single) entry.refusedBy ??= new Map();
+    remember((single ? entry.refusedBy : row.refusedBy) as Refusals, from, { until, most });
+    const { offered } = entry;
+    if (offered?.to !== from || entry.t.phase !== "waiting") return;
+    // Its slot is still free: there may be something else for it.
+    entry.offered = undefined;
+    if (offered.nth >= CHAIN_MAX) return;
+    const passed = reason === "over_budget" ? [...offered.passed, needsKey(spec)] : offered.passed;
+    this.#offer(waiting, 1, { ...offered, nth: offered.nth + 1, passed });
+  }
+
+  #call(waiting: Room<E>, entry: E): void {
+    entry.called = true;
+    waiting.uncalled.delete(entry);
+    this.#hooks.recall(entry);
+  }
+
+  /** Whoever is most urgent, and, of two, one whose turn it is. */
+  #recall(waiting: Room<E>, count: 1 | 2): void {
+    const turn = count === 2 || (waiting.rows.size > 1 && this.#odd(waiting));
+    if (!turn || count === 2) {
+      for (const { entry } of this.#free(waiting, 1)) this.#call(waiting, entry);
+    }
+    if (turn) this.#callNext(waiting);
+  }
+
+  #odd(waiting: Room<E>): boolean {
+    waiting.odd = !waiting.odd;
+    return waiting.odd;
+  }
+
+  /** Whoever never had a call, or the most urgent of the next row. */
+  #callNext(waiting: Room<E>): void {
+    const now = this.#d.clock.now();
+    for (const entry of waiting.uncalled) {
+      if (entry.t.phase !== "waiting" || entry.offeredUntil > now) continue;
+      return this.#call(waiting, entry);
+    }
+    const [name] = waiting.rows.keys();
+    const row = waiting.rows.get(name ?? "");
+    if (name === undefined || row === undefined) return;
+    waiting.rows.delete(name);
+    waiting.rows.set(name, row);
+    for (const { entry } of this.#free(waiting, 1, { open: (one) => one === name })) {
+      this.#call(waiting, entry);
     }
   }
 
@@ -168,6 +302,8 @@ export class WaitingRooms<E extends WaitingEntry> {
   #open(capability: string): Room<E> {
     const waiting: Room<E> = {
       room: new WaitingRoom(),
+      rows: new Map(),
+      uncalled: new Set(),
       entries: new Map(),
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
@@ -175,6 +311,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       credit: 0,
       triedAt: this.#d.clock.now(),
       instead: undefined,
+      odd: false,
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting, RECALL_MS);
@@ -199,13 +336,32 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   /** The most urgent that wait and are not on offer. */
-  #free(waiting: Room<E>, count: number, least = 0): { w: Waiter; entry: E }[] {
+  #free(waiting: Room<E>, count: number, search: Search = {}): { w: Waiter; entry: E }[] {
+    const { to, least = 0, open } = search;
     const now = this.#d.clock.now();
-    const picked = waiting.room.pick(count, (w) => {
-      const entry = waiting.entries.get(w.task);
-      const enough = (w.rank ?? 0) >= least;
-      return enough && entry?.t.phase === "waiting" && entry.offeredUntil <= now;
-    });
+    const card = to === undefined ? undefined : this.#d.registry.card(to);
+    const wants = (needs: Needs) => to === undefined || !refuses(needs, to, card);
+    const willing = (by: Refusals | undefined, budget = Infinity): boolean => {
+      const refusal = to === undefined ? undefined : by?.get(to);
+      return refusal === undefined || refusal.until <= now || budget > refusal.most;
+    };
+    const picked = waiting.room.pick(
+      count,
+      (w) => {
+        const entry = waiting.entries.get(w.task);
+        if (entry?.t.phase !== "waiting" || entry.offeredUntil > now) return false;
+        if ((w.rank ?? 0) < least || !willing(entry.refusedBy)) return false;
+        const { spec } = entry.t;
+        return w.row === MIXED
+          ? wants(spec)
+          : willing(waiting.rows.get(w.row)?.refusedBy, spec.budget);
+      },
+      (name) => {
+        const row = waiting.rows.get(name);
+        if (row === undefined || open?.(name, row) === false) return false;
+        return row.needs === undefined || (willing(row.refusedBy, row.most) && wants(row.needs));
+      },
+    );
     return picked.map((w) => ({ w, entry: waiting.entries.get(w.task) as E }));
   }
 
@@ -218,21 +374,30 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined) return;
     const to = address(subject.principal, subject.agent);
     if (this.#hooks.blocked(subject.capability, to)) return;
-    this.#offer(waiting, to, Math.min(idle.slots, OFFERS_MAX), idle.rank);
+    this.#offer(waiting, Math.min(idle.slots, OFFERS_MAX), first(to, idle.rank));
   }
 
-  /**
-   * The most urgent that wait, for so many slots of one agent.
-   * @param least rank that they must have
-   * @returns how many there were
-   */
-  #offer(waiting: Room<E>, to: Address, slots: number, least = 0): number {
+  /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
+  #offer(waiting: Room<E>, slots: number, how: Offered): number {
     const now = this.#d.clock.now();
-    const offered = this.#free(waiting, slots, least);
+    const { to, least, passed } = how;
+    const open = (name: string): boolean => !passed.includes(name);
+    const offered = this.#free(waiting, slots, { to, least, open });
     for (const { w, entry } of offered) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
+      entry.offered = how;
       this.#hooks.offer(entry, entry.t.spec.capability, to, urgency(w, now));
     }
     return offered.length;
   }
+}
+
+function first(to: Address, least = 0): Offered {
+  return { to, least, nth: 1, passed: [] };
+}
+
+function remember(refused: Refusals, agent: Address, how: { until: number; most: number }): void {
+  refused.delete(agent);
+  if (refused.size >= REFUSED_MAX) refused.delete(refused.keys().next().value as Address);
+  refused.set(agent, how);
 }

@@ -109,6 +109,32 @@ describe("waiting on the wire", () => {
     await handle.cancel();
   });
 
+  test("P8.8: what an agent would refuse is not offered to it, and holds up nothing", async () => {
+    const sue = await wire.peer("p88s", "agent");
+    const options = { requires: { gpu: true } };
+    const never = await Promise.all(
+      Array.from({ length: 8 }, () => sue.peer.submitters.submit("sum88", {}, options)),
+    );
+    await until(() => sue.peer.counters.get("waits") === 8, "eight waiting tasks");
+    const offers = new Tap(await wire.stranger("p88tap", "observer"), "mesh.offer.>");
+    const a = await wire.peer("p88a", "contractor", ["sum88"]);
+    const services = [service("sum88", async () => ({ output: 88 }))];
+    a.peer.host({ name: "w", slots: 1, attributes: { gpu: false }, services });
+    // It asks for work as it comes, which may be heard before its card.
+    await (await sue.peer.submitters.submit("sum88", {}, {})).result();
+    await offers.ready();
+    const before = offers.seen.length;
+    const many = Array.from({ length: 8 }, () => sue.peer.submitters.submit("sum88", {}, {}));
+    for (const handle of await Promise.all(many)) expect(await handle.result()).toBe(88);
+    const offered = offers.seen
+      .slice(before)
+      .filter((m) => m.subject.endsWith(".p88s.main"))
+      .map((m) => OfferSchema.parse(m.decoded()).call.task);
+    expect(offered.length).toBeGreaterThan(0);
+    expect(never.filter(({ task }) => offered.includes(task))).toEqual([]);
+    for (const handle of never) await handle.cancel();
+  });
+
   test("P8.6: of what is offered and called for together, the highest rank gets it", async () => {
     const a = await wire.peer("p86a", "contractor", ["sum86"]);
     a.peer.host({ name: "w", slots: 1, services: [service("sum86", async () => ({ output: 1 }))] });
@@ -165,7 +191,7 @@ describe("waiting on the wire", () => {
 describe("waiting rooms", () => {
   test("P8.5: a call is left to whoever is first in the row", () => {
     const now = 1_000;
-    const w = { task: "t", priority: 5, since: now, deadline: 0, rank: 100 };
+    const w = { task: "t", row: "", priority: 5, since: now, deadline: 0, rank: 100 };
     const capability = "sum";
     expect(goesBefore({ capability, priority: 5, rank: 99 }, w, now)).toBe(false);
     expect(goesBefore({ capability, priority: 5, rank: 101 }, w, now)).toBe(true);
@@ -196,6 +222,7 @@ describe("waiting in the core", () => {
     expect(AGING_MS).toBe(10_000);
     const w = (task: string, over: Partial<Waiter>): Waiter => ({
       task,
+      row: "",
       priority: 5,
       since: 0,
       deadline: 2_000_000_000_000,

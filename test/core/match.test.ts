@@ -1,7 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Attributes, CapabilitySchema, RequirementsSchema } from "../../contracts/index.ts";
-import { attributesOf, groupOf, meets, versionMeets } from "../../mesh/core/match.ts";
+import {
+  type AgentCard,
+  type Attributes,
+  CapabilitySchema,
+  RequirementsSchema,
+} from "../../contracts/index.ts";
+import {
+  asksNoMore,
+  attributesOf,
+  groupOf,
+  meets,
+  type Needs,
+  needsKey,
+  needsOf,
+  refuses,
+  versionMeets,
+} from "../../mesh/core/match.ts";
 
 const here: Attributes = { region: "eu", gpu: true, memory: 64 };
 
@@ -93,5 +108,77 @@ describe("groupOf", () => {
     for (let i = 0; i < 1_000; i++) seats[groupOf(address(i), 8)]! += 1;
     expect(Math.min(...seats)).toBeGreaterThan(80);
     expect(Math.max(...seats)).toBeLessThan(180);
+  });
+});
+
+describe("what a task asks of whoever does it", () => {
+  const agents = ["con.a", "con.b", "dan.a"];
+  const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
+  const memory = fc.oneof(
+    fc.constantFrom(4, 8),
+    fc.record({ in: fc.subarray([2, 4, 8]) }),
+    fc
+      .record({ min: maybe(fc.constantFrom(2, 4, 8)), max: maybe(fc.constantFrom(4, 8)) })
+      .map(({ min, max }) => ({ ...(min && { min }), ...(max && { max }) })),
+  );
+  const requires = fc
+    .record({ gpu: maybe(fc.boolean()), memory: maybe(memory) })
+    .map(({ gpu, memory: m }) => ({ ...(gpu !== undefined && { gpu }), ...(m && { memory: m }) }));
+  const needs: fc.Arbitrary<Needs> = fc
+    .record({
+      version: maybe(fc.constantFrom("1", "1.2", "2.0.0")),
+      requires: maybe(requires),
+      to: maybe(fc.constantFrom(...agents)),
+      only: maybe(fc.boolean()),
+      exclude: maybe(fc.subarray(agents)),
+      budget: maybe(fc.integer({ min: 0, max: 3 })),
+    })
+    .map((some) => {
+      const told = Object.entries(some).filter(([, value]) => value !== undefined);
+      return { capability: "sum", ...Object.fromEntries(told) } as Needs;
+    });
+  const card = fc
+    .record({
+      version: fc.constantFrom("1.0.0", "1.2.3", "2.0.0"),
+      gpu: fc.boolean(),
+      memory: fc.constantFrom(4, 8),
+    })
+    .map(({ version, ...attributes }) => {
+      const capabilities = [CapabilitySchema.parse({ name: "sum", version })];
+      return { capabilities, attributes } as unknown as AgentCard;
+    });
+
+  test("who may do the one may do the other, where that one asks no more", () => {
+    let held = 0;
+    fc.assert(
+      fc.property(needs, needs, card, fc.constantFrom(...agents), (one, other, who, agent) => {
+        if (!asksNoMore(one, other)) return;
+        held++;
+        expect((one.budget ?? 9) >= (other.budget ?? 9)).toBe(true);
+        if (!refuses(other, agent, who)) expect(refuses(one, agent, who)).toBe(false);
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(held).toBeGreaterThan(50);
+  });
+
+  test("what asks for the same has the same key, and asks no more", () => {
+    fc.assert(
+      fc.property(needs, needs, (one, other) => {
+        expect(asksNoMore(one, one)).toBe(true);
+        expect(asksNoMore(needsOf(one), needsOf(one))).toBe(true);
+        if (needsKey(one) !== needsKey(other)) return;
+        expect(needsOf(one).budget).toBe(needsOf(other).budget);
+        expect(asksNoMore({ ...one, budget: undefined }, other)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(needsKey({ capability: "sum", to: "con.a" })).toBe("");
+  });
+
+  test("of an agent that nobody knows nothing is said", () => {
+    expect(refuses({ capability: "sum", requires: { gpu: true } }, "con.a", undefined)).toBe(false);
+    const only = { capability: "sum", to: "con.b", only: true };
+    expect(refuses(only, "con.a", undefined)).toBe(true);
   });
 });

@@ -4,7 +4,7 @@ import { AGING_MS } from "../../contracts/index.ts";
 import { FAIR, urgency, type Waiter, WaitingRoom } from "../../mesh/core/waiting-room.ts";
 
 function waiter(task: string, over: Partial<Waiter> = {}): Waiter {
-  return { task, priority: 5, since: 0, deadline: 1_800_000_060_000, ...over };
+  return { task, row: "", priority: 5, since: 0, deadline: 1_800_000_060_000, ...over };
 }
 
 function roomOf(...waiters: Waiter[]): WaitingRoom {
@@ -85,7 +85,7 @@ describe("pick", () => {
       looked++;
       return false;
     });
-    expect(looked).toBe(66);
+    expect(looked).toBe(258);
     expect(room.size).toBe(500);
   });
 
@@ -144,5 +144,60 @@ describe("steps of workflows", () => {
     const picked = names(room.pick(200, anyone));
     expect(new Set(picked).size).toBe(picked.length);
     expect(picked.every((task) => Number(task.slice(1)) >= 400)).toBe(true);
+  });
+});
+
+describe("rows", () => {
+  test("those of a row that is not open are passed over, however many they are", () => {
+    const blocked = Array.from({ length: 2_000 }, (_, i) =>
+      waiter(`b${i}`, { row: "gpu", priority: 9, since: i }),
+    );
+    const room = roomOf(...blocked, waiter("plain", { since: 5_000 }));
+    let looked = 0;
+    const take = (): boolean => ++looked > 0;
+    expect(names(room.pick(3, take, (row) => row !== "gpu"))).toEqual(["plain"]);
+    expect(looked).toBe(1);
+    expect(names(room.pick(1, anyone))).toEqual(["b0"]);
+  });
+
+  test("over all rows the order is that of one row", () => {
+    const one = fc.record({
+      priority: fc.integer({ min: 0, max: 9 }),
+      since: fc.integer({ min: 0, max: 60_000 }),
+      rank: fc.option(fc.integer({ min: 0, max: 9_000 }), { nil: undefined }),
+      row: fc.constantFrom("", "a", "b", "c"),
+      leaves: fc.boolean(),
+    });
+    const open = fc.subarray(["", "a", "b", "c"]);
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 40 }), open, (list, rows) => {
+        const apart = new WaitingRoom();
+        const together = new WaitingRoom();
+        for (const [i, { leaves, ...over }] of list.entries()) {
+          // No two alike: among equals a row of its own may be asked first.
+          const w = waiter(`t${i}`, { ...over, since: over.since + i / 64 });
+          apart.enter(w);
+          if (leaves) apart.leave(w.task);
+          else if (rows.includes(w.row)) together.enter({ ...w, row: "" });
+        }
+        const picked = apart.pick(50, anyone, (row) => rows.includes(row));
+        const ranks = new Set(list.map(({ rank }) => rank).filter((rank) => rank !== undefined));
+        const expected = names(together.pick(50, anyone));
+        expect(names(picked).sort()).toEqual([...expected].sort());
+        if (ranks.size === list.filter(({ rank }) => rank !== undefined).length) {
+          expect(names(picked)).toEqual(expected);
+        }
+      }),
+    );
+  });
+
+  test("an empty row is told once, and forgotten", () => {
+    const room = roomOf(waiter("a", { row: "x" }), waiter("b", { row: "x" }));
+    expect([room.leave("a"), room.leave("a"), room.leave("b")]).toEqual([
+      undefined,
+      undefined,
+      "x",
+    ]);
+    expect(room.pick(1, anyone)).toEqual([]);
   });
 });
