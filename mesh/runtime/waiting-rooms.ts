@@ -248,7 +248,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     // By its own judgement it may take the next one of the row.
     const single = reason === "low_value" || row === undefined;
     if (single) entry.refusedBy ??= new Map();
-    remember((single ? entry.refusedBy : row.refusedBy) as Refusals, from, { until, most });
+    remember((single ? entry.refusedBy : row.refusedBy) as Refusals, from, until, most);
     const { offered } = entry;
     if (offered?.to !== from || entry.t.phase !== "waiting") return;
     // Its slot is still free: there may be something else for it.
@@ -383,6 +383,9 @@ export class WaitingRooms<E extends WaitingEntry> {
     const { to, least, passed } = how;
     const open = (name: string): boolean => !passed.includes(name);
     const offered = this.#free(waiting, slots, { to, least, open });
+    if (offered.length === 0 && passed.length > 0) {
+      return this.#offer(waiting, slots, { ...how, passed: [] });
+    }
     for (const { w, entry } of offered) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
       entry.offered = how;
@@ -396,8 +399,11 @@ function first(to: Address, least = 0): Offered {
   return { to, least, nth: 1, passed: [] };
 }
 
-function remember(refused: Refusals, agent: Address, how: { until: number; most: number }): void {
+/** What was refused for more a moment ago stands. */
+function remember(refused: Refusals, agent: Address, until: number, most: number): void {
+  const last = refused.get(agent);
+  const known = last !== undefined && last.until > until - REFUSED_MS ? last.most : 0;
   refused.delete(agent);
   if (refused.size >= REFUSED_MAX) refused.delete(refused.keys().next().value as Address);
-  refused.set(agent, how);
+  refused.set(agent, { until, most: Math.max(known, most) });
 }
