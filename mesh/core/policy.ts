@@ -155,6 +155,22 @@ export function drawn(order: ScoredBid[], draw: number): ScoredBid[] {
   return order;
 }
 
+/**
+ * The bids that an award tells of, in their order: the first, and those by which the scores of all
+ * are measured (the soonest and the latest, the cheapest and the dearest), or nobody could make
+ * the scores again.
+ */
+export function toldOf(order: readonly ScoredBid[], most: number): readonly ScoredBid[] {
+  if (order.length <= most) return order;
+  const told = new Set<ScoredBid>();
+  for (const figure of [finishMs, ({ bid }: ScoredBid) => bid.cost]) {
+    told.add(order.reduce((a, b) => (figure(b) < figure(a) ? b : a)));
+    told.add(order.reduce((a, b) => (figure(b) > figure(a) ? b : a)));
+  }
+  for (const b of order) if (told.size < most) told.add(b);
+  return order.filter((b) => told.has(b));
+}
+
 export function seen(b: ScoredBid): SeenBid {
   return {
     from: b.from,

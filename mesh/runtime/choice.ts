@@ -1,6 +1,6 @@
 // One award, as this initiator makes it: its terms, and the bids that led to it.
 import { type Address, type AwardTerms, BIDS_EXPLAINED_MAX } from "../../contracts/index.ts";
-import { type ScoredBid, seen } from "../core/policy.ts";
+import { type ScoredBid, seen, toldOf } from "../core/policy.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Entry, InitiatorOptions } from "./desk.ts";
 import { bidsDigest, packBids } from "./seen-bids.ts";
@@ -15,7 +15,7 @@ export function choiceOf(
   order: readonly ScoredBid[],
 ): { terms: AwardTerms; bids: Uint8Array } {
   const { t } = entry;
-  const bids = packBids(order.slice(0, BIDS_EXPLAINED_MAX).map(seen));
+  const bids = packBids(toldOf(order, BIDS_EXPLAINED_MAX).map(seen));
   const terms = termsOf(t, {
     to,
     order,

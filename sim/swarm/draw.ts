@@ -29,6 +29,7 @@ const SPECIAL_MAX = {
   hasty: 0.3,
   insider: 0.2,
 };
+const NEEDS_MAX = 0.6;
 const DRIFT_PPM_MAX = 500;
 const CALM_SHARE = 0.1;
 const SIGNING_SHARE = 0.1;
@@ -47,7 +48,7 @@ export function drawRun(seed: number): VirtualFlags {
     agentsPerHost: between(prng, 1, Math.min(8, agents)),
     initiators: between(prng, 1, 4),
     signing: prng.next() < SIGNING_SHARE,
-    faults: drawFaults(prng, prng.next() < CALM_SHARE),
+    faults: { ...drawFaults(prng, prng.next() < CALM_SHARE), ...drawNeeds(prng.fork("needs")) },
     seed: String(seed),
   };
 }
@@ -72,6 +73,12 @@ function drawFaults(prng: Prng, calm: boolean): FaultPlan {
   if (prng.next() < MESSAGES_SHARE && !calm)
     plan.driftPpm = Math.round(DRIFT_PPM_MAX * prng.next());
   return plan;
+}
+
+/** From a fork of its own: the runs of older seeds stay what they were where it plays no part. */
+function drawNeeds(prng: Prng): FaultPlan {
+  const needs = round(NEEDS_MAX * prng.next());
+  return prng.next() < SPECIAL_SHARE && needs > 0 ? { needs } : {};
 }
 
 function between(prng: Prng, least: number, most: number): number {

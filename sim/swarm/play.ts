@@ -1,4 +1,5 @@
 // One seed of the swarm: played, judged, and, when something is wrong, made small.
+import { IMPOSSIBLE_SHARE } from "../virtual/arrivals.ts";
 import { commandOf, optionsOf, type VirtualFlags } from "../virtual/flags.ts";
 import { runVirtual, type VirtualRun } from "../virtual/run.ts";
 import { drawRun } from "./draw.ts";
@@ -93,9 +94,10 @@ const UNDONE_FEW = 3;
 
 /** Every rule holds where every task fails at once; this is what the mesh is for. */
 function undone({ report }: VirtualRun, { faults }: VirtualFlags): Wrong | undefined {
-  const { poison = 0, cancel = 0, hasty = 0 } = faults;
+  const { poison = 0, cancel = 0, hasty = 0, needs = 0 } = faults;
   const { submitted, completed } = report.tasks;
-  const about = submitted * (1 - poison) * (1 - cancel) * (1 - hasty);
+  const about =
+    submitted * (1 - poison) * (1 - cancel) * (1 - hasty) * (1 - needs * IMPOSSIBLE_SHARE);
   if (completed >= DONE_SHARE_MIN * about - UNDONE_FEW) return undefined;
   const what = `${completed} of about ${Math.round(about)} tasks were completed`;
   return { rule: "undone", what, witness: [JSON.stringify(report.tasks)] };

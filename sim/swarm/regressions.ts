@@ -118,4 +118,24 @@ export const REGRESSIONS: readonly Regression[] = [
       "crash=78,cut=45,hasty=0.2 --utilisation 0.76 --time-scale 0.21 --agents-per-host 6 " +
       "--initiators 1 --seed 435609",
   },
+  {
+    name: "a server that speaks to a dead connection holds nobody up",
+    history:
+      "2026-11-23 seed 451070: in the model, what the server still sent to a connection that its " +
+      "client had given up held up the next one after the link was mended, by 12 s (L1)",
+    command:
+      "parley sim virtual --agents 4 --tasks 102 --policy fastest --faults cut=5.6,needs=0.036 " +
+      "--pool uniform --utilisation 0.94 --time-scale 0.2 --agents-per-host 2 --initiators 1 " +
+      "--seed 451070",
+  },
+  {
+    name: "the bids by which the others were measured",
+    history:
+      "2026-11-23 seed 450269: an award told of the first 16 of 17 bids; the soonest, left out " +
+      "because its agent had failed the task, was what the scores were measured by, so that they " +
+      "came out otherwise (S7); the extremes are among those told now",
+    command:
+      "parley sim virtual --agents 38 --tasks 64 --faults insider=0.11,needs=0.11 " +
+      "--utilisation 0.53 --time-scale 0.074 --agents-per-host 1 --initiators 4 --seed 450269",
+  },
 ];

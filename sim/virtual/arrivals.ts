@@ -1,6 +1,8 @@
 // Hands the tasks of a workload in, each at its moment, and knows which ones are still open.
 
+import { PRIORITY_MAX } from "../../contracts/index.ts";
 import { type Prng, pick } from "../../mesh/core/prng.ts";
+import type { TaskOptions } from "../../mesh/runtime/submitters.ts";
 import type { Submission } from "../live/submissions.ts";
 import type { WorkloadTask } from "../workload/task.ts";
 import type { FaultPlan } from "./faults.ts";
@@ -16,7 +18,7 @@ export interface ArrivalsOptions {
   /** Deadline of each task from its submission, ms. */
   timeoutMs: number;
   /** What is special about some of them. */
-  plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty">;
+  plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty" | "needs">;
   /** Addresses of agents, for tasks that rule somebody out. */
   agents: readonly string[];
 }
@@ -25,15 +27,26 @@ export interface ArrivalsOptions {
 interface Special {
   fails: number;
   cancelAfterMs?: number;
-  exclude?: string[];
   timeoutMs?: number;
+  asks: TaskOptions;
 }
 
 /** More attempts than any task has. */
 const ALWAYS = 1_000;
+/** Of those that ask for something special, how many ask for what nobody has. They wait for a while
+ * only, and so long at most, ms: a run is over when all are. */
+export const IMPOSSIBLE_SHARE = 0.4;
+const IMPOSSIBLE_MS = 8_000;
 /** A task with little time has its own length times this at most, and so much at least, ms. */
 const HASTY_MAX = 3;
 const HASTY_MS_MIN = 50;
+
+const IMPOSSIBLE: readonly TaskOptions[] = [
+  { requires: { even: "neither" } },
+  { budget: 0 },
+  { version: "9.0.0" },
+  { to: "away.w", only: true },
+];
 
 export class Arrivals {
   readonly #world: World;
@@ -109,28 +122,48 @@ export class Arrivals {
   }
 
   #special({ id, serviceMs }: WorkloadTask): Special {
-    const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0 } = this.#o.plan;
-    if (fail + poison + cancel + exclude + hasty === 0) return { fails: 0 };
+    const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0, needs = 0 } = this.#o.plan;
+    if (fail + poison + cancel + exclude + hasty + needs === 0) return { fails: 0, asks: {} };
     const prng = this.#prng.fork(id);
     const is = (share: number) => prng.next() < share;
     const fails = is(fail) ? 1 : is(poison) ? ALWAYS : 0;
-    const special: Special = { fails };
+    const special: Special = { fails, asks: {} };
     if (is(cancel)) special.cancelAfterMs = prng.next() * 2 * serviceMs;
     // Half of the agents remain at least: somebody has to do it.
     const most = Math.min(3, Math.floor(this.#o.agents.length / 2));
     if (is(exclude) && most > 0) {
       const few = 1 + prng.int(most);
-      special.exclude = Array.from({ length: few }, () => pick(prng, this.#o.agents));
+      special.asks.exclude = Array.from({ length: few }, () => pick(prng, this.#o.agents));
     }
     if (is(hasty)) {
       special.timeoutMs = Math.round(HASTY_MS_MIN + prng.next() * HASTY_MAX * serviceMs);
     }
+    if (!is(needs)) return special;
+    if (is(IMPOSSIBLE_SHARE)) {
+      special.asks = pick(prng, IMPOSSIBLE);
+      special.timeoutMs = Math.round(prng.next() * IMPOSSIBLE_MS) + HASTY_MS_MIN;
+    } else {
+      special.asks = this.#asks(prng);
+    }
     return special;
+  }
+
+  /** What some agents have, so that somebody can do it. */
+  #asks(prng: Prng): TaskOptions {
+    const priority = prng.int(PRIORITY_MAX + 1);
+    switch (prng.int(this.#o.agents.length < 2 ? 1 : 3)) {
+      case 0:
+        return { priority };
+      case 1:
+        return { priority, requires: { even: prng.next() < 0.5 } };
+      default:
+        return { priority, to: pick(prng, this.#o.agents), only: prng.next() < 0.5 };
+    }
   }
 
   #submit(host: VirtualHost, task: WorkloadTask, special: Special, tries: number): void {
     const { id, capability, serviceMs, outputTokens } = task;
-    const { fails, exclude, timeoutMs, cancelAfterMs } = special;
+    const { fails, asks, timeoutMs, cancelAfterMs } = special;
     const again = (): void => {
       if (tries + 1 < AGAIN_MAX) {
         host.clock.after(AGAIN_MS, () => this.#submit(host, task, special, tries + 1));
@@ -148,7 +181,7 @@ export class Arrivals {
         {
           task: id,
           timeoutMs: timeoutMs ?? this.#o.timeoutMs,
-          ...(exclude === undefined ? {} : { exclude }),
+          ...asks,
           hints: { durationMs: serviceMs, size: Math.max(1, outputTokens) },
           award: { policy: this.#o.policy },
         },

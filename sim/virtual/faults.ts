@@ -24,12 +24,13 @@ export interface FaultPlan {
   /** Hosts' clocks run wrong by up to so many parts in a million. */
   driftPpm?: number;
   /** Of all tasks, 0 to 1: whose first attempt fails, all of whose attempts fail, that are
-   * canceled, that rule somebody out, that have little time. */
+   * canceled, that rule somebody out, that have little time, that ask for something special. */
   fail?: number;
   poison?: number;
   cancel?: number;
   exclude?: number;
   hasty?: number;
+  needs?: number;
   /** Two insiders, who react to this share of all records; everything is signed then. */
   insider?: number;
 }

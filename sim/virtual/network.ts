@@ -52,6 +52,8 @@ export class Lane {
   #cut = false;
   #cutAt = 0;
   #held: Held[] = [];
+  /** Connections that were reset on this lane: what is sent on one of before reaches nobody. */
+  era = 0;
 
   constructor(world: World, prng: Prng, quality: LinkQuality) {
     this.#world = world;
@@ -133,6 +135,7 @@ export class Lane {
 
   /** The connection ended: nothing of it arrives any more but that it did. */
   reset(): void {
+    this.era++;
     this.#held = this.#held.filter(({ kind }) => kind === "end");
     this.#lastAt = this.#world.now;
   }

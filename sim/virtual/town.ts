@@ -111,6 +111,8 @@ export class Town {
       };
       for (const agent of agents) {
         const definition = simDefinition(agent, name, undefined, this.#o.ended, time);
+        // For tasks that ask for one or the other (arrivals.ts).
+        definition.attributes = { even: Number(agent.name.slice(1)) % 2 === 0 };
         const never = definition.services.map((s) => ({ ...s, bid: () => undefined }));
         peer.host(declines ? { ...definition, services: never } : definition);
       }

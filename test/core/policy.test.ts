@@ -9,6 +9,7 @@ import {
   type ScoredBid,
   seen,
   type TaskFacts,
+  toldOf,
 } from "../../mesh/core/policy.ts";
 import { createPrng } from "../../mesh/core/prng.ts";
 import { makeScored } from "../support/core.ts";
@@ -218,6 +219,30 @@ describe("near-equal bids", () => {
     expect(order[0]).toBe("p2.w");
     expect(order.at(-1)).toBe("worse.w");
   });
+});
+
+test("of many bids so few are told that the scores can be made again, the first among them", () => {
+  const many = fc
+    .array(figure, { minLength: 6, maxLength: 60 })
+    .map((list) => list.map((over, i) => makeScored(`p${i}.w`, over)));
+  fc.assert(
+    fc.property(
+      many,
+      policies,
+      draws,
+      fc.integer({ min: 5, max: 16 }),
+      (bids, name, draw, most) => {
+        const policy = NAMED[name] as Policy;
+        const order = rank(copy(bids), policy, facts(), draw);
+        const told = toldOf(order, most);
+        expect(told).toHaveLength(Math.min(order.length, most));
+        expect(told.slice(0, most - 4)).toEqual(order.slice(0, most - 4));
+        expect(order.filter((b) => told.includes(b))).toEqual(told);
+        const again = recompute(told.map(seen), policy, facts());
+        for (const [i, { score }] of told.entries()) expect(again[i]).toBeCloseTo(score, 9);
+      },
+    ),
+  );
 });
 
 test("a choice can be recomputed from what the award remembers of it", () => {

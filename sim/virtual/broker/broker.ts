@@ -52,12 +52,15 @@ export class Connection {
   readonly client: Client;
   readonly rights: Rights;
   readonly subs = new Map<number, ServerSub>();
+  /** Of the lane to the client. */
+  readonly era: number;
   open = true;
 
   constructor(id: number, o: ConnectOptions) {
     this.id = id;
     this.user = o.user;
     this.link = o.link;
+    this.era = o.link.down.era;
     this.client = o.client;
     this.rights = new Rights(o.role, o.name, o.capabilities);
   }
@@ -249,6 +252,9 @@ export class Broker {
     if (this.#permissions && message.reply !== undefined) {
       connection.rights.owes(message.reply, this.#world.now);
     }
-    connection.link.down.send(() => connection.client.deliver(to, message), extraMs);
+    const { down } = connection.link;
+    // The client gave this connection up, and the server does not know it yet.
+    if (down.era !== connection.era) return;
+    down.send(() => connection.client.deliver(to, message), extraMs);
   }
 }
