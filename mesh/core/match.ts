@@ -28,21 +28,18 @@ export function needsKey(needs: Needs): string {
   const to = sole(needs);
   const plain = version === undefined && requires === undefined && to === undefined;
   if (plain && exclude === undefined && budget === undefined) return "";
-  return JSON.stringify([version, requires, to, exclude, budget && Math.floor(Math.log2(budget))]);
+  return JSON.stringify([version, requires, to, exclude, budgetOf(needs) ?? null]);
 }
 
-/** What all tasks of one key ask for: the least that any of them would pay. */
-export function needsOf({
-  capability,
-  version,
-  requires,
-  to,
-  only,
-  exclude,
-  budget,
-}: Needs): Needs {
-  const least = budget && 2 ** Math.floor(Math.log2(budget));
-  return { capability, version, requires, to, only, exclude, budget: least };
+/** The least that a task of its key would pay. */
+function budgetOf({ budget }: Needs): number | undefined {
+  return budget && 2 ** Math.floor(Math.log2(budget));
+}
+
+/** What all tasks of one key ask for. */
+export function needsOf(needs: Needs): Needs {
+  const { capability, version, requires, to, only, exclude } = needs;
+  return { capability, version, requires, to, only, exclude, budget: budgetOf(needs) };
 }
 
 /** Could whoever may do the one do the other as well? In doubt not. */

@@ -174,6 +174,11 @@ describe("what a task asks of whoever does it", () => {
       { numRuns: 2_000 },
     );
     expect(needsKey({ capability: "sum", to: "con.a" })).toBe("");
+    const keys = [undefined, 0, 0.3, 1, 1.9, 2].map((budget) =>
+      needsKey({ capability: "sum", version: "1", ...(budget === undefined ? {} : { budget }) }),
+    );
+    expect(keys[3]).toBe(keys[4]);
+    expect(new Set(keys).size).toBe(5);
   });
 
   test("of an agent that nobody knows nothing is said", () => {
