@@ -77,6 +77,8 @@ interface Room<E> {
   rows: Map<string, Row>;
   /** Those that have not called yet, since others were before them. */
   uncalled: Set<E>;
+  /** Those that called in vain, the longest ago first. */
+  called: Set<E>;
   entries: Map<string, E>;
   idle: Subscription;
   recall: { cancel(): void };
@@ -170,7 +172,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     // Nobody else bid, but it found a slot that nobody had spoken of.
     if (spare.length === 0) return this.#recall(waiting, 1);
     waiting.credit = spare.length;
-    for (const { from: to } of spare) waiting.credit -= this.#offer(waiting, 1, first(to));
+    for (const { from: to } of spare) waiting.credit -= this.#offer(waiting, 1, offeredTo(to));
     // Where there were slots for others there may be more.
     this.#recall(waiting, RECALLED);
   }
@@ -190,7 +192,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#d.counters.add("waits");
     waiting.entries.set(id, entry);
     entry.called = entry.t.openedAt > 0;
-    if (!entry.called) waiting.uncalled.add(entry);
+    (entry.called ? waiting.called : waiting.uncalled).add(entry);
     waiting.room.enter({
       task: id,
       row: this.#rowOf(waiting, spec),
@@ -223,6 +225,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const waiting = this.#rooms.get(capability);
     if (waiting === undefined || !waiting.entries.delete(id)) return;
     waiting.uncalled.delete(entry);
+    waiting.called.delete(entry);
     const row = waiting.room.leave(id);
     if (row !== undefined) waiting.rows.delete(row);
     if (waiting.room.size === 0) return this.#close(capability);
@@ -261,6 +264,8 @@ export class WaitingRooms<E extends WaitingEntry> {
   #call(waiting: Room<E>, entry: E): void {
     entry.called = true;
     waiting.uncalled.delete(entry);
+    waiting.called.delete(entry);
+    waiting.called.add(entry);
     this.#hooks.recall(entry);
   }
 
@@ -278,13 +283,15 @@ export class WaitingRooms<E extends WaitingEntry> {
     return waiting.odd;
   }
 
-  /** Whoever never had a call, or the most urgent of the next row. */
+  /** Whoever never had a call, else in turn who had none for the longest, and the most urgent of
+   * the next row. */
   #callNext(waiting: Room<E>): void {
     const now = this.#d.clock.now();
-    for (const entry of waiting.uncalled) {
-      if (entry.t.phase !== "waiting" || entry.offeredUntil > now) continue;
-      return this.#call(waiting, entry);
-    }
+    const free = (e: E): boolean => e.t.phase === "waiting" && e.offeredUntil <= now;
+    const next = first(waiting.uncalled, free);
+    if (next !== undefined) return this.#call(waiting, next);
+    const longest = this.#odd(waiting) ? first(waiting.called, free) : undefined;
+    if (longest !== undefined) return this.#call(waiting, longest);
     const [name] = waiting.rows.keys();
     const row = waiting.rows.get(name ?? "");
     if (name === undefined || row === undefined) return;
@@ -304,6 +311,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       room: new WaitingRoom(),
       rows: new Map(),
       uncalled: new Set(),
+      called: new Set(),
       entries: new Map(),
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
@@ -374,7 +382,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined) return;
     const to = address(subject.principal, subject.agent);
     if (this.#hooks.blocked(subject.capability, to)) return;
-    this.#offer(waiting, Math.min(idle.slots, OFFERS_MAX), first(to, idle.rank));
+    this.#offer(waiting, Math.min(idle.slots, OFFERS_MAX), offeredTo(to, idle.rank));
   }
 
   /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
@@ -395,7 +403,12 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 }
 
-function first(to: Address, least = 0): Offered {
+function first<E>(entries: Iterable<E>, free: (entry: E) => boolean): E | undefined {
+  for (const entry of entries) if (free(entry)) return entry;
+  return undefined;
+}
+
+function offeredTo(to: Address, least = 0): Offered {
   return { to, least, nth: 1, passed: [] };
 }
 
