@@ -31,14 +31,19 @@ export function fold(records: readonly DumpLine[]): Fold {
   };
   let before = 0;
   let open: Contract | undefined;
+  /** Did a record that is void move the revision, so that the open contract cannot be kept? */
+  let fenced = false;
   for (const r of records) {
     if (f.outcomes.length > 0) f.after.push(r);
-    const why = r.flaw ?? whyVoid(f, r, open, before);
-    if (why !== undefined) f.void.push({ record: r, why });
-    else if (r.kind === "spec") f.spec ??= r;
+    const why = r.flaw ?? whyVoid(f, r, open, fenced, before);
+    if (why !== undefined) {
+      f.void.push({ record: r, why });
+      fenced = true;
+    } else if (r.kind === "spec") f.spec ??= r;
     else if (r.kind === "contract") {
       open = { record: r, e: r.e ?? 0, contractor: r.from };
       f.contracts.push(open);
+      fenced = false;
     } else if (r.kind === "failure") open = undefined;
     else if (r.kind === "cancel") {
       f.cancel = r;
@@ -53,6 +58,7 @@ function whyVoid(
   f: Fold,
   r: DumpLine,
   open: Contract | undefined,
+  fenced: boolean,
   before: number,
 ): string | undefined {
   if (r.kind === "contract") {
@@ -70,6 +76,7 @@ function whyVoid(
   ) {
     if (open === undefined) return "no contract was open";
     if (open.contractor !== r.from) return `the contract was ${open.contractor}'s`;
+    if (fenced) return "a void record stands between it and its contract";
     if (open.e !== r.e) return `epoch ${r.e} under the contract of epoch ${open.e}`;
   }
   if (r.kind === "spec" && f.spec !== undefined) return "a second spec";

@@ -38,6 +38,16 @@ export interface ReadRecord {
   body: Spec | Contract | FailureRecord | CancelRecord | Outcome | Record<string, unknown>;
 }
 
+/** The flaw of a record whose author, or that of its award, cannot be found now; perhaps soon. */
+export const AUTHOR_UNKNOWN = "its author is not known here";
+
+/** May one of these be the end of the task, although it counts for nothing as far as is known? */
+export function mayHaveEnded(records: readonly ReadRecord[]): boolean {
+  return (
+    records.some((r) => r.flaw === AUTHOR_UNKNOWN) && records.some((r) => r.kind === "outcome")
+  );
+}
+
 export interface TaskView {
   state: TaskState;
   /** Revision and digest of the last record. */
@@ -135,8 +145,7 @@ export function unlawful(view: TaskView, record: ReadRecord): string | undefined
     case "checkpoint":
     case "failure": {
       const { epoch } = record.body as { epoch: number };
-      const mine = view.contractOpen && view.contract?.contractor === record.from;
-      return mine && epoch === view.epoch ? undefined : "not the contractor's";
+      return holds(view, record, epoch) ? undefined : "not the contractor's";
     }
     case "outcome": {
       const outcome = record.body as Outcome;
@@ -144,14 +153,20 @@ export function unlawful(view: TaskView, record: ReadRecord): string | undefined
       if (outcome.state !== "completed") {
         return supervises(record.role) ? undefined : "not an initiator's";
       }
-      const mine = view.contractOpen && view.contract?.contractor === record.from;
-      return mine && outcome.epoch === view.epoch ? undefined : "S4: not the contractor's";
+      return holds(view, record, outcome.epoch) ? undefined : "S4: not the contractor's";
     }
     case "cancel":
       return mayCancel(record, view.submitter, view.spec?.owner) ? undefined : "not his to cancel";
     default:
       return undefined;
   }
+}
+
+/** Could its author write under this contract? Behind a record that does not count, or whose author
+ * is not known, he would have been refused: whoever gets through does not hold it (P10.2). */
+function holds(view: TaskView, record: ReadRecord, epoch: number): boolean {
+  const mine = view.contractOpen && !view.fenced && view.contract?.contractor === record.from;
+  return mine && epoch === view.epoch;
 }
 
 export function supervises(role: Role | undefined): boolean {

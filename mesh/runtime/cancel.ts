@@ -1,10 +1,12 @@
 // Canceling a task: a fenced record. Who loses the race reads the new revision off the refusal.
 import { type Address, type CancelRecord, NOBODY, ParleyError } from "../../contracts/index.ts";
-import type { ReadRecord } from "../core/task-view.ts";
+import { foldTask, mayHaveEnded, type ReadRecord } from "../core/task-view.ts";
 import type { Clock, Signer, WriteResult } from "../ports/index.ts";
 import type { Records } from "./records.ts";
 
 const TRIES = 8;
+/** So often it is looked again at what may have ended the task. */
+const DOUBTS = 4;
 /** Until it is looked at again, ms. */
 const AGAIN_MS = 250;
 
@@ -17,7 +19,7 @@ export interface CancelWish {
   signer: Signer | undefined;
   /** The task's records as they are now, proven; undefined when they cannot be had. */
   look(): Promise<readonly ReadRecord[] | undefined>;
-  /** The last revision and digest known, for when `look` gives nothing. */
+  /** The last revision and digest known, for when `look` gives nothing; no digest: none is. */
   readonly rev: number;
   readonly head: string;
 }
@@ -35,15 +37,20 @@ export async function cancelTask(
   const { owner, task } = wish;
   const [fromPrincipal, fromAgent] = wish.agent.split(".") as [string, string];
   let refusedAt = 0;
+  let unread = 0;
   for (let tries = 0; tries < TRIES; tries++) {
     const seen = await wish.look();
-    if (seen === undefined && refusedAt > 0) {
-      // What refused it may be the outcome: nothing comes after that.
+    const blind = seen === undefined && (refusedAt > 0 || wish.head === "");
+    if (blind || (tries < DOUBTS && seen !== undefined && mayHaveEnded(seen))) {
+      // What refused it, or what is there under this id, may be the outcome: nothing comes after
+      // that.
+      unread++;
       await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve));
       continue;
     }
     const known = seen ?? [];
-    if (known.some((r) => r.kind === "outcome")) return "ended";
+    // A forged end is none: it must not keep anybody from canceling.
+    if (foldTask(known).outcome !== undefined) return "ended";
     const last = known.at(-1);
     const written = known.filter((r) => r.kind === "cancel").length;
     // A record that cannot be proven still moves the revision: the refusal tells where it is.
@@ -84,5 +91,6 @@ export async function cancelTask(
     }
     refusedAt = result.rev ?? 0;
   }
-  throw new ParleyError("E_STORE", "the task moves on too fast to be canceled; try again");
+  const why = unread > 0 ? "nobody could tell how far the task is" : "the task moves on too fast";
+  throw new ParleyError("E_STORE", `not canceled: ${why}; try again`);
 }

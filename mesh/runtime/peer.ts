@@ -350,10 +350,11 @@ export class Peer {
   }
 
   #onRecord(message: Incoming): void {
-    this.deps.records.onNotice(message, (record: ProvenRecord) => {
+    const then = (record: ProvenRecord): void => {
       this.initiators.onRecord(record);
       this.submitters.onRecord(record);
-    });
+    };
+    this.deps.records.onNotice(message, then, (key) => this.submitters.lookAt(key));
   }
 
   #onMessage(message: Incoming): void {

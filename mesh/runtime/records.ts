@@ -6,6 +6,7 @@ import {
   CheckpointSchema,
   ContractSchema,
   type EmbeddedAward,
+  type FailureCode,
   FailureRecordSchema,
   FENCE_HEADER,
   GUARD_HEADER,
@@ -26,7 +27,7 @@ import {
   taskGuard,
   taskPath,
 } from "../../contracts/index.ts";
-import type { ReadRecord } from "../core/task-view.ts";
+import { AUTHOR_UNKNOWN, mayHaveEnded, type ReadRecord } from "../core/task-view.ts";
 import type {
   Clock,
   History,
@@ -54,6 +55,9 @@ const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
   cancel: CancelRecordSchema,
   outcome: OutcomeSchema,
 };
+
+/** Pauses before an author is asked for again, ms. Who is nobody costs a reader this, no more. */
+const AUTHOR_AGAIN_MS = [100, 400];
 
 export interface RecordsDependencies {
   ledger: Ledger;
@@ -174,8 +178,15 @@ export class Records {
     );
   }
 
-  /** A record that the server announced (`mesh.rec.>`). `then` is not called when refused. */
-  onNotice(message: Incoming, then: (record: ProvenRecord) => void): void {
+  /**
+   * A record that the server announced (`mesh.rec.>`). `then` is not called when refused.
+   * @param doubt its author cannot be found now; what is stored may tell more, soon
+   */
+  onNotice(
+    message: Incoming,
+    then: (record: ProvenRecord) => void,
+    doubt?: (key: RecordKey) => void,
+  ): void {
     const notice = parseRecordNotice(message.subject);
     if (notice === undefined) return void this.#d.inbound.reject("record", "E_KIND");
     const subject = message.header("Nats-Subject") ?? "";
@@ -193,6 +204,9 @@ export class Records {
         header: (name) => message.header(name),
       },
       then,
+      (code) => {
+        if (code === "E_IDENTITY") doubt?.(key);
+      },
     );
   }
 
@@ -216,9 +230,18 @@ export class Records {
     this.#prove(delivery, then, () => then(undefined));
   }
 
-  /** All sound records of a task, in order; unsound ones are counted and left out. */
+  /**
+   * All records of a task, in order; of those that prove nothing, why. Where the author of one
+   * cannot be found that may decide how the task ended, he is asked for again first, for a moment.
+   */
   async read(owner: string, task: string): Promise<ProvenRecord[]> {
-    return this.prove(await this.#d.ledger.read(owner, task));
+    const stored = await this.#d.ledger.read(owner, task);
+    for (const waitMs of AUTHOR_AGAIN_MS) {
+      const records = await this.prove(stored);
+      if (!mayHaveEnded(records)) return records;
+      await new Promise<void>((resolve) => this.#d.clock.after(waitMs, resolve));
+    }
+    return this.prove(stored);
   }
 
   /** The sound ones among records as stored; the others are counted and left out. */
@@ -312,7 +335,7 @@ export class Records {
   #proveStored(record: StoredRecord): Promise<ProvenRecord> {
     const { key, rev, storedAt } = record;
     return new Promise((resolve) =>
-      this.#prove(record, resolve, () =>
+      this.#prove(record, resolve, (code) =>
         resolve({
           key,
           kind: key.kind,
@@ -320,7 +343,7 @@ export class Records {
           digest: "",
           storedAt,
           body: {},
-          flaw: "it cannot be proven",
+          flaw: code === "E_IDENTITY" ? AUTHOR_UNKNOWN : "it cannot be proven",
           from: `${key.fromPrincipal}.${key.fromAgent}`,
           to: `${key.toPrincipal}.${key.toAgent}`,
         }),
@@ -328,11 +351,15 @@ export class Records {
     );
   }
 
-  #prove(e: Envelope, then: (record: ProvenRecord) => void, otherwise?: () => void): void {
+  #prove(
+    e: Envelope,
+    then: (record: ProvenRecord) => void,
+    otherwise?: (code?: FailureCode) => void,
+  ): void {
     const { identities, inbound } = this.#d;
-    const refuse = (code: Parameters<Inbound["reject"]>[1]) => {
+    const refuse = (code: FailureCode) => {
       inbound.reject(`record.${e.key.kind}`, code);
-      otherwise?.();
+      otherwise?.(code);
     };
     const schema = SCHEMAS[e.key.kind];
     const body =
@@ -406,12 +433,13 @@ export class Records {
     if (!fits || own !== undefined || !identities.on) return settle(fits);
     const [principal, agent] = terms.initiator.split(".") as [string, string];
     const signature = Buffer.from(embedded.sig, "base64url");
-    identities.resolve(principal, agent, (key) =>
+    identities.resolve(principal, agent, (key) => {
+      if (key === undefined) record.flaw = AUTHOR_UNKNOWN;
       settle(
         key !== undefined &&
           proveAward({ terms, termsBytes, signature }, key, identities) === undefined,
-      ),
-    );
+      );
+    });
   }
 }
 

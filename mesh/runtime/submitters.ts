@@ -25,7 +25,7 @@ import {
   taskPath,
   urgencyOf,
 } from "../../contracts/index.ts";
-import type { ReadRecord } from "../core/task-view.ts";
+import { AUTHOR_UNKNOWN, type ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
@@ -33,7 +33,11 @@ import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
+import { MissedLooks } from "./missed-looks.ts";
 import { type TaskEvent, Tracker } from "./tracker.ts";
+
+/** One answers within milliseconds; whoever was asked may be gone without the server's knowing. */
+const LOOK_TIMEOUT_MS = 3_000;
 
 export interface TaskOptions {
   /** Own task id (a token); makes a repeated submission the same task. */
@@ -84,6 +88,7 @@ export class Submitters {
   readonly #artefacts: Artefacts;
   readonly #initiators: Initiators;
   #trackers = new Map<string, Tracker>();
+  readonly #missed: MissedLooks;
   /** Open tasks under ids of the caller's own: the same id is the same task. */
   #named = new Map<string, { spec: Promise<Spec>; made: Promise<Tracker> }>();
 
@@ -97,6 +102,7 @@ export class Submitters {
     this.#o = options;
     this.#artefacts = artefacts;
     this.#initiators = initiators;
+    this.#missed = new MissedLooks(dependencies.clock);
   }
 
   get open(): number {
@@ -128,6 +134,7 @@ export class Submitters {
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),
       look: () => this.look(spec.owner, spec.task),
+      looked: (by, answered) => (answered ? this.#missed.answered() : this.#missed.missed(by)),
       tell: (to, epoch, key, value) => {
         const about = { v: 1, kind: "answer", owner: spec.owner, task: spec.task, epoch };
         const subject = directedSubject("msg", to, this.#o.agent);
@@ -144,7 +151,10 @@ export class Submitters {
       throw error;
     }
     this.#d.counters.add("submitted");
-    tracker.onEnd(() => this.#trackers.delete(taskPath(spec.owner, spec.task)));
+    tracker.onEnd(() => {
+      this.#missed.leave(tracker);
+      this.#trackers.delete(taskPath(spec.owner, spec.task));
+    });
     return tracker;
   }
 
@@ -272,7 +282,13 @@ export class Submitters {
 
   /** An outcome addressed to this submitter, or any record of a task that it owns. */
   onRecord(record: ReadRecord & { key: RecordKey }): void {
+    if (record.flaw === AUTHOR_UNKNOWN) return this.lookAt(record.key);
     this.#trackers.get(taskPath(record.key.owner, record.key.task))?.onRecord(record);
+  }
+
+  /** A notice of it could not be proven: is it one of ours, what is stored tells. */
+  lookAt({ owner, task }: RecordKey): void {
+    this.#trackers.get(taskPath(owner, task))?.lookSoon();
   }
 
   /** Somebody claimed a task of this owner. */
@@ -317,16 +333,18 @@ export class Submitters {
     }
     const subject = lookSubject(owner, task);
     return this.#d.records.look(owner, task, (question) =>
-      this.#d.transport.request(subject, question, { timeoutMs: 5_000 }),
+      this.#d.transport.request(subject, question, { timeoutMs: LOOK_TIMEOUT_MS }),
     );
   }
 
   /** After a reconnect, notices may have been missed: ask for every open task. */
   refresh(): void {
+    this.#missed.forget();
     for (const tracker of this.#trackers.values()) tracker.lookSoon();
   }
 
   stop(): void {
+    this.#missed.forget();
     for (const tracker of this.#trackers.values()) {
       tracker.abandon(
         new ParleyError(

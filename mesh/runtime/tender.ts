@@ -14,7 +14,7 @@ import {
 } from "../../contracts/index.ts";
 import { type InitiatorTask, newTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
-import type { ReadRecord } from "../core/task-view.ts";
+import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type { Signer, SpecDelivery } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 
@@ -195,7 +195,7 @@ export function refuseSpec(
     const last = records.at(-1);
     // Put under a task that somebody else began, it must not end that one.
     const began = records[0]?.rev === record.rev;
-    const ended = records.some((r) => r.kind === "outcome");
+    const ended = foldTask(records).outcome !== undefined;
     if (last === undefined || !began || ended) return receipt.ack();
     const t = newTask(spec, record.from, false, last.rev, last.digest);
     d.counters.add("ended.rejected");

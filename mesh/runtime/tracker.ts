@@ -7,7 +7,7 @@ import {
   type RecordKey,
   type TaskState,
 } from "../../contracts/index.ts";
-import { foldTask, type ReadRecord, supervises } from "../core/task-view.ts";
+import { foldTask, mayHaveEnded, type ReadRecord, supervises } from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
 import type { Claim } from "./records.ts";
@@ -27,6 +27,8 @@ export type TaskEvent =
 export interface TrackerHooks {
   cancel(reason: string): Promise<void>;
   look(): Promise<(ReadRecord & { key: RecordKey })[]>;
+  /** A look for a missed notice was answered, or not. */
+  looked?(tracker: Tracker, answered: boolean): void;
   /** Says a word to a contractor of the task (`ctx.hear`). */
   tell(to: Address, epoch: number, key: string, value: unknown): void;
   artefacts: Artefacts;
@@ -37,6 +39,8 @@ export interface TrackerHooks {
 /** A submitter that has heard nothing for this long looks for itself, ms. */
 const LOOK_MS = 15_000;
 const FOLLOW_MS = 500;
+/** Until it is looked again at an end whose proof was not to be had, ms; doubled each time. */
+const DOUBT_MS = 500;
 /** A word that must be heard is said again after this, ms; so often the task may be unreadable. */
 const INSIST_MS = 250;
 const UNREAD_MAX = 20;
@@ -66,6 +70,7 @@ export class Tracker {
   #history: Promise<void> | undefined;
   #endRev = 0;
   #lookMs = LOOK_MS;
+  #doubtMs = DOUBT_MS;
   rev = 0;
   head = "";
   state: TaskState = "submitted";
@@ -98,9 +103,9 @@ export class Tracker {
     return this.#outcome;
   }
 
-  #arm(): void {
+  #arm(inMs = this.#lookMs): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.after(this.#lookMs, () => {
+    this.#timer = this.#clock.after(inMs, () => {
       this.lookSoon();
       this.#arm();
     });
@@ -111,12 +116,20 @@ export class Tracker {
     if (this.#outcome !== undefined) return;
     this.#hooks.look().then(
       (records) => {
+        this.#hooks.looked?.(this, true);
         const { outcome, rev } = foldTask(records);
         for (const record of records) if (record.kind !== "outcome") this.onRecord(record);
         if (outcome !== undefined) this.end(outcome, rev);
+        else if (mayHaveEnded(records)) this.#doubt();
       },
-      () => undefined,
+      () => this.#outcome ?? this.#abandoned ?? this.#hooks.looked?.(this, false),
     );
+  }
+
+  /** Looks again, later each time: forged records stay in doubt for ever. */
+  #doubt(): void {
+    this.#arm(Math.min(this.#doubtMs, this.#lookMs));
+    this.#doubtMs *= 2;
   }
 
   /** A contract notice: who claimed, and after which revision. */

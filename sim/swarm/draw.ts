@@ -30,6 +30,8 @@ const SPECIAL_MAX = {
   insider: 0.2,
 };
 const NEEDS_MAX = 0.6;
+/** Per minute. */
+const SUBMITTER_MAX = 60;
 const DRIFT_PPM_MAX = 500;
 const CALM_SHARE = 0.1;
 const SIGNING_SHARE = 0.1;
@@ -48,7 +50,11 @@ export function drawRun(seed: number): VirtualFlags {
     agentsPerHost: between(prng, 1, Math.min(8, agents)),
     initiators: between(prng, 1, 4),
     signing: prng.next() < SIGNING_SHARE,
-    faults: { ...drawFaults(prng, prng.next() < CALM_SHARE), ...drawNeeds(prng.fork("needs")) },
+    faults: {
+      ...drawFaults(prng, prng.next() < CALM_SHARE),
+      ...drawNeeds(prng.fork("needs")),
+      ...drawSubmitter(prng.fork("submitter")),
+    },
     seed: String(seed),
   };
 }
@@ -79,6 +85,11 @@ function drawFaults(prng: Prng, calm: boolean): FaultPlan {
 function drawNeeds(prng: Prng): FaultPlan {
   const needs = round(NEEDS_MAX * prng.next());
   return prng.next() < SPECIAL_SHARE && needs > 0 ? { needs } : {};
+}
+
+function drawSubmitter(prng: Prng): FaultPlan {
+  const submitter = round(SUBMITTER_MAX * prng.next());
+  return prng.next() < RATE_SHARE && submitter > 0 ? { submitter } : {};
 }
 
 function between(prng: Prng, least: number, most: number): number {

@@ -1,7 +1,8 @@
 // One seed of the swarm: played, judged, and, when something is wrong, made small.
 import { IMPOSSIBLE_SHARE } from "../virtual/arrivals.ts";
 import { commandOf, optionsOf, type VirtualFlags } from "../virtual/flags.ts";
-import { runVirtual, type VirtualRun } from "../virtual/run.ts";
+import { runVirtual } from "../virtual/run.ts";
+import type { VirtualRun } from "../virtual/run-types.ts";
 import { drawRun } from "./draw.ts";
 
 export interface Played {
@@ -20,7 +21,7 @@ export interface Played {
 }
 
 export interface Wrong {
-  /** `S1` to `S16`, `L1`, `L2`, `lost`, `duplicated`, `open`, `undone` or `error`. */
+  /** `S1` to `S16`, `L1`, `L2`, or what this file calls it: `lost`, `told`, `undone`. */
   rule: string;
   what: string;
   witness: string[];
@@ -80,6 +81,14 @@ function wrongIn(run: VirtualRun): Wrong | undefined {
   }
   if (pending.length > 0) {
     return { rule: "open", what: `${pending.length} tasks after all faults`, witness: pending };
+  }
+  const { told } = run;
+  if (told.wrong.length > 0) {
+    return { rule: "told", what: told.wrong[0] as string, witness: told.wrong };
+  }
+  if (told.late.length > 0) {
+    const what = `${told.late.length} ends that no submitter knows of`;
+    return { rule: "untold", what, witness: told.late };
   }
   for (const rule of ["lost", "duplicated"] as const) {
     if (report.tasks[rule] > 0) return { rule, what: String(report.tasks[rule]), witness: [] };

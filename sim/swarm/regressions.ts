@@ -138,4 +138,49 @@ export const REGRESSIONS: readonly Regression[] = [
       "parley sim virtual --agents 38 --tasks 64 --faults insider=0.11,needs=0.11 " +
       "--utilisation 0.53 --time-scale 0.074 --agents-per-host 1 --initiators 4 --seed 450269",
   },
+  {
+    name: "canceled blind after a restart",
+    history:
+      "2026-11-23 seed 457252, the first with submitters that die: one came back, submitted its " +
+      "task again under its id and canceled it; nobody could be asked, and the cancel was held " +
+      "to what stood there, the outcome (S2); what was never seen is looked at first now",
+    command:
+      "parley sim virtual --agents 2 --tasks 96 --policy deadline --faults " +
+      "initiatorCrash=20,cancel=0.072,submitter=46 --utilisation 0.31 --time-scale 0.18 " +
+      "--agents-per-host 1 --initiators 1 --seed 457252",
+  },
+  {
+    name: "told late, since an author could not be asked",
+    history:
+      "2026-11-23 seed 459256: an outcome whose author's key could not be had, because the link " +
+      "was just coming back, was dropped, and the submitter learned of it up to 15 s later; it " +
+      "looks at once now, and again where that tells nothing",
+    command:
+      "parley sim virtual --agents 19 --tasks 88 --policy hybrid --faults submitter=54 " +
+      "--pool uniform --utilisation 1.2 --time-scale 0.085 --agents-per-host 3 --initiators 1 " +
+      "--signing on --seed 459256",
+  },
+  {
+    name: "told of a result of a contract that was over",
+    history:
+      "2026-11-23 seed 464873: an insider's late result, held to the last revision, was believed " +
+      "by a submitter to whom the author of the contract between was not known; nothing counts " +
+      "under a contract behind a record that does not count",
+    command:
+      "parley sim virtual --agents 29 --tasks 105 --policy fastest --faults " +
+      "pause=30,insider=0.081,submitter=44 --utilisation 0.95 --time-scale 0.046 " +
+      "--agents-per-host 8 --initiators 2 --seed 464873",
+  },
+  {
+    name: "canceled behind an end in doubt",
+    history:
+      "2026-11-23 seed 460489: of a contract whose award's author could not be asked the end did " +
+      "not count either, and a cancel was written behind it (S2); an end in doubt is looked at " +
+      "again first",
+    command:
+      "parley sim virtual --agents 37 --tasks 120 --faults " +
+      "initiatorCrash=39,loss=0.012,duplicate=0.05,reorder=0.059,cancel=0.18,insider=0.17 " +
+      "--pool uniform --utilisation 0.79 --time-scale 0.071 --agents-per-host 5 --initiators 3 " +
+      "--seed 460489",
+  },
 ];

@@ -7,6 +7,7 @@ import type { Submission } from "../live/submissions.ts";
 import type { WorkloadTask } from "../workload/task.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
+import type { Told } from "./told.ts";
 import type { World } from "./world.ts";
 
 /** A submission that was not stored is made again under its id, as its error asks, after, ms. */
@@ -21,6 +22,8 @@ export interface ArrivalsOptions {
   plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty" | "needs">;
   /** Addresses of agents, for tasks that rule somebody out. */
   agents: readonly string[];
+  /** Hears of whoever waits for an end; absent: nobody looks. */
+  told?: Told | undefined;
 }
 
 /** What is special about one task. */
@@ -161,6 +164,16 @@ export class Arrivals {
     }
   }
 
+  /** Its process is a new one: it submits all again whose end it was not told, as a user would who
+   * kept the ids; so each is the same task. */
+  returned(host: VirtualHost): void {
+    const untold = new Set(this.#o.told?.forget(host.name));
+    for (const task of this.#tasks.slice(0, this.#next)) {
+      const mine = this.#open.get(task.id) === host.name || untold.has(task.id);
+      if (mine) this.#submit(host, task, this.#special(task), 0);
+    }
+  }
+
   #submit(host: VirtualHost, task: WorkloadTask, special: Special, tries: number): void {
     const { id, capability, serviceMs, outputTokens } = task;
     const { fails, asks, timeoutMs, cancelAfterMs } = special;
@@ -172,8 +185,9 @@ export class Arrivals {
         this.#open.delete(id);
       }
     };
-    const { peer } = host;
-    if (peer === undefined) return again();
+    const { peer, lives } = host;
+    // It is dead: once it is back, `returned` submits all that is open.
+    if (peer === undefined) return;
     peer.submitters
       .submit(
         capability,
@@ -187,9 +201,10 @@ export class Arrivals {
         },
       )
       .then((tracker) => {
+        this.#o.told?.awaits(id, host.name, tracker);
         if (cancelAfterMs === undefined) return;
         const cancel = () => tracker.cancel("no longer needed").catch(() => undefined);
-        host.clock.after(cancelAfterMs, () => void cancel());
+        host.clock.after(cancelAfterMs, () => void (host.lives === lives && cancel()));
       }, again);
   }
 

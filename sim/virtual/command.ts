@@ -17,7 +17,8 @@ import {
   type VirtualFlags,
 } from "./flags.ts";
 import { calmCollector, needsRoom, withRoom } from "./heap.ts";
-import { runVirtual, type VirtualRun } from "./run.ts";
+import { runVirtual } from "./run.ts";
+import type { VirtualRun } from "./run-types.ts";
 
 const EXAMPLES = `
 Examples:
@@ -59,6 +60,8 @@ export interface VirtualReport extends Report {
     livenessMs: number | null;
     livenessLimitMs: number;
     pending: string[];
+    /** What submitters were told wrongly, or not at all. */
+    told: string[];
     historyHash?: string;
     invariants?: {
       verdict: string;
@@ -142,7 +145,8 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
 /** Nothing lost, nothing twice, every rule held, every task at its end. */
 export function isSound(run: VirtualRun): boolean {
   const broken = run.verdict?.report.verdict === "invalid";
-  return isClean(run.report) && !broken && run.pending.length === 0;
+  const { wrong, late } = run.told;
+  return isClean(run.report) && !broken && run.pending.length + wrong.length + late.length === 0;
 }
 
 function traceTo(to: string | true | undefined) {
@@ -178,6 +182,7 @@ export function virtualReport(run: VirtualRun, reproduce: string): VirtualReport
       livenessMs: Number.isFinite(liveness.ms) ? liveness.ms : null,
       livenessLimitMs: liveness.limitMs,
       pending: run.pending,
+      told: [...run.told.wrong, ...run.told.late],
       ...(run.historyHash === undefined ? {} : { historyHash: run.historyHash }),
       ...(verdict === undefined
         ? {}
@@ -219,6 +224,7 @@ function virtualLines(run: VirtualRun, asked: string): string[] {
     `safety    ${[faults, ...deeds].join(", ")}; ${judged(run)}`,
     `liveness  ${liveness(run)}`,
     ...run.pending.map((line) => `  ${line}`),
+    ...[...run.told.wrong, ...run.told.late].map((line) => `told      ${line}`),
     ...(run.verdict?.report.violations ?? []).flatMap((v) => [
       `${v.rule} broken: ${v.task}: ${v.what}`,
       ...v.witness.map((line) => `  ${line}`),

@@ -16,6 +16,8 @@ export interface FaultPlan {
   cut?: number;
   oneWay?: number;
   brokerRestart?: number;
+  /** A submitter dies, stands still, or is cut off both ways or one. */
+  submitter?: number;
   /** Of all messages, 0 to 1. `replay`: said once more up to seconds later. */
   loss?: number;
   duplicate?: number;
@@ -58,18 +60,22 @@ export const MIXES = {
 } as const satisfies Record<string, FaultPlan>;
 export type FaultMix = keyof typeof MIXES;
 
-type Deed = "crash" | "initiatorCrash" | "pause" | "cut" | "oneWay" | "brokerRestart";
-const DEEDS: readonly Deed[] = [
+const DEEDS = [
   "crash",
   "initiatorCrash",
   "pause",
   "cut",
   "oneWay",
   "brokerRestart",
-];
+  "submitter",
+] as const;
+type Deed = (typeof DEEDS)[number];
+/** What befalls a submitter. */
+const BLOWS = ["crash", "pause", "cut", "oneWay"] as const;
+type Blow = Exclude<Deed, "submitter">;
 
 /** How long a fault lasts, ms: shortest, and the mean of what comes on top. Origin: guess. */
-const LASTING: Record<Deed, [number, number]> = {
+const LASTING: Record<Blow, [number, number]> = {
   crash: [200, 3_000],
   initiatorCrash: [200, 3_000],
   pause: [500, 3_500],
@@ -79,7 +85,7 @@ const LASTING: Record<Deed, [number, number]> = {
 };
 
 /** As the live nemesis calls them, for the judge. */
-const OPS: Record<Deed, string> = {
+const OPS: Record<Blow, string> = {
   crash: "kill",
   initiatorCrash: "kill",
   pause: "stop",
@@ -143,9 +149,10 @@ export class Nemesis {
   play(deed: Deed, prng: Prng): void {
     const victim = this.#victim(deed, prng);
     if (victim === undefined || this.#under.has(victim)) return;
-    const undo = this.#hit(deed, victim, prng);
+    const blow = deed === "submitter" ? pick(prng, BLOWS) : deed;
+    const undo = this.#hit(blow, victim, prng);
     this.counts[deed] = (this.counts[deed] ?? 0) + 1;
-    const about = { op: OPS[deed], target: nameOf(victim) };
+    const about = { op: OPS[blow], target: nameOf(victim) };
     this.#note({ k: "inv", ...about });
     const end = (): void => {
       if (this.#under.get(victim) !== end) return;
@@ -154,35 +161,36 @@ export class Nemesis {
       this.#note({ k: "ok", ...about });
     };
     this.#under.set(victim, end);
-    const [least, more] = LASTING[deed];
+    const [least, more] = LASTING[blow];
     this.#world.after(least + exponential(prng) * more, end);
   }
 
   #victim(deed: Deed, prng: Prng): VirtualHost | Broker | undefined {
     if (deed === "brokerRestart") return this.#broker;
-    const { initiators, contractors } = this.#town;
-    const among =
-      deed === "crash"
-        ? contractors
-        : deed === "initiatorCrash"
-          ? initiators
-          : [...initiators, ...contractors];
+    const { initiators, contractors, submitters } = this.#town;
+    const all = [...initiators, ...contractors];
+    const suffer: Partial<Record<Deed, readonly VirtualHost[]>> = {
+      crash: contractors,
+      initiatorCrash: initiators,
+      submitter: submitters,
+    };
+    const among = suffer[deed] ?? all;
     const alive = among.filter((host) => host.alive);
     return alive.length === 0 ? undefined : pick(prng, alive);
   }
 
-  #hit(deed: Deed, victim: VirtualHost | Broker, prng: Prng): () => void {
+  #hit(blow: Blow, victim: VirtualHost | Broker, prng: Prng): () => void {
     if (!("crash" in victim)) {
       victim.kill();
       return () => victim.start();
     }
-    switch (deed) {
+    switch (blow) {
       case "pause":
         victim.pause();
         return () => victim.resume();
       case "cut":
       case "oneWay":
-        victim.cut(deed === "cut" ? "both" : prng.next() < 0.5 ? "up" : "down");
+        victim.cut(blow === "cut" ? "both" : prng.next() < 0.5 ? "up" : "down");
         return () => victim.mend();
       default:
         victim.crash();

@@ -7,7 +7,7 @@ import type { PoolProfile } from "../pool.ts";
 import { readAzureCsv } from "../workload/azure-csv.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";
 import { type FaultPlan, MIXES } from "./faults.ts";
-import type { VirtualOptions } from "./run.ts";
+import type { VirtualOptions } from "./run-types.ts";
 
 /** A run that can be typed: everything that its history depends on. */
 export interface VirtualFlags {
@@ -40,7 +40,15 @@ export const DEFAULTS = {
   timeScale: 1,
 } as const;
 
-const RATES = ["crash", "initiatorCrash", "pause", "cut", "oneWay", "brokerRestart"] as const;
+const RATES = [
+  "crash",
+  "initiatorCrash",
+  "pause",
+  "cut",
+  "oneWay",
+  "brokerRestart",
+  "submitter",
+] as const;
 const MESSAGES = ["loss", "duplicate", "reorder", "replay"] as const;
 const TASKS = ["fail", "poison", "cancel", "exclude", "hasty", "needs"] as const;
 const RATE_MAX = 100_000;

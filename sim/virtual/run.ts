@@ -1,121 +1,30 @@
 // One virtual run: a town, a workload, faults, until every task has its outcome or time is up;
 // then the same report as that of the live simulation.
 import { createHash, type Hash } from "node:crypto";
-import type { Report as JudgeReport } from "../../check/checker.ts";
 import type { HistoryLine } from "../../check/format.ts";
 import { CARD_TTL_S, parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
 import type { HistoryEvent } from "../../mesh/ports/index.ts";
 import { Judge } from "../live/judge.ts";
 import type { Execution } from "../live/messages.ts";
-import { capacityOf, drawPool, type PoolProfile, type SimPool } from "../pool.ts";
-import { buildReport, type ExecutionRow, type Report, type TaskRow } from "../report.ts";
+import { capacityOf, drawPool, type SimPool } from "../pool.ts";
+import { buildReport, type ExecutionRow, type TaskRow } from "../report.ts";
 import { generate } from "../workload/generate.ts";
 import { lengthOf, stretch, UTILISATION_DEFAULT } from "../workload/stretch.ts";
 import { CAPABILITY_DEFAULT, type WorkloadTask } from "../workload/task.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Broker } from "./broker/broker.ts";
 import type { Stored } from "./broker/stream.ts";
-import { type FaultMix, type FaultPlan, MIXES, Nemesis } from "./faults.ts";
+import { type FaultPlan, MIXES, Nemesis } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
 import { Insiders, isForged } from "./insiders.ts";
-import { type EventJudge, type FirstViolation, Invariants } from "./invariants.ts";
+import { type EventJudge, Invariants } from "./invariants.ts";
 import { JudgeThread } from "./judge-thread.ts";
-import type { LinkQuality } from "./network.ts";
-import { initiatorsFor, Town, type TownOptions } from "./town.ts";
+import type { Progress, VirtualOptions, VirtualRun } from "./run-types.ts";
+import { Told } from "./told.ts";
+import { initiatorsFor, Town } from "./town.ts";
 import { keyOf } from "./trust.ts";
 import { workLeftMs } from "./work-left.ts";
 import { type RunEnd, World } from "./world.ts";
-
-export interface VirtualOptions {
-  /** At least 1. */
-  agents: number;
-  /** At least 1; of a given workload so many as it has when absent. */
-  tasks: number;
-  seed: string | number;
-  /** A policy of the mesh by name. Default `balanced`. */
-  policy?: string;
-  /** Default `mixed`. */
-  pool?: PoolProfile;
-  /** Default: generated. Stretched to the pool, as in the live simulation. */
-  workload?: { name: string; tasks: readonly WorkloadTask[] };
-  utilisation?: number;
-  timeScale?: number;
-  /** Default 50, or a hundredth of all agents where that is more. */
-  agentsPerHost?: number;
-  /** Default: one for 250 agents, at least 2, at most 4. */
-  initiators?: number;
-  submitters?: number;
-  /** Real Ed25519 keys from the seed. Default false. */
-  signing?: boolean;
-  /** The server's permissions are checked. Default true. */
-  permissions?: boolean;
-  faults?: FaultMix | FaultPlan;
-  quality?: LinkQuality;
-  /** Finished tasks stay in the store so long, ms. Default 60 s, without faults 2 s. */
-  keepMs?: number;
-  /** Gets every line of the history as it is written: JSON without a line break. */
-  history?: (line: string) => void;
-  peers?: TownOptions["peers"];
-  /** How long open tasks may take once all faults are over, ms of world time. Default: 30 s more
-   * than the work that is left takes. */
-  patienceMs?: number;
-  baselineRuns?: number;
-  /** Judges every record as it is made, by the rules of the checker. `beside`: in a thread of its
-   * own, so that a run ends some thousand events after the one that broke a rule. Default false. */
-  check?: boolean | "beside";
-  drain?: "now" | "turns";
-  /** Ends the run after about so many events: one that goes in circles never ends by itself. */
-  eventsMax?: number;
-  /** Asked now and then; true ends the run, and what is under way then is not judged. */
-  stop?: () => boolean;
-  /** Called about once a second of real time. */
-  progress?: (p: Progress) => void;
-}
-
-export interface Progress {
-  worldMs: number;
-  submitted: number;
-  ended: number;
-  of: number;
-  events: number;
-}
-
-export interface VirtualRun {
-  report: Report;
-  executions: readonly ExecutionRow[];
-  /** Mean price of a completed execution, in the pool's units. */
-  costMean: number;
-  end: RunEnd;
-  /** From the first event of the world to its end, and that part in which tasks were under way. */
-  worldMs: number;
-  workMs: number;
-  /** Real time of the same two, ms. */
-  realMs: number;
-  workRealMs: number;
-  /** World time over real time while tasks were under way. */
-  timesRealTime: number;
-  events: number;
-  /** Messages into and out of the broker, and those that nobody wanted. */
-  broker: { in: number; out: number; unheard: number };
-  faults: Readonly<Record<string, number>>;
-  counters: Readonly<Record<string, number>>;
-  /** SHA-256 of all lines of the history, each with its line break; undefined without one. */
-  historyHash: string | undefined;
-  historyLines: number;
-  /** Why tasks are still open, one line each; empty when none is. */
-  pending: string[];
-  /** From the end of all faults to the end of the last task, and how long it might take, ms of
-   * world time; Infinity: tasks are still open. */
-  liveness: { ms: number; limitMs: number };
-  /** What the judge says, when it was asked to look. */
-  verdict?: Verdict;
-}
-
-export interface Verdict {
-  report: JudgeReport;
-  /** The first event that broke a rule; the run ended there, or soon after. */
-  first: FirstViolation | undefined;
-}
 
 interface Tally {
   messages: number;
@@ -136,6 +45,12 @@ const TIMEOUT_MS_MIN = 60_000;
 const KEEP_MS = 60_000;
 const KEEP_CALM_MS = 2_000;
 const PENDING_SAID = 20;
+/** After the last fault submitters are connected again within 1 s and ask; whom they ask may be
+ * gone without the server's knowing, perhaps twice. Where messages are lost they know nothing of
+ * it, and look every 15 s. Milliseconds of the world. */
+const TOLD_MS = 8_000;
+const TOLD_LOSSY_MS = 30_000;
+const NOTHING_TOLD = { wrong: [], late: [], latestMs: 0 };
 /** Faults go on after the last arrival, ms. */
 const AFTER_MS = 2_000;
 
@@ -159,6 +74,9 @@ class Run {
   readonly #keepMs: number;
   #invariants: EventJudge | undefined;
   #insiders: Insiders | undefined;
+  /** Where somebody looks, or submitters suffer. */
+  readonly #told: Told | undefined;
+  readonly #lossy: boolean;
   #hash: Hash | undefined;
   #lines = 0;
   #counts = new Map<string, number>();
@@ -177,7 +95,8 @@ class Run {
     if (options.history !== undefined) this.#hash = createHash("sha256");
     const { faults = "none" } = options;
     const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
-    const { insider = 0 } = plan;
+    const { insider = 0, loss = 0 } = plan;
+    this.#lossy = loss > 0;
     const perHost = this.#perHost();
     const { check = false } = options;
     const noted = this.#hash !== undefined || check !== false;
@@ -194,8 +113,10 @@ class Run {
       quality,
       history: note,
       ended: (execution) => void this.#executions.push(execution),
+      returned: (submitter) => this.#arrivals.returned(submitter),
       peers: { cardTtlS: this.#cardTtlS(), ...peers },
     });
+    if (check !== false || (plan.submitter ?? 0) > 0) this.#told = new Told(this.#world);
     if (check !== false) this.#invariants = this.#watched(plan, check === "beside");
     if (insider > 0) this.#insiders = this.#hostile(insider);
     for (const { name } of this.#town.submitters) this.#judges.set(name, new Judge(name));
@@ -203,6 +124,7 @@ class Run {
       policy: options.policy ?? "balanced",
       timeoutMs: this.#timeoutMs(),
       plan,
+      told: this.#told,
       agents: this.#town.contractors.flatMap((host, at) =>
         this.#pool.agents
           .slice(at * perHost, (at + 1) * perHost)
@@ -288,6 +210,7 @@ class Run {
     if (isForged(record)) return;
     this.#judges.get(key.owner)?.see(record);
     if (key.kind !== "outcome") return;
+    this.#told?.stored(key, body);
     this.#arrivals.ended(key.task);
     this.#purgeLater(taskGuard(key.owner, key.task));
   }
@@ -319,7 +242,9 @@ class Run {
     await this.#work();
     this.#nemesis.heal();
     this.#insiders?.stop();
+    this.#told?.healed();
     const { end, liveness } = await this.#converge();
+    const told = await this.#tellings();
     const workMs = this.#world.now - startMs;
     const workRealMs = performance.now() - workBegun;
     const counters = this.#tally();
@@ -340,6 +265,7 @@ class Run {
       historyLines: this.#lines,
       pending: this.#stopped ? [] : this.#pending(),
       liveness,
+      told,
       ...this.#verdict(end),
     };
   }
@@ -407,6 +333,19 @@ class Run {
     });
     const ms = this.#arrivals.isDone ? this.#world.now - healed : Number.POSITIVE_INFINITY;
     return { end, liveness: { ms, limitMs } };
+  }
+
+  /** Whoever waits for an end hears of it. */
+  async #tellings(): Promise<VirtualRun["told"]> {
+    const told = this.#told;
+    if (told === undefined || this.#stopped || this.#broken) return NOTHING_TOLD;
+    await this.#world.run({
+      untilMs: this.#world.now + (this.#lossy ? TOLD_LOSSY_MS : TOLD_MS),
+      until: () => told.isDone,
+      stop: () => this.#look(),
+    });
+    const { wrong, latestMs } = told;
+    return { wrong, late: this.#stopped ? [] : told.late, latestMs };
   }
 
   get #broken(): boolean {

@@ -39,6 +39,8 @@ export interface TownOptions {
   history?: ((process: string, event: HistoryEvent) => void) | undefined;
   /** Told of every execution when it is over. */
   ended: (execution: Execution) => void;
+  /** A submitter has a new process: the old one and all that it knew is gone. */
+  returned?: ((submitter: VirtualHost) => void) | undefined;
   /** For all peers alike. */
   peers?: Pick<HostOptions, "silenceMs" | "leaseMs" | "shortTaskMs" | "cardTtlS" | "policies">;
 }
@@ -65,7 +67,7 @@ export class Town {
     const { pool, agentsPerHost, initiators, submitters } = options;
     this.#names = [...new Set(pool.agents.flatMap((agent) => agent.capabilities))];
     for (let i = 0; i < initiators; i++) this.initiators.push(this.#host(`i${i}`, "initiator"));
-    for (let i = 0; i < submitters; i++) this.submitters.push(this.#host(`s${i}`, "submitter"));
+    for (let i = 0; i < submitters; i++) this.submitters.push(this.#submitter(`s${i}`));
     for (let at = 0; at < pool.agents.length; at += agentsPerHost) {
       const share = pool.agents.slice(at, at + agentsPerHost);
       this.contractors.push(this.#agentsHost(`h${this.contractors.length}`, share));
@@ -95,6 +97,13 @@ export class Town {
       ...(history === undefined || name.startsWith(LIAR) ? {} : { history }),
       ...more,
     });
+  }
+
+  #submitter(name: string): VirtualHost {
+    const furnish = (_: Peer, host: VirtualHost): void => {
+      if (host.lives > 1) this.#o.returned?.(host);
+    };
+    return this.#host(name, "submitter", { furnish });
   }
 
   #insider(name: string): VirtualHost {

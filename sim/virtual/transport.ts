@@ -77,6 +77,7 @@ export class VirtualTransport extends LinkStatus implements Link {
   #mux: string | undefined;
   #asked = new Map<string, Asked>();
   #redial: Timer | undefined;
+  #attempts = 0;
   #pongs = new Set<(error?: Error) => void>();
   dropped = 0;
   sent = 0;
@@ -189,14 +190,22 @@ export class VirtualTransport extends LinkStatus implements Link {
       });
       return;
     }
-    // There, back, and there again with the credentials.
+    // There, back, and there again with the credentials; on a link that is cut meanwhile, never.
+    const attempt = ++this.#attempts;
     this.#link.up.sendSurely(() =>
-      this.#link.down.sendSurely(() => this.#run(() => this.#arrived())),
+      this.#link.down.sendSurely(() => this.#run(() => this.#arrived(attempt))),
     );
+    this.#redial = this.#clock.after(DIAL_MS, () => {
+      this.#attempts++;
+      this.#link.up.reset();
+      this.#link.down.reset();
+      this.#later(this.#wait());
+    });
   }
 
-  #arrived(): void {
-    if (this.state() !== "down" || this.#connection !== undefined) return;
+  #arrived(attempt: number): void {
+    if (this.state() !== "down" || attempt !== this.#attempts) return;
+    this.#redial?.cancel();
     const connection = this.#dial();
     if (connection === undefined) return this.#later(this.#wait());
     this.#connection = connection;

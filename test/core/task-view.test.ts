@@ -7,7 +7,12 @@ import type {
   RecordKind,
   Role,
 } from "../../contracts/index.ts";
-import { foldTask, type ReadRecord } from "../../mesh/core/task-view.ts";
+import {
+  AUTHOR_UNKNOWN,
+  foldTask,
+  mayHaveEnded,
+  type ReadRecord,
+} from "../../mesh/core/task-view.ts";
 import { makeSpec } from "../support/core.ts";
 
 let rev = 0;
@@ -168,5 +173,30 @@ describe("faults", () => {
     const view = fold(spec(), forged);
     expect(view).toMatchObject({ rev: forged.rev, head: forged.digest, cancel: undefined });
     expect(view.faults.join()).toMatch(/cannot be proven/);
+  });
+
+  test("under a contract nothing counts behind a record that does not (P10.2)", () => {
+    const first = [spec(), contract(1)];
+    const forged = { ...cancel(), flaw: "it cannot be proven" };
+    const held = foldTask([...first, forged]);
+    expect(held).toMatchObject({ contractOpen: true, fenced: true });
+    for (const late of [outcome("completed"), failure(1), record("checkpoint", { epoch: 1 })]) {
+      const view = foldTask([...first, forged, late]);
+      expect(view).toMatchObject({ outcome: undefined, failure: undefined, contractOpen: true });
+      expect(view.faults).toHaveLength(2);
+    }
+    const next = contract(2, forged.rev);
+    const done = outcome("completed", "b.w", 2);
+    expect(foldTask([...first, forged, next, done]).outcome).toBe(done.body);
+  });
+
+  test("an end is in doubt while the author of any record is not known", () => {
+    const list = [spec(), contract(1), outcome("completed")];
+    expect(mayHaveEnded(list)).toBe(false);
+    for (const unknown of list) {
+      const some = list.map((r) => (r === unknown ? { ...r, flaw: AUTHOR_UNKNOWN } : r));
+      expect(mayHaveEnded(some), unknown.kind).toBe(true);
+      expect(mayHaveEnded(some.slice(0, 2)), unknown.kind).toBe(false);
+    }
   });
 });

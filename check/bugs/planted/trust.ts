@@ -29,8 +29,8 @@ export const trust: readonly Bug[] = [
       },
       {
         file: VIEW,
-        find: "return mine && outcome.epoch === view.epoch ?",
-        replace: "return mine || outcome.epoch >= 0 ?",
+        find: "return holds(view, record, outcome.epoch) ?",
+        replace: "return outcome.epoch >= 0 ?",
       },
     ],
     invariants: ["S4", "S13", "L1"],
@@ -47,8 +47,8 @@ export const trust: readonly Bug[] = [
       },
       {
         file: VIEW,
-        find: "return mine && outcome.epoch === view.epoch ?",
-        replace: "return mine || record.terms !== undefined ?",
+        find: "return holds(view, record, outcome.epoch) ?",
+        replace: "return holds(view, record, outcome.epoch) || record.terms !== undefined ?",
       },
     ],
     invariants: ["S4", "S5", "S13", "L1"],

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { lineFault } from "../../../check/format.ts";
 import { MIXES } from "../../../sim/virtual/faults.ts";
-import { runVirtual, type VirtualOptions, type VirtualRun } from "../../../sim/virtual/run.ts";
+import { runVirtual } from "../../../sim/virtual/run.ts";
+import type { VirtualOptions, VirtualRun } from "../../../sim/virtual/run-types.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
