@@ -80,6 +80,8 @@ const MAY: Readonly<Record<"serve" | "call" | "submit" | "agents", readonly Role
 
 /** Time for what runs to end, ms, before it is aborted and offered to others. */
 const DRAIN_MS = 25_000;
+/** Time for a start that is under way to come to its end, ms, before it is given up. */
+const OPEN_MS = 2_000;
 /** A call that nobody could answer is mentioned in the log after this, ms. */
 const MENTION_MS = 3_000;
 const SLOTS_MAX = 10_000;
@@ -95,6 +97,7 @@ export class Mesh implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
   #closed = false;
+  readonly #giveUp = new AbortController();
   readonly #hedges = new Hedges();
   #onClosed: (() => void)[] = [];
 
@@ -385,7 +388,10 @@ export class Mesh implements AsyncDisposable {
 
   async #close(graceMs: number): Promise<void> {
     try {
+      // A server that went away during the start may never come back.
+      const late = setTimeout(() => this.#giveUp.abort(), Math.max(graceMs, OPEN_MS));
       const open = await this.#opening?.catch(() => undefined);
+      clearTimeout(late);
       await open?.close(graceMs);
     } finally {
       this.#closed = true;
@@ -431,6 +437,7 @@ export class Mesh implements AsyncDisposable {
       agent,
       role: this.#access.role,
       log,
+      signal: this.#giveUp.signal,
       ...tuning,
       ...(roles === undefined ? {} : { use: roles }),
       ...(policies === undefined ? {} : { policies }),

@@ -293,5 +293,5 @@ export async function rejoin(open: OpenPeer, jwt: string | undefined): Promise<v
     });
     void transport.connection.reconnect();
   });
-  await transport.flush();
+  await transport.established();
 }

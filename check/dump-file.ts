@@ -54,6 +54,8 @@ export interface DumpLine {
   backoffMs?: number;
   /** Agents that the submitter rules out, and the policy that he asks for. */
   exclude?: string[];
+  /** The only agent that may do it, where no alternative says otherwise. */
+  only?: string;
   policy?: string;
   /** Chain digest of this record, and the one that it names as the record before it. */
   head?: string;
@@ -256,6 +258,7 @@ function describe(
     line.backoffMs = Number(retry?.backoffMs ?? BACKOFF_MS);
     line.policy = String((body.award as { policy?: string } | undefined)?.policy ?? "balanced");
     if (Array.isArray(body.exclude)) line.exclude = body.exclude.map(String);
+    if (body.only === true && body.otherwise === undefined) line.only = String(body.to);
     const steps = stepsIn(body);
     if (steps !== undefined) line.steps = steps;
     return;

@@ -14,7 +14,7 @@ const FRESH_MS = 1_000;
 const EARLY_MS = 1_000;
 const TOLERANCE = 1e-9;
 
-/** S7: the contractor is not ruled out, and nobody better who bid was passed over. */
+/** S7: the contractor is not ruled out, nor another than the only one asked for, and nobody better who bid was passed over. */
 export function s7Choice(c: Case): void {
   const before = new Set<string>();
   for (const contract of c.fold.contracts) {
@@ -22,6 +22,8 @@ export function s7Choice(c: Case): void {
     if (c.fold.spec?.exclude?.includes(contractor)) {
       c.found("S7", `${contractor} was ruled out by the submitter and awarded`);
     }
+    const { only = contractor } = c.fold.spec ?? {};
+    if (only !== contractor) c.found("S7", `${contractor} was awarded what is for ${only} alone`);
     bestBid(c, record, before);
     before.add(contractor);
   }

@@ -44,6 +44,8 @@ export interface OpenOptions extends ConnectOptions {
   cardTtlS?: number;
   /** Records what this peer does and sees, for the checker. */
   history?: History;
+  /** Aborted: a start that is still under way is given up, however long it waits for a server. */
+  signal?: AbortSignal;
 }
 
 export interface OpenPeer {
@@ -107,11 +109,16 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
       ]),
     },
   );
+  const giveUp = () => void transport.close().catch(() => undefined);
+  if (o.signal?.aborted === true) giveUp();
+  o.signal?.addEventListener("abort", giveUp, { once: true });
   try {
     await peer.start();
   } catch (error) {
     await transport.close().catch(() => undefined);
     throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
+  } finally {
+    o.signal?.removeEventListener("abort", giveUp);
   }
   const bucket = (name: string, echo: string) =>
     new NatsBucket(transport, systemClock, o.principal, name, echo);

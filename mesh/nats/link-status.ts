@@ -42,12 +42,18 @@ export abstract class LinkStatus implements Told {
 
   async established(): Promise<void> {
     while (this.#state !== "closed") {
-      const found = new Promise<void>((resolve) => this.#found.add(resolve));
+      let tell: () => void = () => undefined;
+      const found = new Promise<void>((resolve) => {
+        tell = resolve;
+      });
+      this.#found.add(tell);
       try {
         return await this.flush();
       } catch {
         // The client rejects when it begins to dial again; that it is there comes after that.
         await found;
+      } finally {
+        this.#found.delete(tell);
       }
     }
     throw new ParleyError("E_CONNECTION", "the connection was closed; start the process again");

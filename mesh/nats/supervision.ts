@@ -25,12 +25,24 @@ const EXPIRES_MS = 10_000;
 const BEAT_MS = 1_000;
 const SILENT_MS = 2_500;
 
+/** Between two looks at what is asked for, ms. */
+const TURN_MS = 500;
+
 const ACK = new TextEncoder().encode("+ACK");
 const WORKING = new TextEncoder().encode("+WPI");
 
+/** A turn that comes later than this was held up by this process itself: it heard nobody, ms. */
+const LATE_MS = 100;
+/** What was on its way to an inbox that is given up still arrives, ms. */
+const LINGER_MS = 100;
+
+/** What is asked for in one class. The server knows a pull by its inbox and keeps it for as long as
+ * somebody listens there, over a reconnect too: pulls that are made anew have a new one, or the old
+ * ones would be served as well, beyond the room there is. */
 interface Pull {
   urgency: (typeof URGENCY)[number];
   inbox: string;
+  sub: Subscription;
   outstanding: number;
   /** Last pulled, or heard of. */
   heardAt: number;
@@ -40,8 +52,8 @@ export class NatsSupervision implements Supervision {
   readonly #transport: Link;
   readonly #clock: Clock;
   readonly #inbox: string;
+  #inboxes = 0;
   #pulls: Pull[] = [];
-  #subs: Subscription[] = [];
   #handler: ((spec: SpecDelivery) => void) | undefined;
   #room: (urgency: 0 | 1 | 2) => number = () => 0;
   #tick: { cancel(): void } | undefined;
@@ -58,44 +70,57 @@ export class NatsSupervision implements Supervision {
   ): Promise<void> {
     this.#handler = handler;
     this.#room = room;
-    for (const urgency of URGENCY) {
-      const pull: Pull = {
-        urgency,
-        inbox: `${this.#inbox}.${urgency}`,
-        outstanding: 0,
-        heardAt: 0,
-      };
-      this.#pulls.push(pull);
-      this.#subs.push(this.#transport.subscribe(pull.inbox, (m) => this.#onMessage(pull, m)));
-    }
+    this.#pulls = URGENCY.map((urgency) => this.#open(urgency));
     this.#transport.onState((state) => {
       if (state !== "up") return;
-      for (const pull of this.#pulls) pull.outstanding = 0;
+      // Nothing of the connection before is on its way any more.
+      for (const { sub } of this.#pulls) sub.unsubscribe();
+      this.#pulls = this.#pulls.map(({ urgency }) => this.#open(urgency));
       this.#fill();
     });
     this.#fill();
-    const turn = () => {
+    this.#turn();
+  }
+
+  #turn(): void {
+    const dueAt = this.#clock.now() + TURN_MS;
+    this.#tick = this.#clock.after(TURN_MS, () => {
+      const lateMs = this.#clock.now() - dueAt;
+      if (lateMs > LATE_MS) for (const pull of this.#pulls) pull.heardAt += lateMs;
       this.#fill();
-      this.#tick = this.#clock.after(500, turn);
-    };
-    this.#tick = this.#clock.after(500, turn);
+      this.#turn();
+    });
+  }
+
+  #open(urgency: Pull["urgency"]): Pull {
+    const inbox = `${this.#inbox}.${urgency}.${(this.#inboxes++).toString(36)}`;
+    const sub = this.#transport.subscribe(inbox, (m) => this.#onMessage(pull, m));
+    const pull: Pull = { urgency, inbox, sub, outstanding: 0, heardAt: 0 };
+    return pull;
+  }
+
+  /** Asks from the start; what is on its way still comes. */
+  #anew({ urgency, sub }: Pull): Pull {
+    this.#clock.after(LINGER_MS, () => sub.unsubscribe());
+    return this.#open(urgency);
   }
 
   async stop(): Promise<void> {
     this.#tick?.cancel();
     this.#handler = undefined;
     // Deliveries still on their way are handed back at once, so keep listening for a moment.
-    for (const sub of this.#subs) this.#clock.after(100, () => sub.unsubscribe());
+    for (const { sub } of this.#pulls) this.#clock.after(LINGER_MS, () => sub.unsubscribe());
     this.#pulls = [];
   }
 
   #fill(): void {
     if (this.#handler === undefined) return;
-    for (const pull of this.#pulls) {
+    this.#pulls = this.#pulls.map((pull) => {
       const silentMs = this.#clock.now() - pull.heardAt;
-      if (pull.outstanding > 0 && silentMs > SILENT_MS) pull.outstanding = 0;
-      if (pull.outstanding <= BATCH / 2) this.#pull(pull);
-    }
+      const now = pull.outstanding > 0 && silentMs > SILENT_MS ? this.#anew(pull) : pull;
+      if (now.outstanding <= BATCH / 2) this.#pull(now);
+      return now;
+    });
   }
 
   #pull(pull: Pull): void {
@@ -126,7 +151,11 @@ export class NatsSupervision implements Supervision {
     const key = parseRecordSubject(m.subject);
     if (key === undefined) return this.#transport.publish(ackSubject, ACK);
     this.#handler(new Delivery(this.#transport, m, ackSubject, key));
-    if (pull.outstanding <= BATCH / 2) this.#pull(pull);
+    if (pull.outstanding <= BATCH / 2 && this.#isCurrent(pull)) this.#pull(pull);
+  }
+
+  #isCurrent(pull: Pull): boolean {
+    return this.#pulls.includes(pull);
   }
 
   /** 404 nothing there, 408 the pull expired, 409 the consumer or leader changed. */
@@ -136,7 +165,7 @@ export class NatsSupervision implements Supervision {
     pull.outstanding = Math.max(0, pull.outstanding - left);
     if (m.status === 503) pull.outstanding = 0;
     // Until the next turn nobody would be handed anything: up to half a second, every ten.
-    if (m.status === 408 && pull.outstanding === 0 && this.#handler !== undefined) this.#pull(pull);
+    if (m.status === 408 && pull.outstanding === 0 && this.#isCurrent(pull)) this.#pull(pull);
   }
 }
 

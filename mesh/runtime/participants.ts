@@ -167,10 +167,12 @@ export class Participants {
 
   /** A slot that no offer filled asks again: an award may have gone elsewhere, or others wait. */
   #askAgain(agent: HostedAgent, refusedAll: boolean): void {
-    const last = this.#asking.get(agent.name);
+    const now = this.#d.clock.now();
+    const before = this.#asking.get(agent.name);
+    const last = before !== undefined && before.dueAt > now - ASK_AGAIN_MS_MAX ? before : undefined;
     const longer = Math.min(ASK_AGAIN_MS_MAX, 2 * (last?.pauseMs ?? ASK_AGAIN_MS));
     const pauseMs = refusedAll ? longer : ASK_AGAIN_MS;
-    const dueAt = this.#d.clock.now() + pauseMs;
+    const dueAt = now + pauseMs;
     // Where messages come twice, each of two would ask, and be answered twice, and so on.
     if (last?.timer !== undefined && last.dueAt <= dueAt) return;
     last?.timer?.cancel();

@@ -227,6 +227,7 @@ export class Peer {
       if (state === "up" && this.#state === "running") this.#onReconnect();
     });
     await transport.established();
+    if (!this.#isRunning()) return;
     // Peers that came together would renew together: a thousand cards in two seconds (measured).
     this.#owed = this.#ports.random.next();
     const renew = () => {
@@ -234,6 +235,10 @@ export class Peer {
       this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);
     };
     this.#renewal = this.#ports.clock.after(this.#renewMs(), renew);
+  }
+
+  #isRunning(): boolean {
+    return this.#state === "running";
   }
 
   /** Time between two slices of renewals. */

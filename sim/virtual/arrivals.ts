@@ -124,6 +124,11 @@ export class Arrivals {
     return this.#special(task).fails === ALWAYS;
   }
 
+  /** Does it ask for what nobody has? */
+  isImpossible(task: WorkloadTask): boolean {
+    return IMPOSSIBLE.includes(this.#special(task).asks);
+  }
+
   #special({ id, serviceMs }: WorkloadTask): Special {
     const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0, needs = 0 } = this.#o.plan;
     if (fail + poison + cancel + exclude + hasty + needs === 0) return { fails: 0, asks: {} };

@@ -133,6 +133,12 @@ export class Lane {
     }
   }
 
+  /** The process at this end is gone. What it said is still sent, and holds up nobody after it. */
+  orphan(): void {
+    this.#held = this.#held.map((held) => ({ ...held, kind: "end" }));
+    this.#lastAt = this.#world.now;
+  }
+
   /** The connection ended: nothing of it arrives any more but that it did. */
   reset(): void {
     this.era++;

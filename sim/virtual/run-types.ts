@@ -90,7 +90,7 @@ export interface VirtualRun {
   /** From the end of all faults to the end of the last task, and how long it might take, ms of
    * world time; Infinity: tasks are still open. */
   liveness: { ms: number; limitMs: number };
-  /** What submitters were told that is not so, and ends that they do not know, one line each. */
+  /** What submitters were told that is not so, or cannot be; and ends that they do not know. */
   told: { wrong: string[]; late: string[]; latestMs: number };
   /** What the judge says, when it was asked to look. */
   verdict?: Verdict;

@@ -344,7 +344,12 @@ class Run {
       until: () => told.isDone,
       stop: () => this.#look(),
     });
-    const { wrong, latestMs } = told;
+    const { latestMs } = told;
+    const undue = this.#tasks
+      .filter(({ id }) => told.stateOf(id) === "completed")
+      .filter((task) => this.#arrivals.isImpossible(task))
+      .map(({ id }) => `${id}: completed, although nobody may or can do it`);
+    const wrong = [...told.wrong, ...undue];
     return { wrong, late: this.#stopped ? [] : told.late, latestMs };
   }
 

@@ -39,6 +39,11 @@ export class Told {
       .map(([task, { submitter }]) => `${submitter}.${task}: ended, its submitter is not told`);
   }
 
+  /** The first end that is stored. */
+  stateOf(task: string): string | undefined {
+    return this.#ends.get(task)?.state;
+  }
+
   /** Does everybody know of every end? */
   get isDone(): boolean {
     return this.#awaited.size === 0;

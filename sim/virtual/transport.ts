@@ -365,6 +365,8 @@ export class VirtualTransport extends LinkStatus implements Link {
 
   flush(): Promise<void> {
     if (this.state() === "closed") return Promise.resolve();
+    const client = this.#connection;
+    if (client === undefined) return Promise.reject(new Error("there is no connection"));
     return new Promise((resolve, reject) => {
       const pong = (error?: Error): void => {
         if (!this.#pongs.delete(pong)) return;
@@ -372,7 +374,6 @@ export class VirtualTransport extends LinkStatus implements Link {
         else reject(error);
       };
       this.#pongs.add(pong);
-      const client = this.#connection;
       this.#surely(() => this.#link.down.sendSurely(() => this.#arrive(client, () => pong())));
     });
   }
@@ -394,6 +395,8 @@ export class VirtualTransport extends LinkStatus implements Link {
     this.#connection = undefined;
     if (connection === undefined) return;
     this.#link.up.sendEnd(() => this.#broker.leave(connection));
+    this.#link.up.orphan();
+    this.#link.down.reset();
   }
 }
 

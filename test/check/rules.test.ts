@@ -155,6 +155,22 @@ const BREACHES: [rule: string, what: string, breach: (s: Story) => void][] = [
   ],
   ["S5", "a handler without a contract", (s) => drop(s, "contract")],
   ["S7", "an award without a bid", (s) => drop(s, "bid")],
+  [
+    "S7",
+    "an award of what is for somebody else alone",
+    (s) => {
+      at(s, "spec").only = "ann.a";
+    },
+  ],
+  [
+    "S4",
+    "a result behind a void record",
+    (s) => {
+      const forged = { ...at(s, "outcome"), rev: 3, fence: 2, id: "eve", flaw: "no signature" };
+      Object.assign(at(s, "outcome"), { rev: 4, fence: 3 });
+      s.records.splice(2, 0, forged);
+    },
+  ],
   ["S10", "an award for a task of nobody's", (s) => void s.records.shift()],
   [
     "S11",

@@ -91,6 +91,19 @@ export const LINKS: readonly Case[] = [
     },
   },
   {
+    name: "who asks while the link is down is established once it is back",
+    async play(stage) {
+      const a = await stage.reach("late-a", "admin");
+      await stage.flush(a);
+      await a.cut("both");
+      await becomes(stage, a, "down");
+      const established = a.link.established();
+      await a.mend();
+      await stage.settle(established);
+      expect(a.link.state()).toBe("up");
+    },
+  },
+  {
     name: "a short cut loses nothing: what was under way comes later, in order",
     async play(stage) {
       const boss = await stage.join("short-boss", "admin");

@@ -222,6 +222,55 @@ export const SUPERVISION: readonly Case[] = [
     },
   },
   {
+    name: "what is asked for waits as long as somebody listens for it, whoever asked",
+    async play(stage) {
+      const sue = await stage.join("left-sue", "submitter");
+      const a = await stage.join("left-a", "admin");
+      const b = await stage.join("left-b", "admin");
+      const [heard, forgotten] = [a.link.inbox(a.name), a.link.inbox(a.name)];
+      const got = tap(b, heard);
+      const deaf = b.link.subscribe(forgotten, () => undefined);
+      await stage.flush(b);
+      const consumer = `${TASKS_STREAM}.${supervisionConsumer(1)}`;
+      const body = bytes(JSON.stringify({ batch: 1, expires: 5e9 }));
+      for (const reply of [forgotten, heard]) {
+        a.link.publish(`$JS.API.CONSUMER.MSG.NEXT.${consumer}`, body, { reply });
+      }
+      await stage.flush(a);
+      deaf.unsubscribe();
+      await a.kill();
+      await stage.flush(b);
+      const w = write("left-sue");
+      w.key.n = "0-1";
+      await rev(stage, sue, w);
+      await stage.until(() => got.length > 0, "the spec");
+      expect(got[0]?.status).toBe(0);
+      b.link.publish(got[0]?.reply ?? "", bytes("+ACK"));
+      await stage.flush(b);
+    },
+  },
+  {
+    name: "who comes back after a cut is handed no more than there is room for",
+    async play(stage) {
+      const sue = await stage.join("back-sue", "submitter");
+      const a = await stage.reach("back-a", "initiator");
+      const handed: Handed[] = [];
+      await supervise(stage, a, handed, () => Math.max(0, 2 - handed.length));
+      for (let times = 0; times < 2; times++) {
+        await a.cut("both");
+        await stage.until(() => a.link.state() === "down", "the end of the link", 8_000);
+        await a.mend();
+        await stage.until(() => a.link.state() === "up", "the link", 8_000);
+      }
+      for (let n = 0; n < 6; n++) await rev(stage, sue, write("back-sue"));
+      await stage.until(() => handed.length >= 2, "as many as there is room for");
+      await pass(stage, a, 200);
+      expect(handed).toHaveLength(2);
+      for (const { spec } of handed) spec.receipt.ack();
+      await stage.settle(a.supervision.stop());
+    },
+  },
+  {
     name: "what arrives after a stop is handed on at once",
     async play(stage) {
       const sue = await stage.join("stop-sue", "submitter");

@@ -97,9 +97,12 @@ export class Broker {
     this.#prng = world.random.fork("broker");
     this.#permissions = options.permissions !== false;
     this.#storeMs = options.storeMs ?? 0.05;
-    const later = (subject: string, message: VirtualMessage): void =>
-      this.#emit(subject, message, this.#storeMs);
-    this.store = new JetStream(world, later, { ackWaitMs: options.ackWaitMs });
+    const wire = {
+      emit: (subject: string, message: VirtualMessage) =>
+        this.#emit(subject, message, this.#storeMs),
+      hears: (subject: string) => this.#hears(subject.split(".")),
+    };
+    this.store = new JetStream(world, wire, { ackWaitMs: options.ackWaitMs });
   }
 
   get isUp(): boolean {
@@ -206,9 +209,7 @@ export class Broker {
     let heard = false;
     if (tokens[0] === "$JS") {
       heard =
-        tokens[1] === "ACK"
-          ? this.store.answer(tokens, data)
-          : this.store.api(tokens, data, reply, connection);
+        tokens[1] === "ACK" ? this.store.answer(tokens, data) : this.store.api(tokens, data, reply);
     } else {
       const message = new VirtualMessage(subject, data, reply, headers);
       heard = this.#route(tokens, message, 0);
@@ -233,6 +234,12 @@ export class Broker {
 
   #emit(subject: string, message: VirtualMessage, extraMs: number): void {
     this.#route(subject.split("."), message, extraMs);
+  }
+
+  #hears(tokens: readonly string[]): boolean {
+    const found: Matches<ServerSub> = { plain: [], groups: [] };
+    this.#interest.match(tokens, found);
+    return found.plain.length + found.groups.length > 0;
   }
 
   /** True when somebody wants it. */

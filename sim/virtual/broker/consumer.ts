@@ -11,14 +11,7 @@ export interface ConsumerConfig {
   pendingMax: number;
 }
 
-/** Whoever asked for messages. */
-export interface Asker {
-  /** False when the connection is gone, so that its requests are forgotten. */
-  readonly open: boolean;
-}
-
 interface Pull {
-  asker: Asker;
   reply: string;
   left: number;
   done: boolean;
@@ -40,11 +33,19 @@ const WORKING = "W".charCodeAt(0);
 /** World time, ms, to the nanoseconds since the epoch that a server writes, as text. */
 export type Nanos = (at: number) => string;
 
+/** What the store knows of the server around it. */
+export interface Wire {
+  /** Sends to whoever listens on the subject, without asking for permission. */
+  emit(subject: string, message: VirtualMessage): void;
+  /** Does anybody listen there? Requests are forgotten when nobody does, whoever made them. */
+  hears(subject: string): boolean;
+}
+
 export class Consumer {
   readonly config: ConsumerConfig;
   readonly #world: World;
   readonly #stream: Stream;
-  readonly #send: (reply: string, message: VirtualMessage) => void;
+  readonly #wire: Wire;
   readonly #nanos: Nanos;
   /** Never handed out yet, from `#first` on. */
   #fresh: number[] = [];
@@ -58,17 +59,11 @@ export class Consumer {
   #unwritten: (() => void)[] = [];
   #writtenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    world: World,
-    stream: Stream,
-    config: ConsumerConfig,
-    send: (reply: string, message: VirtualMessage) => void,
-    nanos: Nanos,
-  ) {
+  constructor(world: World, stream: Stream, config: ConsumerConfig, wire: Wire, nanos: Nanos) {
     this.#world = world;
     this.#stream = stream;
     this.config = config;
-    this.#send = send;
+    this.#wire = wire;
     this.#nanos = nanos;
   }
 
@@ -89,8 +84,8 @@ export class Consumer {
   }
 
   /** @param beatMs a sign of life so often while nothing is handed out; 0: none */
-  pull(asker: Asker, reply: string, batch: number, expiresMs: number, beatMs: number): void {
-    const pull: Pull = { asker, reply, left: batch, done: false, saidAt: this.#world.now };
+  pull(reply: string, batch: number, expiresMs: number, beatMs: number): void {
+    const pull: Pull = { reply, left: batch, done: false, saidAt: this.#world.now };
     this.#pulls.push(pull);
     this.#world.after(expiresMs, () => this.#expire(pull));
     if (beatMs > 0) this.#world.after(beatMs, () => this.#beat(pull, beatMs));
@@ -98,11 +93,11 @@ export class Consumer {
   }
 
   #beat(pull: Pull, beatMs: number): void {
-    if (pull.done || !pull.asker.open) return;
+    if (pull.done || !this.#wire.hears(pull.reply)) return;
     const at = pull.saidAt + beatMs;
     if (at > this.#world.now) return this.#world.at(at, () => this.#beat(pull, beatMs));
     pull.saidAt = this.#world.now;
-    this.#send(pull.reply, statusMessage(pull.reply, 100));
+    this.#wire.emit(pull.reply, statusMessage(pull.reply, 100));
     this.#world.after(beatMs, () => this.#beat(pull, beatMs));
   }
 
@@ -112,7 +107,8 @@ export class Consumer {
     const at = this.#pulls.indexOf(pull);
     if (at >= 0) this.#pulls.splice(at, 1);
     const left = { "Nats-Pending-Messages": String(pull.left), "Nats-Pending-Bytes": "0" };
-    if (pull.asker.open) this.#send(pull.reply, statusMessage(pull.reply, 408, left));
+    if (this.#wire.hears(pull.reply))
+      this.#wire.emit(pull.reply, statusMessage(pull.reply, 408, left));
   }
 
   /** The next one who asked and is still there; whoever wants more goes to the end of the line. */
@@ -120,7 +116,7 @@ export class Consumer {
     for (;;) {
       const pull = this.#pulls.shift();
       if (pull === undefined) return undefined;
-      if (!pull.asker.open) {
+      if (!this.#wire.hears(pull.reply)) {
         pull.done = true;
         continue;
       }
@@ -172,7 +168,10 @@ export class Consumer {
     this.#postpone(seq, this.config.ackWaitMs);
     const place = `${this.#stream.config.name}.${this.config.name}.${deliveries}.${seq}`;
     const ack = `$JS.ACK.${place}.${++this.#handed}.${this.#nanos(stored.at)}.${this.waiting}`;
-    this.#send(pull.reply, new VirtualMessage(stored.subject, stored.data, ack, stored.headers));
+    this.#wire.emit(
+      pull.reply,
+      new VirtualMessage(stored.subject, stored.data, ack, stored.headers),
+    );
   }
 
   /** Its deadline is looked at when it comes, and then again when it was moved meanwhile. */

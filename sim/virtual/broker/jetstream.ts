@@ -4,7 +4,7 @@ import { TASKS_STREAM } from "../../../contracts/index.ts";
 import { consumerConfigs, streamConfigs } from "../../../mesh/nats/stream-configs.ts";
 import { EPOCH_MS } from "../clock.ts";
 import type { World } from "../world.ts";
-import { type Asker, Consumer } from "./consumer.ts";
+import { Consumer, type Wire } from "./consumer.ts";
 import { answerDirectGet, answerMessageGet } from "./direct-get.ts";
 import { type Headers, VirtualMessage } from "./message.ts";
 import { Slabs } from "./slabs.ts";
@@ -41,7 +41,7 @@ export interface JetStreamOptions {
 export class JetStream {
   readonly streams = new Map<string, Stream>();
   readonly #world: World;
-  readonly #emit: (subject: string, message: VirtualMessage) => void;
+  readonly #wire: Wire;
   readonly #consumers = new Map<string, Consumer>();
   readonly #filters: { consumer: Consumer; filter: string[] }[] = [];
   readonly #sourced = new Map<string, { to: Stream; map: Mapping }[]>();
@@ -53,14 +53,9 @@ export class JetStream {
   readonly #passing = new Slabs();
   readonly #lasting = new Slabs();
 
-  /** @param emit sends to whoever listens on the subject, without asking for permission */
-  constructor(
-    world: World,
-    emit: (subject: string, message: VirtualMessage) => void,
-    options: JetStreamOptions = {},
-  ) {
+  constructor(world: World, wire: Wire, options: JetStreamOptions = {}) {
     this.#world = world;
-    this.#emit = emit;
+    this.#wire = wire;
     for (const settings of streamConfigs({ audit: false })) this.#addStream(settings);
     for (const c of consumerConfigs()) this.#addConsumer(c, options.ackWaitMs);
   }
@@ -108,7 +103,7 @@ export class JetStream {
         ackWaitMs: ackWaitMs ?? c.ack_wait / NANOS_PER_MS,
         pendingMax: c.max_ack_pending,
       },
-      (reply, message) => this.#emit(reply, message),
+      this.#wire,
       (at) => `${Math.round(EPOCH_MS + at)}000000`,
     );
     this.#consumers.set(`${TASKS_STREAM}.${c.durable_name}`, consumer);
@@ -154,7 +149,7 @@ export class JetStream {
     if (stream === undefined) return false;
     const ack = stream.put(subject, data, headers, this.#world.now);
     if (ack.ok && ack.stored !== undefined) this.#stored(stream, ack.stored, tokens);
-    if (reply !== undefined) this.#emit(reply, ackMessage(reply, stream.config.name, ack));
+    if (reply !== undefined) this.#wire.emit(reply, ackMessage(reply, stream.config.name, ack));
     return true;
   }
 
@@ -167,7 +162,8 @@ export class JetStream {
     const life = stream.config.ttl === true ? lifeOf(stored.headers) : undefined;
     if (life !== undefined) this.#mortal(stream, stored, life);
     const dest = republish?.(tokens);
-    if (dest !== undefined) this.#emit(dest, new StoredMessage(dest, name, stored, stored.before));
+    if (dest !== undefined)
+      this.#wire.emit(dest, new StoredMessage(dest, name, stored, stored.before));
     if (name === TASKS_STREAM) {
       for (const { consumer, filter } of this.#filters) {
         if (within(filter, tokens)) consumer.offer(stored);
@@ -211,13 +207,13 @@ export class JetStream {
   }
 
   /** A request to `$JS.API.`; false when there is nobody to answer it. */
-  api(tokens: readonly string[], data: Uint8Array, reply: string | undefined, who: Asker): boolean {
+  api(tokens: readonly string[], data: Uint8Array, reply: string | undefined): boolean {
     if (tokens[2] === "DIRECT" && tokens[3] === "GET") {
       const stream = this.streams.get(tokens[4] ?? "");
       if (stream === undefined || reply === undefined) return stream !== undefined;
       const subject = tokens.slice(5).join(".");
       const answers = answerDirectGet(stream, subject, data, reply);
-      for (const answer of answers) this.#emit(reply, answer);
+      for (const answer of answers) this.#wire.emit(reply, answer);
       return true;
     }
     if (tokens[2] === "CONSUMER" && tokens[3] === "MSG" && tokens[4] === "NEXT") {
@@ -229,13 +225,13 @@ export class JetStream {
         idle_heartbeat?: number;
       };
       const { batch = 1, expires = 0, idle_heartbeat: beat = 0 } = asked;
-      consumer.pull(who, reply, batch, expires / NANOS_PER_MS, beat / NANOS_PER_MS);
+      consumer.pull(reply, batch, expires / NANOS_PER_MS, beat / NANOS_PER_MS);
       return true;
     }
     if (tokens[2] === "STREAM" && tokens[3] === "MSG" && tokens[4] === "GET") {
       const stream = this.streams.get(tokens[5] ?? "");
       if (stream === undefined || reply === undefined) return stream !== undefined;
-      this.#emit(reply, new VirtualMessage(reply, answerMessageGet(stream, data)));
+      this.#wire.emit(reply, new VirtualMessage(reply, answerMessageGet(stream, data)));
       return true;
     }
     if (tokens[2] === "STREAM" && tokens[3] === "PURGE") {
@@ -243,7 +239,7 @@ export class JetStream {
       const purged = this.streams.get(tokens[4] ?? "")?.purge(filter);
       if (purged === undefined) return false;
       const text = Buffer.from(JSON.stringify({ success: true, purged }));
-      if (reply !== undefined) this.#emit(reply, new VirtualMessage(reply, text));
+      if (reply !== undefined) this.#wire.emit(reply, new VirtualMessage(reply, text));
       return true;
     }
     return false;

@@ -311,15 +311,15 @@ test("a late answer counts as long as nobody was handed the message again", asyn
     ["", 1],
   ] as const) {
     let handed = 0;
-    const count = (_: string, m: VirtualMessage): void => {
+    const emit = (_: string, m: VirtualMessage): void => {
       if (m.status === 0) handed++;
     };
-    const consumer = new Consumer(world, stream, config, count, String);
+    const consumer = new Consumer(world, stream, config, { emit, hears: () => true }, String);
     consumer.offer(stored);
-    consumer.pull({ open: true }, "r1", 1, 50, 0);
+    consumer.pull("r1", 1, 50, 0);
     // The ack wait is over, and nobody has asked for more.
     world.after(200, () => consumer.answer(1, Buffer.from(answer)));
-    world.after(300, () => consumer.pull({ open: true }, "r2", 1, 50, 0));
+    world.after(300, () => consumer.pull("r2", 1, 50, 0));
     await world.run({ untilMs: world.now + 350 });
     expect([answer, handed]).toEqual([answer, copies]);
   }
