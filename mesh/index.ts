@@ -67,6 +67,25 @@ function rolesOf(role: Role): Peer["options"]["roles"] {
   };
 }
 
+/** @param signal aborted: the start is given up @throws ParleyError */
+async function startOrClose(
+  peer: Peer,
+  transport: NatsTransport,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const giveUp = () => void transport.close().catch(() => undefined);
+  if (signal?.aborted === true) giveUp();
+  signal?.addEventListener("abort", giveUp, { once: true });
+  try {
+    await peer.start();
+  } catch (error) {
+    await transport.close().catch(() => undefined);
+    throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
+  }
+}
+
 /** Connects, subscribes and announces. Throws ParleyError E_CONNECTION or E_PERMISSION. */
 export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
   const log = o.log ?? defaultLog();
@@ -109,17 +128,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
       ]),
     },
   );
-  const giveUp = () => void transport.close().catch(() => undefined);
-  if (o.signal?.aborted === true) giveUp();
-  o.signal?.addEventListener("abort", giveUp, { once: true });
-  try {
-    await peer.start();
-  } catch (error) {
-    await transport.close().catch(() => undefined);
-    throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
-  } finally {
-    o.signal?.removeEventListener("abort", giveUp);
-  }
+  await startOrClose(peer, transport, o.signal);
   const bucket = (name: string, echo: string) =>
     new NatsBucket(transport, systemClock, o.principal, name, echo);
   return {
