@@ -14,8 +14,8 @@ const FRESH_MS = 1_000;
 const EARLY_MS = 1_000;
 const TOLERANCE = 1e-9;
 
-/** S7: the contractor is not ruled out, nor is the task for another alone; nobody better who bid was
- * passed over. */
+/** S7: the contractor is not ruled out, nor is the task for another alone; nobody better who bid
+ * was passed over. */
 export function s7Choice(c: Case): void {
   const before = new Set<string>();
   for (const contract of c.fold.contracts) {

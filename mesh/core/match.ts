@@ -14,7 +14,7 @@ type Requirement = Requirements[string];
 /** What a task asks of whoever does it. */
 export type Needs = Pick<
   Spec,
-  "capability" | "version" | "requires" | "to" | "only" | "exclude" | "budget"
+  "capability" | "version" | "requires" | "to" | "only" | "exclude" | "budget" | "hints"
 >;
 
 /** The only agent that may have it, where there is one. */
@@ -22,13 +22,15 @@ function sole({ to, only }: Needs): Address | undefined {
   return only === true ? to : undefined;
 }
 
-/** Equal for tasks that ask for the same, or would pay about the same: up to twice as much. */
+/** Equal for tasks that ask for the same. Where they say what they would pay, that is about the
+ * same, and so is their size, which a price may go by: up to twice as much. */
 export function needsKey(needs: Needs): string {
   const { version, requires, exclude, budget } = needs;
   const to = sole(needs);
   const plain = version === undefined && requires === undefined && to === undefined;
   if (plain && exclude === undefined && budget === undefined) return "";
-  return JSON.stringify([version, requires, to, exclude, budgetOf(needs) ?? null]);
+  const pays = budget === undefined ? null : [budgetOf(needs), sizeOf(needs)];
+  return JSON.stringify([version, requires, to, exclude, pays]);
 }
 
 /** The least that a task of its key would pay. */
@@ -36,10 +38,17 @@ function budgetOf({ budget }: Needs): number | undefined {
   return budget && 2 ** Math.floor(Math.log2(budget));
 }
 
+/** More than any task of its key that would pay something is long. */
+function sizeOf({ hints: { size = 0 } = {} }: Needs): number {
+  return size > 0 ? 2 ** (Math.floor(Math.log2(size)) + 1) : 0;
+}
+
 /** What all tasks of one key ask for. */
 export function needsOf(needs: Needs): Needs {
   const { capability, version, requires, to, only, exclude } = needs;
-  return { capability, version, requires, to, only, exclude, budget: budgetOf(needs) };
+  const budget = budgetOf(needs);
+  const hints = budget === undefined ? {} : { size: sizeOf(needs) };
+  return { capability, version, requires, to, only, exclude, budget, hints };
 }
 
 /** Could whoever may do the one do the other as well? In doubt not. */
@@ -47,8 +56,9 @@ export function asksNoMore(one: Needs, other: Needs): boolean {
   const to = sole(one);
   if (to !== undefined && to !== sole(other)) return false;
   if (one.version !== undefined && one.version !== other.version) return false;
-  if (one.budget !== undefined && !(other.budget !== undefined && other.budget <= one.budget)) {
-    return false;
+  if (one.budget !== undefined) {
+    if (other.budget === undefined || other.budget > one.budget) return false;
+    if ((one.hints?.size ?? 0) > (other.hints?.size ?? 0)) return false;
   }
   if (one.exclude?.some((agent) => other.exclude?.includes(agent) !== true)) return false;
   const { requires = {} } = one;

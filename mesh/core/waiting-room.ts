@@ -47,8 +47,10 @@ export function goesBefore(newcomer: Newcomer, w: Waiter, now: number): boolean 
 const DEADLINE_SCALE = 1e-14;
 /** Entries of waiters that left, kept before the heap is rebuilt. */
 const STALE_MAX = 64;
-/** Waiters looked at, beyond those that are picked, before a search is given up. Guess. */
+/** Waiters of a row, and of all, that are looked at and not picked before a search leaves the row,
+ * or is given up. Guess. */
 const LOOK_MAX = 256;
+const LOOK_ALL_MAX = 1_024;
 
 function keyOf(w: Waiter): number {
   return w.since / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
@@ -72,6 +74,8 @@ export class WaitingRoom {
   #rows = new Map<string, Row>();
   #turn = 0;
   #waiters = new Map<string, Waiter>();
+  /** Where searches that were given up go on, so that the last is found as well. */
+  #around: Iterator<Waiter, unknown> | undefined;
 
   get size(): number {
     return this.#waiters.size;
@@ -129,7 +133,8 @@ export class WaitingRoom {
     const picked: Waiter[] = [];
     const aside: { heap: Heap<Waiter>; key: number; w: Waiter }[] = [];
     const seen = new Set<Waiter>();
-    while (picked.length < count) {
+    const vain = new Map<string, number>();
+    while (picked.length < count && seen.size - picked.length < LOOK_ALL_MAX) {
       const heap = this.#next(rows);
       const key = heap?.peekKey();
       const w = heap?.pop();
@@ -140,11 +145,37 @@ export class WaitingRoom {
       if (take(w)) {
         picked.push(w);
         this.#turn++;
+        continue;
       }
-      // A long row of waiters that are all on offer already: look no further.
-      if (seen.size >= count + LOOK_MAX) break;
+      const looks = (vain.get(w.row) ?? 0) + 1;
+      vain.set(w.row, looks);
+      // A long row of waiters that are all on offer already, or were refused.
+      if (looks === LOOK_MAX) rows.splice(rows.indexOf(this.#rows.get(w.row) as Row), 1);
     }
     for (const { heap, key, w } of aside) heap.push(key, w);
+    const more = picked.length < count && seen.size - picked.length >= LOOK_MAX;
+    return more ? [...picked, ...this.#further(count - picked.length, seen, take, open)] : picked;
+  }
+
+  /** From where the last search ended on, in the order of their coming. */
+  #further(
+    count: number,
+    seen: ReadonlySet<Waiter>,
+    take: (w: Waiter) => boolean,
+    open: (row: string) => boolean,
+  ): Waiter[] {
+    const picked: Waiter[] = [];
+    for (let looks = 0; looks < LOOK_MAX && picked.length < count; looks++) {
+      this.#around ??= this.#waiters.values();
+      const { value: w, done } = this.#around.next();
+      if (done === true) {
+        this.#around = undefined;
+        break;
+      }
+      if (!seen.has(w as Waiter) && open((w as Waiter).row) && take(w as Waiter)) {
+        picked.push(w as Waiter);
+      }
+    }
     return picked;
   }
 

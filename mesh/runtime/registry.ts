@@ -157,6 +157,8 @@ export class Registry {
     if (seat !== undefined && seat.seal === seal && seal !== undefined && seal.length > 20) return;
     const opened = openCard(principal, agent, body, seal, this.#trust, read);
     if (opened === undefined) return this.#counters.add("refused.card");
+    // One that is not signed is read each time, and is as it was.
+    const same = seat?.card.at === opened.card.at && seat.card.instance === opened.card.instance;
     if (seat !== undefined) {
       if (opened.card.at < seat.card.at) return this.#counters.add("refused.card.older");
       this.#unseat(name, seat.card);
@@ -175,6 +177,7 @@ export class Registry {
         role: opened.principal.role,
       });
     }
+    if (same) return;
     this.#tell({
       change: seat === undefined ? "joined" : "changed",
       principal,

@@ -26,12 +26,13 @@ import {
 } from "../core/waiting-room.ts";
 import type { Incoming, Subscription } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
+import type { CardChange } from "./registry.ts";
 
 export interface WaitingEntry {
   t: InitiatorTask;
   /** On offer to somebody until then. */
   offeredUntil: number;
-  offered: Offered | undefined;
+  offered: (Offered & { row: string }) | undefined;
   /** Waits, and calls because a newcomer came: to learn of slots that nobody freed. */
   trying: boolean;
   /** Has it called in vain since it waits? */
@@ -49,9 +50,9 @@ interface Offered {
   passed: readonly string[];
 }
 
-/** Who would not do something, until when it is not offered to them again, and what they would not
- * do it for, at most. */
-type Refusals = Map<Address, { until: number; most: number }>;
+/** Who would not do something, until when it is not offered to them again, for how long that was,
+ * and what they would not do it for, at most. */
+type Refusals = Map<Address, { until: number; pauseMs: number; most: number }>;
 
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
@@ -89,8 +90,9 @@ interface Room<E> {
   triedAt: number;
   /** Calls once the newcomer that made for it has entered. */
   instead: E | undefined;
-  /** Every other time it is the turn of those who have not called in vain. */
-  odd: boolean;
+  /** Every other time of each: a newcomer makes its own call, the most urgent is not the one who
+   * calls, who has not called yet is not asked first, who called the longest ago is. */
+  every: Record<"own" | "other" | "called" | "longest", boolean>;
 }
 
 /** Waiting tasks of one capability that may call again at a time. */
@@ -102,10 +104,13 @@ const OFFERS_MAX = 8;
 /** Rows of one room; what asks for yet something else shares one more. Guess. */
 const ROWS_MAX = 64;
 const MIXED = "*";
-/** Who refused a task is not offered it again for so long, ms. Guess. */
+/** Who refused a task is not offered it again for so long, ms; by its own judgement, twice as long
+ * each time, at most. Guess. */
 const REFUSED_MS = 5_000;
-/** Agents remembered of a row, or a task, that refused. */
+const REFUSED_MS_MAX = 80_000;
+/** Agents remembered of a row, or of a task, that refused. */
 const REFUSED_MAX = 256;
+const REFUSED_OF_ONE_MAX = 64;
 /** Offers in a row of which an agent refuses one after the other. Guess. */
 const CHAIN_MAX = 32;
 
@@ -125,10 +130,12 @@ export class WaitingRooms<E extends WaitingEntry> {
   #rooms = new Map<string, Room<E>>();
   /** Which room each waiting task is in: its capability may have changed since it came. */
   #where = new Map<string, string>();
+  readonly #deaf: () => void;
 
   constructor(dependencies: Deps, hooks: Hooks<E>) {
     this.#d = dependencies;
     this.#hooks = hooks;
+    this.#deaf = dependencies.registry.onChange((change) => this.#onCard(change));
   }
 
   /**
@@ -150,7 +157,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     else waiting.triedAt = now;
     const [first] = this.#free(waiting, 1, { open: before });
     if (first === undefined || goesBefore(newcomer, first.w, now)) return false;
-    if (first.entry.called && this.#odd(waiting)) return false;
+    if (first.entry.called && every(waiting, "own")) return false;
     waiting.instead = first.entry;
     return true;
   }
@@ -179,7 +186,7 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   enter(entry: E): void {
     const { spec } = entry.t;
-    const id = taskPath(entry.t.owner, entry.t.id);
+    const id = pathOf(entry);
     if (this.#where.get(id) !== spec.capability) this.leave(entry);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
     const { instead } = waiting;
@@ -201,7 +208,8 @@ export class WaitingRooms<E extends WaitingEntry> {
       deadline: spec.deadline,
       rank: spec.rank,
     });
-    if (instead === undefined) return;
+    // It may have left, where the newcomer whose place it took did not enter at once.
+    if (instead === undefined || !waiting.entries.has(pathOf(instead))) return;
     instead.trying = true;
     this.#call(waiting, instead);
   }
@@ -219,7 +227,7 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   leave(entry: E): void {
-    const id = taskPath(entry.t.owner, entry.t.id);
+    const id = pathOf(entry);
     const capability = this.#where.get(id) ?? "";
     this.#where.delete(id);
     const waiting = this.#rooms.get(capability);
@@ -239,25 +247,33 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   /** Who would not do it, and not for want of a slot, is not offered it again for a while. */
   heard(entry: E, answer: Event): void {
-    if (answer.on !== "refusal") return;
+    if (answer.on !== "refusal" && answer.on !== "bid") return;
+    const { spec } = entry.t;
+    const waiting = this.#rooms.get(this.#where.get(pathOf(entry)) ?? "");
+    if (waiting === undefined) return;
+    const row = waiting.rows.get(needsKey(spec));
+    if (answer.on === "bid") {
+      entry.refusedBy?.delete(answer.from);
+      return void row?.refusedBy.delete(answer.from);
+    }
     const { from, reason } = answer;
     if (reason !== "low_value" && reason !== "ineligible" && reason !== "over_budget") return;
-    const { owner, id, spec } = entry.t;
-    const waiting = this.#rooms.get(this.#where.get(taskPath(owner, id)) ?? "");
-    if (waiting === undefined) return;
-    const until = this.#d.clock.now() + REFUSED_MS;
+    const now = this.#d.clock.now();
     const most = reason === "over_budget" && spec.budget !== undefined ? spec.budget : Infinity;
-    const row = waiting.rows.get(needsKey(spec));
     // By its own judgement it may take the next one of the row.
     const single = reason === "low_value" || row === undefined;
-    if (single) entry.refusedBy ??= new Map();
-    remember((single ? entry.refusedBy : row.refusedBy) as Refusals, from, until, most);
+    if (single) {
+      entry.refusedBy ??= new Map();
+      remember(entry.refusedBy, from, now, most, REFUSED_MS_MAX, REFUSED_OF_ONE_MAX);
+    } else {
+      remember(row.refusedBy, from, now, most, REFUSED_MS, REFUSED_MAX);
+    }
     const { offered } = entry;
     if (offered?.to !== from || entry.t.phase !== "waiting") return;
     // Its slot is still free: there may be something else for it.
     entry.offered = undefined;
     if (offered.nth >= CHAIN_MAX) return;
-    const passed = reason === "over_budget" ? [...offered.passed, needsKey(spec)] : offered.passed;
+    const passed = reason === "over_budget" ? [...offered.passed, offered.row] : offered.passed;
     this.#offer(waiting, 1, { ...offered, nth: offered.nth + 1, passed });
   }
 
@@ -269,28 +285,27 @@ export class WaitingRooms<E extends WaitingEntry> {
     this.#hooks.recall(entry);
   }
 
-  /** Whoever is most urgent, and, of two, one whose turn it is. */
+  /** Of two, whoever never had a call, and every other time whoever is most urgent; of one, in turn
+   * these and the others. */
   #recall(waiting: Room<E>, count: 1 | 2): void {
-    const turn = count === 2 || (waiting.rows.size > 1 && this.#odd(waiting));
-    if (!turn || count === 2) {
-      for (const { entry } of this.#free(waiting, 1)) this.#call(waiting, entry);
-    }
-    if (turn) this.#callNext(waiting);
-  }
-
-  #odd(waiting: Room<E>): boolean {
-    waiting.odd = !waiting.odd;
-    return waiting.odd;
-  }
-
-  /** Whoever never had a call, else in turn who had none for the longest, and the most urgent of
-   * the next row. */
-  #callNext(waiting: Room<E>): void {
+    const others = waiting.rows.size > 1 && every(waiting, "other");
+    if (count === 1 && !others) return this.#callUrgent(waiting);
     const now = this.#d.clock.now();
     const free = (e: E): boolean => e.t.phase === "waiting" && e.offeredUntil <= now;
-    const next = first(waiting.uncalled, free);
-    if (next !== undefined) return this.#call(waiting, next);
-    const longest = this.#odd(waiting) ? first(waiting.called, free) : undefined;
+    const fresh = first(waiting.uncalled, free);
+    const turn = fresh === undefined || every(waiting, "called");
+    if (fresh !== undefined && (count === 2 || turn)) this.#call(waiting, fresh);
+    if (count === 2 && turn) this.#callUrgent(waiting);
+    if (fresh === undefined || !turn) this.#callOther(waiting, free);
+  }
+
+  #callUrgent(waiting: Room<E>): void {
+    for (const { entry } of this.#free(waiting, 1)) this.#call(waiting, entry);
+  }
+
+  /** In turn who had no call for the longest, and the most urgent of the next row. */
+  #callOther(waiting: Room<E>, free: (entry: E) => boolean): void {
+    const longest = every(waiting, "longest") ? first(waiting.called, free) : undefined;
     if (longest !== undefined) return this.#call(waiting, longest);
     const [name] = waiting.rows.keys();
     const row = waiting.rows.get(name ?? "");
@@ -302,7 +317,20 @@ export class WaitingRooms<E extends WaitingEntry> {
     }
   }
 
+  /** Its card says something else now: what it was asked before it was asked as another. */
+  #onCard({ change, principal, agent, card }: CardChange): void {
+    if (change !== "changed" || card === undefined) return;
+    const to = address(principal, agent);
+    for (const { name, slots = card.slots } of card.capabilities) {
+      const waiting = this.#rooms.get(name);
+      if (waiting === undefined || this.#hooks.blocked(name, to)) continue;
+      for (const { refusedBy } of waiting.rows.values()) refusedBy.delete(to);
+      this.#offer(waiting, Math.min(slots, OFFERS_MAX), offeredTo(to));
+    }
+  }
+
   stop(): void {
+    this.#deaf();
     for (const capability of [...this.#rooms.keys()]) this.#close(capability);
   }
 
@@ -319,7 +347,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       credit: 0,
       triedAt: this.#d.clock.now(),
       instead: undefined,
-      odd: false,
+      every: { own: false, other: false, called: false, longest: false },
     };
     this.#rooms.set(capability, waiting);
     this.#armRecall(waiting, RECALL_MS);
@@ -396,7 +424,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     }
     for (const { w, entry } of offered) {
       entry.offeredUntil = now + OFFER_HOLD_MS;
-      entry.offered = how;
+      entry.offered = { ...how, row: w.row };
       this.#hooks.offer(entry, entry.t.spec.capability, to, urgency(w, now));
     }
     return offered.length;
@@ -412,11 +440,28 @@ function offeredTo(to: Address, least = 0): Offered {
   return { to, least, nth: 1, passed: [] };
 }
 
-/** What was refused for more a moment ago stands. */
-function remember(refused: Refusals, agent: Address, until: number, most: number): void {
+/** What was refused for more a moment ago stands, and no longer for what was refused for less. */
+function remember(
+  refused: Refusals,
+  agent: Address,
+  now: number,
+  most: number,
+  longestMs: number,
+  agentsMax: number,
+): void {
   const last = refused.get(agent);
-  const known = last !== undefined && last.until > until - REFUSED_MS ? last.most : 0;
+  if (last !== undefined && last.until > now && last.most > most) return;
+  const pauseMs = last === undefined ? REFUSED_MS : Math.min(2 * last.pauseMs, longestMs);
   refused.delete(agent);
-  if (refused.size >= REFUSED_MAX) refused.delete(refused.keys().next().value as Address);
-  refused.set(agent, { until, most: Math.max(known, most) });
+  if (refused.size >= agentsMax) refused.delete(refused.keys().next().value as Address);
+  refused.set(agent, { until: now + pauseMs, pauseMs, most });
+}
+
+function every<E>({ every: turns }: Room<E>, what: keyof Room<E>["every"]): boolean {
+  turns[what] = !turns[what];
+  return turns[what];
+}
+
+function pathOf({ t }: WaitingEntry): string {
+  return taskPath(t.owner, t.id);
 }

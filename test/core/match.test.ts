@@ -132,6 +132,7 @@ describe("what a task asks of whoever does it", () => {
       only: maybe(fc.boolean()),
       exclude: maybe(fc.subarray(agents)),
       budget: maybe(fc.integer({ min: 0, max: 3 })),
+      hints: maybe(fc.record({ size: fc.integer({ min: 1, max: 9 }) })),
     })
     .map((some) => {
       const told = Object.entries(some).filter(([, value]) => value !== undefined);
@@ -155,6 +156,9 @@ describe("what a task asks of whoever does it", () => {
         if (!asksNoMore(one, other)) return;
         held++;
         expect((one.budget ?? 9) >= (other.budget ?? 9)).toBe(true);
+        // A price may go by the size: what would pay for the larger pays for the smaller.
+        const paid = one.budget !== undefined && other.hints !== undefined;
+        if (paid) expect(one.hints?.size ?? 0).toBeLessThanOrEqual(other.hints?.size ?? 0);
         if (!refuses(other, agent, who)) expect(refuses(one, agent, who)).toBe(false);
       }),
       { numRuns: 5_000 },
@@ -179,6 +183,11 @@ describe("what a task asks of whoever does it", () => {
     );
     expect(keys[3]).toBe(keys[4]);
     expect(new Set(keys).size).toBe(5);
+    const sized = (size: number, budget?: number) =>
+      needsKey({ capability: "sum", hints: { size }, ...(budget === undefined ? {} : { budget }) });
+    expect(sized(100)).toBe("");
+    expect([sized(5, 1), sized(7, 1)]).toEqual([sized(4, 1), sized(4, 1)]);
+    expect(sized(8, 1)).not.toBe(sized(7, 1));
   });
 
   test("of an agent that nobody knows nothing is said", () => {

@@ -81,12 +81,27 @@ describe("pick", () => {
   test("looks at a bounded number only", () => {
     const room = roomOf(...Array.from({ length: 500 }, (_, i) => waiter(`t${i}`)));
     let looked = 0;
-    room.pick(2, () => {
+    const nobody = () => {
       looked++;
       return false;
-    });
-    expect(looked).toBe(258);
+    };
+    room.pick(2, nobody);
+    expect(looked).toBe(256);
     expect(room.size).toBe(500);
+  });
+
+  test("finds the last behind many that the caller does not take, with time", () => {
+    const many = Array.from({ length: 2_000 }, (_, i) => waiter(`t${i}`));
+    const room = roomOf(...many, waiter("last"));
+    let tries = 1;
+    while (room.pick(1, (w) => w.task === "last").length === 0) tries++;
+    expect(tries).toBe(8);
+  });
+
+  test("leaves a row of such for the others at once", () => {
+    const many = Array.from({ length: 2_000 }, (_, i) => waiter(`t${i}`, { priority: 9 }));
+    const room = roomOf(...many, waiter("last", { row: "other" }));
+    expect(names(room.pick(1, (w) => w.task === "last"))).toEqual(["last"]);
   });
 
   test("who left, or left and came back, is seen once and as he is now", () => {
