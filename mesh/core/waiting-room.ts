@@ -85,6 +85,10 @@ export class WaitingRoom {
     return this.#waiters.has(task);
   }
 
+  rowOf(task: string): string | undefined {
+    return this.#waiters.get(task)?.row;
+  }
+
   enter(w: Waiter): void {
     this.leave(w.task);
     this.#waiters.set(w.task, w);

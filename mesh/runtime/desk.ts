@@ -31,6 +31,8 @@ export interface Entry extends WaitingEntry {
   observer: LiveObserver | undefined;
   /** Earliest moment queued in the deadline heap. */
   queuedAt: number;
+  /** How often it was handed out by now. */
+  deliveries: number;
   /** When the server was last told that the spec is in hand. */
   toldAt: number;
   probing: boolean;
@@ -56,6 +58,35 @@ export function wallOf({ clock, clocks }: Pick<Deps, "clock" | "clocks">, e: Ent
   const { submitted } = e;
   const aheadMs = submitted === undefined ? 0 : clocks.aheadOf(submitted.at, submitted.storedAt);
   return clock.wall() - aheadMs;
+}
+
+/** Tasks that a full desk hands back at a time. Guess. */
+const HANDED_BACK_MAX = 128;
+/** What was handed back comes again after this, ms: twice as long each time, at most. Guess. */
+const AWAY_MS = 30_000;
+const AWAY_MS_MAX = 600_000;
+/** At least, so that it is not handed out at once, ms. */
+const AWAY_MS_MIN = 1_000;
+
+/** How long others go before it, on a full desk, ms: its deadline is kept. */
+function awayMs(d: Pick<Deps, "clock" | "clocks">, entry: Entry): number {
+  const pauseMs = AWAY_MS * 2 ** Math.min(10, entry.deliveries - 1);
+  const leftMs = entry.t.spec.deadline - wallOf(d, entry);
+  return Math.max(AWAY_MS_MIN, Math.min(pauseMs, AWAY_MS_MAX, leftMs));
+}
+
+/** A full desk hands back what nobody takes: nothing behind it would be seen, nor ended. */
+export function makeRoom(
+  d: Pick<Deps, "clock" | "clocks" | "counters">,
+  rooms: { stuck(count: number): Entry[] },
+  giveBack: (entry: Entry, afterMs: number) => void,
+): void {
+  // Whoever's clock is wrong has no room either, and hands everything back.
+  if (d.clocks.off) return;
+  for (const entry of rooms.stuck(HANDED_BACK_MAX)) {
+    d.counters.add("initiator.handed-back");
+    giveBack(entry, awayMs(d, entry));
+  }
 }
 
 /** The slot that it was awarded is taken, or refused: its agent's next bid knows. */
@@ -92,6 +123,7 @@ export function newEntry(
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,
+    deliveries: 1,
     toldAt: now,
     offeredUntil: 0,
     probing: false,

@@ -46,6 +46,7 @@ import {
   type Entry,
   type InitiatorOptions,
   type LiveObserver,
+  makeRoom,
   newEntry,
   pathOf,
   SWEEP_MS,
@@ -130,6 +131,7 @@ export class Initiators {
   start(): void {
     this.watch.start();
     const turn = () => {
+      if (this.room(2) === 0) makeRoom(this.#d, this.#rooms, (e, ms) => this.#giveBack(e, ms));
       signalProgress(this.#entries.values(), this.#d.clock.now());
       this.#sweep = this.#d.clock.after(SWEEP_MS, turn);
     };
@@ -167,6 +169,7 @@ export class Initiators {
       undefined,
     );
     entry.submitted = { at: spec.at, storedAt: delivery.storedAt };
+    entry.deliveries = delivery.deliveries;
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
       this.#note(entry.t, "adopt", {});
@@ -436,19 +439,15 @@ export class Initiators {
   #reread(entry: Entry): void {
     void this.#readView(entry).then((view) => {
       if (view === undefined) return;
-      if (view.spec === undefined) return this.#unread(entry, view.rev);
+      // Nothing stored: it was purged. A spec that cannot be proven now: somebody may later.
+      if (view.spec === undefined)
+        return view.rev !== 0 ? this.#giveBack(entry) : this.#close(entry);
       this.#feed(entry, { on: "adopt", view });
     });
   }
 
-  /** Nothing stored: the task was purged. A spec that cannot be proven now: somebody may later. */
-  #unread(entry: Entry, rev: number): void {
-    if (rev !== 0) this.#giveBack(entry);
-    else this.#close(entry);
-  }
-
-  #giveBack(entry: Entry): void {
-    entry.receipt?.release(1_000);
+  #giveBack(entry: Entry, afterMs = 1_000): void {
+    entry.receipt?.release(afterMs);
     entry.receipt = undefined;
     this.#close(entry);
   }

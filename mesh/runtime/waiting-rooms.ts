@@ -70,6 +70,8 @@ interface Row {
   /** The most that one of them would pay. */
   most: number;
   refusedBy: Refusals;
+  /** When one of them, or one like them, was last taken, or the first of them came. */
+  takenAt: number;
 }
 
 interface Room<E> {
@@ -113,6 +115,9 @@ const REFUSED_MAX = 256;
 const REFUSED_OF_ONE_MAX = 64;
 /** Offers in a row of which an agent refuses one after the other. Guess. */
 const CHAIN_MAX = 32;
+
+/** What nobody has taken for so long may be handed back, ms. Guess. */
+const STUCK_MS = 5_000;
 
 /** Whom a search is for. */
 interface Search {
@@ -169,7 +174,10 @@ export class WaitingRooms<E extends WaitingEntry> {
     const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
     entry.trying = false;
     const waiting = this.#rooms.get(spec.capability);
-    if (waiting === undefined || this.#hooks.blocked(spec.capability)) return;
+    if (waiting === undefined) return;
+    const row = waiting.rows.get(needsKey(spec)) ?? waiting.rows.get(MIXED);
+    if (row !== undefined) row.takenAt = this.#d.clock.now();
+    if (this.#hooks.blocked(spec.capability)) return;
     const { capability } = spec;
     const spare = order
       .slice(Math.max(0, next - 1))
@@ -220,7 +228,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     const own = rows.has(key) || rows.size < ROWS_MAX || key === "";
     const name = own ? key : MIXED;
     const needs = own ? needsOf(spec) : undefined;
-    const row: Row = rows.get(name) ?? { needs, most: 0, refusedBy: new Map() };
+    const takenAt = this.#d.clock.now();
+    const row: Row = rows.get(name) ?? { needs, most: 0, refusedBy: new Map(), takenAt };
     row.most = Math.max(row.most, spec.budget ?? Number.POSITIVE_INFINITY);
     rows.set(name, row);
     return name;
@@ -315,6 +324,23 @@ export class WaitingRooms<E extends WaitingEntry> {
     for (const { entry } of this.#free(waiting, 1, { open: (one) => one === name })) {
       this.#call(waiting, entry);
     }
+  }
+
+  /** So many at most of those whose like nobody has taken for long. */
+  stuck(count: number): E[] {
+    const found: E[] = [];
+    const takenBefore = this.#d.clock.now() - STUCK_MS;
+    for (const { called, uncalled, room, rows } of this.#rooms.values()) {
+      for (const entries of [called, uncalled]) {
+        for (const entry of entries) {
+          if (found.length === count) return found;
+          const row = rows.get(room.rowOf(pathOf(entry)) ?? "");
+          const isStuck = row !== undefined && row.takenAt < takenBefore;
+          if (isStuck && entry.t.phase === "waiting" && !entry.t.live) found.push(entry);
+        }
+      }
+    }
+    return found;
   }
 
   /** Its card says something else now: what it was asked before it was asked as another. */
