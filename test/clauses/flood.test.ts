@@ -1,8 +1,8 @@
 // P8.9: a desk that is full of what nobody can do hands it back, so that others are seen, and ends
 // what it handed back by its deadline all the same.
 import { expect, test } from "vitest";
-import { OPEN_TASKS_MAX } from "../../../contracts/index.ts";
-import { IdleMarket, WORK_MS } from "../../support/idle-market.ts";
+import { OPEN_TASKS_MAX } from "../../contracts/index.ts";
+import { IdleMarket, WORK_MS } from "../support/idle-market.ts";
 
 /** More than a desk takes of ordinary urgency, over 9 s. */
 const FLOOD = 0.92 * OPEN_TASKS_MAX;
