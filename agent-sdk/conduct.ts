@@ -18,7 +18,37 @@ export interface Conductor {
 }
 
 /** What `serveWorkflows` does with one contract. */
-export async function conduct(c: Conductor, run: Run): Promise<{ output: unknown }> {
+export function conduct(c: Conductor, run: Run): Promise<{ output: unknown }> {
+  const { epoch, signal } = run;
+  const {
+    definition,
+    params = {},
+    given = {},
+  } = run.input as {
+    definition: unknown;
+    params?: Record<string, unknown>;
+    given?: Record<string, unknown>;
+  };
+  return perform(c, run, (acts) => {
+    const host = {
+      submit: acts.submit.bind(acts),
+      step: acts.step.bind(acts),
+      recall: acts.recall.bind(acts),
+      hear: acts.hear.bind(acts),
+      progress: () => undefined,
+      epoch,
+      signal,
+    };
+    return runWorkflow(readWorkflow(definition), params, host, given);
+  });
+}
+
+/** A handler with durable acts, run under one contract. */
+export async function perform(
+  c: Conductor,
+  run: Run,
+  handler: (acts: Acts) => Promise<unknown>,
+): Promise<{ output: unknown }> {
   const { spec, epoch, live, signal } = run;
   const make: MakeTask = async (capability, input, options) => {
     const wall = c.wall();
@@ -29,26 +59,7 @@ export async function conduct(c: Conductor, run: Run): Promise<{ output: unknown
     return { ...handleOf(capability, tracker), ended: () => tracker.ended() };
   };
   const durable = new DurableRun(run, make, c.wall);
-  const acts = new Acts(durable, "", signal);
-  const {
-    definition,
-    params = {},
-    given = {},
-  } = run.input as {
-    definition: unknown;
-    params?: Record<string, unknown>;
-    given?: Record<string, unknown>;
-  };
-  const host = {
-    submit: acts.submit.bind(acts),
-    step: acts.step.bind(acts),
-    recall: acts.recall.bind(acts),
-    hear: acts.hear.bind(acts),
-    progress: () => undefined,
-    epoch,
-    signal,
-  };
-  const output = await runWorkflow(readWorkflow(definition), params, host, given);
+  const output = await handler(new Acts(durable, "", signal));
   await durable.check();
   return { output };
 }

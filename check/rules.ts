@@ -128,6 +128,7 @@ function handlers(c: Case): void {
 function zombies(c: Case): void {
   for (const o of c.trace.operations) {
     if (o.op !== "outcome" && o.op !== "failure") continue;
+    if (declares(c, o)) continue;
     const told = c.trace.seen.filter((s) => s.op === "fenced" && s.who === o.who && s.e === o.e);
     const early = told.find((s) => s.t < o.begun && s.note?.startsWith("by ") === true);
     const itself = early?.note === "by itself";
@@ -139,6 +140,15 @@ function zombies(c: Case): void {
     if (whole(c.run, o.who, o.begun, o.ended))
       c.found("S5", `${o.who} was refused and not told so`);
   }
+}
+
+/** Is it the end that an agent declares which awarded the contract to itself? It is held to what
+ * stands last, not to what the agent wrote as a contractor. */
+function declares(c: Case, o: Operation): boolean {
+  const itself = c.fold.contracts.some(
+    (k) => k.e === o.e && k.contractor === o.who && k.record.award?.by === o.who,
+  );
+  return itself && !c.trace.records.some((r) => r.from === o.who && r.rev === o.fence);
 }
 
 /** S7: an award rests on a bid for that call by that agent. */

@@ -32,6 +32,7 @@ const SPECIAL_MAX = {
 const NEEDS_MAX = 0.6;
 /** Per minute. */
 const SUBMITTER_MAX = 60;
+const PARTS_MAX = 0.5;
 const DRIFT_PPM_MAX = 500;
 const CALM_SHARE = 0.1;
 const SIGNING_SHARE = 0.1;
@@ -54,6 +55,7 @@ export function drawRun(seed: number): VirtualFlags {
       ...drawFaults(prng, prng.next() < CALM_SHARE),
       ...drawNeeds(prng.fork("needs")),
       ...drawSubmitter(prng.fork("submitter")),
+      ...drawParts(prng.fork("parts")),
     },
     seed: String(seed),
   };
@@ -90,6 +92,11 @@ function drawNeeds(prng: Prng): FaultPlan {
 function drawSubmitter(prng: Prng): FaultPlan {
   const submitter = round(SUBMITTER_MAX * prng.next());
   return prng.next() < RATE_SHARE && submitter > 0 ? { submitter } : {};
+}
+
+function drawParts(prng: Prng): FaultPlan {
+  const parts = round(PARTS_MAX * prng.next());
+  return prng.next() < SPECIAL_SHARE && parts > 0 ? { parts } : {};
 }
 
 function between(prng: Prng, least: number, most: number): number {

@@ -5,8 +5,10 @@ import { type Prng, pick } from "../../mesh/core/prng.ts";
 import type { TaskOptions } from "../../mesh/runtime/submitters.ts";
 import type { Submission } from "../live/submissions.ts";
 import type { WorkloadTask } from "../workload/task.ts";
+import { COMPOSE, type ComposeInput, PATIENT } from "./composers.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
+import type { Parts } from "./parts.ts";
 import type { Told } from "./told.ts";
 import type { World } from "./world.ts";
 
@@ -19,11 +21,13 @@ export interface ArrivalsOptions {
   /** Deadline of each task from its submission, ms. */
   timeoutMs: number;
   /** What is special about some of them. */
-  plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty" | "needs">;
+  plan: Pick<FaultPlan, "fail" | "poison" | "cancel" | "exclude" | "hasty" | "needs" | "parts">;
   /** Addresses of agents, for tasks that rule somebody out. */
   agents: readonly string[];
   /** Hears of whoever waits for an end; absent: nobody looks. */
   told?: Told | undefined;
+  /** Hears of what is to be done in parts. */
+  parts?: Parts | undefined;
 }
 
 /** What is special about one task. */
@@ -32,8 +36,11 @@ interface Special {
   cancelAfterMs?: number;
   timeoutMs?: number;
   asks: TaskOptions;
+  /** Above 0: somebody has it done in so many parts. */
+  parts: number;
 }
 
+const PARTS_MAX = 4;
 /** More attempts than any task has. */
 const ALWAYS = 1_000;
 /** Of those that ask for something special, how many ask for what nobody has. They wait for a while
@@ -43,6 +50,8 @@ const IMPOSSIBLE_MS = 8_000;
 /** A task with little time has its own length times this at most, and so much at least, ms. */
 const HASTY_MAX = 3;
 const HASTY_MS_MIN = 50;
+
+const ORDINARY: Special = { fails: 0, asks: {}, parts: 0 };
 
 const IMPOSSIBLE: readonly TaskOptions[] = [
   { requires: { even: "neither" } },
@@ -131,12 +140,15 @@ export class Arrivals {
 
   #special({ id, serviceMs }: WorkloadTask): Special {
     const { fail = 0, poison = 0, cancel = 0, exclude = 0, hasty = 0, needs = 0 } = this.#o.plan;
-    if (fail + poison + cancel + exclude + hasty + needs === 0) return { fails: 0, asks: {} };
+    const { parts = 0 } = this.#o.plan;
+    if (fail + poison + cancel + exclude + hasty + needs + parts === 0) return ORDINARY;
     const prng = this.#prng.fork(id);
     const is = (share: number) => prng.next() < share;
     const fails = is(fail) ? 1 : is(poison) ? ALWAYS : 0;
-    const special: Special = { fails, asks: {} };
+    const special: Special = { fails, asks: {}, parts: 0 };
     if (is(cancel)) special.cancelAfterMs = prng.next() * 2 * serviceMs;
+    const own = prng.fork("parts");
+    if (own.next() < parts) return { ...special, fails: 0, parts: 1 + own.int(PARTS_MAX) };
     // Half of the agents remain at least: somebody has to do it.
     const most = Math.min(3, Math.floor(this.#o.agents.length / 2));
     if (is(exclude) && most > 0) {
@@ -180,8 +192,8 @@ export class Arrivals {
   }
 
   #submit(host: VirtualHost, task: WorkloadTask, special: Special, tries: number): void {
-    const { id, capability, serviceMs, outputTokens } = task;
-    const { fails, asks, timeoutMs, cancelAfterMs } = special;
+    const { id, serviceMs, outputTokens } = task;
+    const { fails, asks, timeoutMs, cancelAfterMs, parts } = special;
     const again = (): void => {
       if (tries + 1 < AGAIN_MAX) {
         host.clock.after(AGAIN_MS, () => this.#submit(host, task, special, tries + 1));
@@ -193,18 +205,18 @@ export class Arrivals {
     const { peer, lives } = host;
     // It is dead: once it is back, `returned` submits all that is open.
     if (peer === undefined) return;
+    if (parts > 0) this.#o.parts?.expect(id, parts);
+    const composed: ComposeInput = { parts, partMs: serviceMs / parts };
+    const plain = { serviceMs, outputTokens, ...(fails > 0 ? { fails } : {}) };
     peer.submitters
-      .submit(
-        capability,
-        { serviceMs, outputTokens, ...(fails > 0 ? { fails } : {}) },
-        {
-          task: id,
-          timeoutMs: timeoutMs ?? this.#o.timeoutMs,
-          ...asks,
-          hints: { durationMs: serviceMs, size: Math.max(1, outputTokens) },
-          award: { policy: this.#o.policy },
-        },
-      )
+      .submit(parts > 0 ? COMPOSE : task.capability, parts > 0 ? composed : plain, {
+        task: id,
+        ...(parts > 0 ? { retry: PATIENT } : {}),
+        timeoutMs: timeoutMs ?? this.#o.timeoutMs,
+        ...asks,
+        hints: { durationMs: serviceMs, size: Math.max(1, outputTokens) },
+        award: { policy: this.#o.policy },
+      })
       .then((tracker) => {
         this.#o.told?.awaits(id, host.name, tracker);
         if (cancelAfterMs === undefined) return;

@@ -26,13 +26,15 @@ export interface FaultPlan {
   /** Hosts' clocks run wrong by up to so many parts in a million. */
   driftPpm?: number;
   /** Of all tasks, 0 to 1: whose first attempt fails, all of whose attempts fail, that are
-   * canceled, that rule somebody out, that have little time, that ask for something special. */
+   * canceled, that rule somebody out, that have little time, that ask for something special, that
+   * are done in parts. */
   fail?: number;
   poison?: number;
   cancel?: number;
   exclude?: number;
   hasty?: number;
   needs?: number;
+  parts?: number;
   /** Two insiders, who react to this share of all records; everything is signed then. */
   insider?: number;
 }
@@ -167,7 +169,8 @@ export class Nemesis {
 
   #victim(deed: Deed, prng: Prng): VirtualHost | Broker | undefined {
     if (deed === "brokerRestart") return this.#broker;
-    const { initiators, contractors, submitters } = this.#town;
+    const { initiators, submitters, composers } = this.#town;
+    const contractors = [...this.#town.contractors, ...composers];
     const all = [...initiators, ...contractors];
     const suffer: Partial<Record<Deed, readonly VirtualHost[]>> = {
       crash: contractors,

@@ -50,7 +50,7 @@ const RATES = [
   "submitter",
 ] as const;
 const MESSAGES = ["loss", "duplicate", "reorder", "replay"] as const;
-const TASKS = ["fail", "poison", "cancel", "exclude", "hasty", "needs"] as const;
+const TASKS = ["fail", "poison", "cancel", "exclude", "hasty", "needs", "parts"] as const;
 const RATE_MAX = 100_000;
 /** A clock that is wrong by more than one in a hundred is broken; leases are not made for that. */
 const MOST: Readonly<Record<string, number>> = { driftPpm: 10_000 };

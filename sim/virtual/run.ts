@@ -14,11 +14,13 @@ import { CAPABILITY_DEFAULT, type WorkloadTask } from "../workload/task.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Broker } from "./broker/broker.ts";
 import type { Stored } from "./broker/stream.ts";
+import { COMPOSERS } from "./composers.ts";
 import { type FaultPlan, MIXES, Nemesis } from "./faults.ts";
 import type { VirtualHost } from "./hosts.ts";
 import { Insiders, isForged } from "./insiders.ts";
 import { type EventJudge, Invariants } from "./invariants.ts";
 import { JudgeThread } from "./judge-thread.ts";
+import { Parts } from "./parts.ts";
 import type { Progress, VirtualOptions, VirtualRun } from "./run-types.ts";
 import { Told } from "./told.ts";
 import { initiatorsFor, Town } from "./town.ts";
@@ -77,6 +79,7 @@ class Run {
   /** Where somebody looks, or submitters suffer. */
   readonly #told: Told | undefined;
   readonly #lossy: boolean;
+  readonly #parts = new Parts();
   #hash: Hash | undefined;
   #lines = 0;
   #counts = new Map<string, number>();
@@ -95,7 +98,7 @@ class Run {
     if (options.history !== undefined) this.#hash = createHash("sha256");
     const { faults = "none" } = options;
     const plan: FaultPlan = typeof faults === "string" ? MIXES[faults] : faults;
-    const { insider = 0, loss = 0 } = plan;
+    const { insider = 0, loss = 0, parts = 0 } = plan;
     this.#lossy = loss > 0;
     const perHost = this.#perHost();
     const { check = false } = options;
@@ -108,6 +111,7 @@ class Run {
       agentsPerHost: perHost,
       initiators:
         options.initiators ?? initiatorsFor(agents, options.utilisation ?? UTILISATION_DEFAULT),
+      composers: parts > 0 ? COMPOSERS : 0,
       insiders: insider > 0,
       submitters: options.submitters ?? 1,
       quality,
@@ -125,6 +129,7 @@ class Run {
       timeoutMs: this.#timeoutMs(),
       plan,
       told: this.#told,
+      parts: this.#parts,
       agents: this.#town.contractors.flatMap((host, at) =>
         this.#pool.agents
           .slice(at * perHost, (at + 1) * perHost)
@@ -209,10 +214,12 @@ class Run {
     this.#insiders?.stored(record);
     if (isForged(record)) return;
     this.#judges.get(key.owner)?.see(record);
+    if (this.#town.composers.length > 0) this.#parts.stored(key, body);
     if (key.kind !== "outcome") return;
     this.#told?.stored(key, body);
     this.#arrivals.ended(key.task);
-    this.#purgeLater(taskGuard(key.owner, key.task));
+    // Whoever takes a task over asks how its parts ended, for as long as it goes on.
+    if (!this.#parts.has(key.task)) this.#purgeLater(taskGuard(key.owner, key.task));
   }
 
   /** By itself: what waits a minute for its turn should hold no more than the task's name. */
@@ -313,7 +320,7 @@ class Run {
     return this.#world.run({
       untilMs: this.#world.now + this.#lengthMs() + this.#timeoutMs(),
       until: () => {
-        if (this.#broken || this.#arrivals.isDone) return true;
+        if (this.#broken || this.#isDone) return true;
         if (this.#arrivals.made < this.#tasks.length) return false;
         lastMs = Math.min(lastMs, this.#world.now);
         return this.#world.now > lastMs + AFTER_MS;
@@ -328,10 +335,10 @@ class Run {
     const limitMs = this.#o.patienceMs ?? workLeftMs(this.#tasks, this.#arrivals, this.#pool);
     const end = await this.#world.run({
       untilMs: healed + limitMs,
-      until: () => this.#broken || this.#arrivals.isDone,
+      until: () => this.#broken || this.#isDone,
       stop: () => this.#look(),
     });
-    const ms = this.#arrivals.isDone ? this.#world.now - healed : Number.POSITIVE_INFINITY;
+    const ms = this.#isDone ? this.#world.now - healed : Number.POSITIVE_INFINITY;
     return { end, liveness: { ms, limitMs } };
   }
 
@@ -349,8 +356,13 @@ class Run {
       .filter(({ id }) => told.stateOf(id) === "completed")
       .filter((task) => this.#arrivals.isImpossible(task))
       .map(({ id }) => `${id}: completed, although nobody may or can do it`);
-    const wrong = [...told.wrong, ...undue];
+    const parts = this.#parts.wrong((task) => told.stateOf(task) === "completed");
+    const wrong = [...told.wrong, ...undue, ...parts];
     return { wrong, late: this.#stopped ? [] : told.late, latestMs };
+  }
+
+  get #isDone(): boolean {
+    return this.#arrivals.isDone && this.#parts.open === 0;
   }
 
   get #broken(): boolean {
@@ -394,7 +406,10 @@ class Run {
     for (const [name, judge] of this.#judges) {
       const verdict = judge.verdict(this.#arrivals.submissionsOf(name), this.#executions);
       for (const row of verdict.tasks) tasks.push(row);
-      for (const row of verdict.executions) executions.push(row);
+      // Whoever has a task done in parts is none of the pool, and works on nothing.
+      const composed = (worker: string) =>
+        this.#town.composers.some((b) => `${b.name}.main` === worker);
+      for (const row of verdict.executions) if (!composed(row.worker)) executions.push(row);
     }
     const { workload, policy = "balanced", seed, baselineRuns } = this.#o;
     const counters = {
@@ -427,6 +442,7 @@ class Run {
 
   #pending(): string[] {
     const open = this.#arrivals.openTasks();
+    if (open.length === 0 && this.#parts.open > 0) return [`${this.#parts.open} parts of tasks`];
     const lines = open.slice(0, PENDING_SAID).map((task) => {
       const found = this.#broker.store.stream(TASKS_STREAM).find(taskGuard(task.owner, task.id));
       const kinds = found.map((s) => parseRecordSubject(s.subject)?.kind ?? "?");

@@ -6,6 +6,7 @@ import type { Execution } from "../live/messages.ts";
 import { simDefinition } from "../live/sim-agent.ts";
 import type { SimAgent, SimPool } from "../pool.ts";
 import type { Broker } from "./broker/broker.ts";
+import { COMPOSE, composer } from "./composers.ts";
 import { type HostOptions, VirtualHost } from "./hosts.ts";
 import { FORGER, INSIDER_AGENT, LIAR } from "./insiders.ts";
 import type { LinkQuality } from "./network.ts";
@@ -33,6 +34,8 @@ export interface TownOptions {
   initiators: number;
   submitters: number;
   signing: boolean;
+  /** Hosts of agents that have tasks done in parts (composers.ts). */
+  composers: number;
   /** Two hosts more, whose agents are not to be trusted (insiders.ts). */
   insiders: boolean;
   quality?: LinkQuality | undefined;
@@ -49,6 +52,7 @@ export class Town {
   readonly initiators: VirtualHost[] = [];
   readonly submitters: VirtualHost[] = [];
   readonly contractors: VirtualHost[] = [];
+  readonly composers: VirtualHost[] = [];
   readonly insiders: VirtualHost[] = [];
   /** Public keys by principal, of a world that signs. */
   readonly keys: Record<string, string> = {};
@@ -72,11 +76,13 @@ export class Town {
       const share = pool.agents.slice(at, at + agentsPerHost);
       this.contractors.push(this.#agentsHost(`h${this.contractors.length}`, share));
     }
+    for (let i = 0; i < options.composers; i++) this.composers.push(this.#composer(`b${i}`));
     if (options.insiders) this.insiders.push(this.#insider(LIAR), this.#insider(FORGER));
   }
 
   get all(): VirtualHost[] {
-    return [...this.initiators, ...this.submitters, ...this.contractors, ...this.insiders];
+    const { initiators, submitters, contractors, composers, insiders } = this;
+    return [...initiators, ...submitters, ...contractors, ...composers, ...insiders];
   }
 
   #host(name: string, role: HostOptions["role"], more: Partial<HostOptions> = {}): VirtualHost {
@@ -104,6 +110,13 @@ export class Town {
       if (host.lives > 1) this.#o.returned?.(host);
     };
     return this.#host(name, "submitter", { furnish });
+  }
+
+  #composer(name: string): VirtualHost {
+    const furnish = (peer: Peer, host: VirtualHost): void => {
+      peer.host(composer(name, peer, host));
+    };
+    return this.#host(name, "agent", { capabilities: [COMPOSE], furnish });
   }
 
   #insider(name: string): VirtualHost {

@@ -256,6 +256,29 @@ describe("the judge", () => {
     expect(found?.witness.length).toBeGreaterThan(0);
   });
 
+  test.each([
+    [3, "held to what stood last, as its initiator", "valid"],
+    [2, "held to its own contract", "invalid"],
+  ])("S5: who was fenced and awarded it to itself ends it, revision %i: %s", (fence, _, result) => {
+    const s = sound();
+    const award = at(s, "contract").award as NonNullable<DumpLine["award"]>;
+    award.by = "amy.a";
+    for (const l of s.lines) {
+      if (l.who === "ina.main") l.who = "amy.a";
+      if (l.op === "bid") l.to = "amy.a";
+      if (l.op === "outcome") l.rev = l.k === "inv" ? fence : 4;
+    }
+    const told = s.lines.findIndex((l) => l.op === "outcome");
+    const fenced = { p: "amy", n: 0, t: 8.5 * MS, k: "obs", op: "fenced", task: TASK } as const;
+    s.lines.splice(told, 0, { ...fenced, who: "amy.a", e: 1, note: "by bob.main" });
+    let n = 0;
+    for (const l of s.lines) if (l.p === "amy") l.n = n++;
+    const cancel = { ...at(s, "spec"), kind: "cancel", rev: 3, fence: 2, id: "i-cancel" };
+    Object.assign(at(s, "outcome"), { rev: 4, fence, state: "canceled" });
+    s.records.splice(2, 0, cancel);
+    expect(verdict(s).verdict).toBe(result);
+  });
+
   test("calls a run vacuous in which nothing happened, or no fault was seen", () => {
     expect(verdict({ lines: [], records: [], meta: {} }).verdict).toBe("vacuous");
     const story = sound();
