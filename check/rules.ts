@@ -142,13 +142,14 @@ function zombies(c: Case): void {
   }
 }
 
-/** Is it the end that an agent declares which awarded the contract to itself? It is held to what
- * stands last, not to what the agent wrote as a contractor. */
+/** Is it the end that an agent declares which awarded the contract to itself, or has adopted the
+ * task since? It is held to what stands last, not to what the agent wrote as a contractor. */
 function declares(c: Case, o: Operation): boolean {
   const itself = c.fold.contracts.some(
     (k) => k.e === o.e && k.contractor === o.who && k.record.award?.by === o.who,
   );
-  return itself && !c.trace.records.some((r) => r.from === o.who && r.rev === o.fence);
+  const adopted = c.trace.seen.some((s) => s.op === "adopt" && s.who === o.who && s.t <= o.begun);
+  return (itself || adopted) && !c.trace.records.some((r) => r.from === o.who && r.rev === o.fence);
 }
 
 /** S7: an award rests on a bid for that call by that agent. */
