@@ -13,6 +13,7 @@ import { NatsSupervision } from "../../mesh/nats/supervision.ts";
 import { systemClock, systemRandom } from "../../mesh/nats/system.ts";
 import { NatsTransport } from "../../mesh/nats/transport.ts";
 import { until } from "../wire/fixture.ts";
+import { handedOnDisk } from "./consumer-state.ts";
 import { ACK_WAIT_MS, type Member, type Reachable, type Stage } from "./stage.ts";
 
 export class RealStage implements Stage {
@@ -61,6 +62,11 @@ export class RealStage implements Stage {
 
   startServer(): Promise<void> {
     return this.#mesh.server.restart();
+  }
+
+  handedOnDisk(): number {
+    const { storeDir } = this.#mesh.server;
+    return Math.max(...URGENCY.map((u) => handedOnDisk(storeDir, supervisionConsumer(u))));
   }
 
   async reach(name: string, role: Role): Promise<Reachable> {

@@ -46,6 +46,8 @@ export interface Stage {
   killServer(): Promise<void>;
   /** Starts it again. */
   startServer(): Promise<void>;
+  /** The newest revision of which the server's disk knows that it was handed out; 0: of none. */
+  handedOnDisk(): number;
   /** Lets time pass until the condition holds; rejects with `what` after `limitMs`. */
   until(condition: () => boolean, what: string, limitMs?: number): Promise<void>;
   /** Lets time pass until the promise is settled. */

@@ -1,5 +1,5 @@
 // The simulated broker as a stage. Time passes only while somebody waits.
-import type { Role } from "../../contracts/index.ts";
+import { type Role, supervisionConsumer, URGENCY } from "../../contracts/index.ts";
 import { Broker } from "../../sim/virtual/broker/broker.ts";
 import { VirtualClock } from "../../sim/virtual/clock.ts";
 import { LinkPair } from "../../sim/virtual/network.ts";
@@ -28,6 +28,11 @@ export class VirtualStage implements Stage {
 
   async startServer(): Promise<void> {
     this.broker.start();
+  }
+
+  handedOnDisk(): number {
+    const { store } = this.broker;
+    return Math.max(...URGENCY.map((u) => store.consumer(supervisionConsumer(u))?.written ?? 0));
   }
 
   async reach(name: string, role: Role, capabilities: readonly string[] = []): Promise<Reachable> {

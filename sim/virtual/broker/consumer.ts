@@ -58,6 +58,9 @@ export class Consumer {
   /** How to take back what has changed since its state was last written to the disk. */
   #unwritten: (() => void)[] = [];
   #writtenAt = Number.NEGATIVE_INFINITY;
+  /** The newest message that was handed out, as known and as written. */
+  #newest = 0;
+  #newestWritten = 0;
 
   constructor(world: World, stream: Stream, config: ConsumerConfig, wire: Wire, nanos: Nanos) {
     this.#world = world;
@@ -70,6 +73,11 @@ export class Consumer {
   /** Handed out and not acknowledged. */
   get pending(): number {
     return this.#pending.size;
+  }
+
+  /** The newest message of which the disk knows that it was handed out; 0: of none. */
+  get written(): number {
+    return this.#world.now < this.#writtenAt + WRITE_MS ? this.#newestWritten : this.#newest;
   }
 
   /** Not handed out yet, or to be handed out again. */
@@ -159,6 +167,7 @@ export class Consumer {
     const before = this.#deliveries.get(seq) ?? 0;
     const deliveries = before + 1;
     this.#deliveries.set(seq, deliveries);
+    this.#newest = Math.max(this.#newest, seq);
     this.#changed(() => {
       this.#pending.delete(seq);
       this.#deliveries.set(seq, before);
@@ -198,10 +207,12 @@ export class Consumer {
     if (this.#world.now < this.#writtenAt + WRITE_MS) return void this.#unwritten.push(undo);
     this.#unwritten = [];
     this.#writtenAt = this.#world.now;
+    this.#newestWritten = this.#newest;
   }
 
   /** The server was killed: what it had not written down yet has not happened. */
   killed(): void {
+    this.#newest = this.written;
     if (this.#world.now < this.#writtenAt + WRITE_MS) {
       for (const undo of this.#unwritten.reverse()) undo();
     }
