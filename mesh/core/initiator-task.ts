@@ -1,13 +1,14 @@
 // What an initiator remembers of one task, what can happen to it, and what it wants done.
-import type {
-  Address,
-  Bid,
-  CallRung,
-  Failure,
-  RefusalReason,
-  Sample,
-  Spec,
-  TerminalState,
+import {
+  type Address,
+  type Bid,
+  type CallRung,
+  type Failure,
+  type RefusalReason,
+  type Sample,
+  type Spec,
+  type TerminalState,
+  taskPath,
 } from "../../contracts/index.ts";
 import type { Answers } from "./answers.ts";
 import type { Breakers } from "./breaker.ts";
@@ -220,4 +221,9 @@ export function newTask(
     heard: false,
     dueAt: Number.POSITIVE_INFINITY,
   };
+}
+
+/** What the task is known by among all owners. */
+export function pathOf(t: InitiatorTask): string {
+  return taskPath(t.owner, t.id);
 }

@@ -4,7 +4,6 @@ import {
   type Address,
   type Failure,
   type TerminalState,
-  taskPath,
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Spoken } from "../core/spoken-for.ts";
@@ -102,10 +101,6 @@ export function signalProgress(entries: Iterable<Entry>, now: number): void {
     entry.toldAt = now;
     entry.receipt.working();
   }
-}
-
-export function pathOf(t: InitiatorTask): string {
-  return taskPath(t.owner, t.id);
 }
 
 export function newEntry(

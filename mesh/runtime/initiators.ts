@@ -30,6 +30,7 @@ import {
   type Event,
   type InitiatorTask,
   newTask,
+  pathOf,
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import { SpokenFor } from "../core/spoken-for.ts";
@@ -48,7 +49,6 @@ import {
   type LiveObserver,
   makeRoom,
   newEntry,
-  pathOf,
   SWEEP_MS,
   signalProgress,
   wallOf,

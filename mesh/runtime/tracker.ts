@@ -122,7 +122,10 @@ export class Tracker {
         if (outcome !== undefined) this.end(outcome, rev);
         else if (mayHaveEnded(records)) this.#doubt();
       },
-      () => this.#outcome ?? this.#abandoned ?? this.#hooks.looked?.(this, false),
+      () => {
+        const isOver = this.#outcome !== undefined || this.#abandoned !== undefined;
+        if (!isOver) this.#hooks.looked?.(this, false);
+      },
     );
   }
 

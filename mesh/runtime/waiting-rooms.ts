@@ -12,9 +12,8 @@ import {
   patterns,
   RECALL_MS,
   RECALL_MS_MAX,
-  taskPath,
 } from "../../contracts/index.ts";
-import type { Event, InitiatorTask } from "../core/initiator-task.ts";
+import { type Event, type InitiatorTask, pathOf } from "../core/initiator-task.ts";
 import { asksNoMore, type Needs, needsKey, needsOf, refuses } from "../core/match.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import {
@@ -194,7 +193,7 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   enter(entry: E): void {
     const { spec } = entry.t;
-    const id = pathOf(entry);
+    const id = pathOf(entry.t);
     if (this.#where.get(id) !== spec.capability) this.leave(entry);
     const waiting = this.#rooms.get(spec.capability) ?? this.#open(spec.capability);
     const { instead } = waiting;
@@ -217,7 +216,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       rank: spec.rank,
     });
     // It may have left, where the newcomer whose place it took did not enter at once.
-    if (instead === undefined || !waiting.entries.has(pathOf(instead))) return;
+    if (instead === undefined || !waiting.entries.has(pathOf(instead.t))) return;
     instead.trying = true;
     this.#call(waiting, instead);
   }
@@ -236,7 +235,7 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   leave(entry: E): void {
-    const id = pathOf(entry);
+    const id = pathOf(entry.t);
     const capability = this.#where.get(id) ?? "";
     this.#where.delete(id);
     const waiting = this.#rooms.get(capability);
@@ -258,7 +257,7 @@ export class WaitingRooms<E extends WaitingEntry> {
   heard(entry: E, answer: Event): void {
     if (answer.on !== "refusal" && answer.on !== "bid") return;
     const { spec } = entry.t;
-    const waiting = this.#rooms.get(this.#where.get(pathOf(entry)) ?? "");
+    const waiting = this.#rooms.get(this.#where.get(pathOf(entry.t)) ?? "");
     if (waiting === undefined) return;
     const row = waiting.rows.get(needsKey(spec));
     if (answer.on === "bid") {
@@ -334,7 +333,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       for (const entries of [called, uncalled]) {
         for (const entry of entries) {
           if (found.length === count) return found;
-          const row = rows.get(room.rowOf(pathOf(entry)) ?? "");
+          const row = rows.get(room.rowOf(pathOf(entry.t)) ?? "");
           const isStuck = row !== undefined && row.takenAt < takenBefore;
           if (isStuck && entry.t.phase === "waiting" && !entry.t.live) found.push(entry);
         }
@@ -486,8 +485,4 @@ function remember(
 function every<E>({ every: turns }: Room<E>, what: keyof Room<E>["every"]): boolean {
   turns[what] = !turns[what];
   return turns[what];
-}
-
-function pathOf({ t }: WaitingEntry): string {
-  return taskPath(t.owner, t.id);
 }

@@ -62,7 +62,8 @@ export const MIXES = {
 } as const satisfies Record<string, FaultPlan>;
 export type FaultMix = keyof typeof MIXES;
 
-const DEEDS = [
+/** Faults that happen so often a minute. */
+export const DEEDS = [
   "crash",
   "initiatorCrash",
   "pause",

@@ -6,7 +6,7 @@ import { above, whole } from "../flag-numbers.ts";
 import type { PoolProfile } from "../pool.ts";
 import { readAzureCsv } from "../workload/azure-csv.ts";
 import { UTILISATION_DEFAULT } from "../workload/stretch.ts";
-import { type FaultPlan, MIXES } from "./faults.ts";
+import { DEEDS, type FaultPlan, MIXES } from "./faults.ts";
 import type { VirtualOptions } from "./run-types.ts";
 
 /** A run that can be typed: everything that its history depends on. */
@@ -40,15 +40,6 @@ export const DEFAULTS = {
   timeScale: 1,
 } as const;
 
-const RATES = [
-  "crash",
-  "initiatorCrash",
-  "pause",
-  "cut",
-  "oneWay",
-  "brokerRestart",
-  "submitter",
-] as const;
 const MESSAGES = ["loss", "duplicate", "reorder", "replay"] as const;
 const TASKS = ["fail", "poison", "cancel", "exclude", "hasty", "needs", "parts"] as const;
 const RATE_MAX = 100_000;
@@ -65,10 +56,10 @@ export function readFaults(text: string): FaultPlan {
     const number = Number(value);
     const odd = more.length > 0 || value.trim() === "" || Object.hasOwn(plan, name);
     const share = SHARES.includes(name);
-    const known = share || name === "driftPpm" || (RATES as readonly string[]).includes(name);
+    const known = share || name === "driftPpm" || (DEEDS as readonly string[]).includes(name);
     if (!known || odd || !(number >= 0) || number > (share ? 1 : (MOST[name] ?? RATE_MAX))) {
       throw new InvalidArgumentError(
-        `Give one of ${Object.keys(MIXES).join(", ")}, or some of ${RATES.join(", ")} ` +
+        `Give one of ${Object.keys(MIXES).join(", ")}, or some of ${DEEDS.join(", ")} ` +
           "(a minute), " +
           `${MESSAGES.join(", ")} (of messages, 0 to 1), ${TASKS.join(", ")} (of tasks), insider ` +
           `(of records), driftPpm (at most ${MOST.driftPpm}); each once: crash=4,loss=0.01.`,

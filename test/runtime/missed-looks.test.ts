@@ -1,24 +1,13 @@
 // Looks that nobody answered: one asks for all, until somebody answers.
 import { describe, expect, test } from "vitest";
-import type { Clock } from "../../mesh/ports/index.ts";
 import { MissedLooks } from "../../mesh/runtime/missed-looks.ts";
+import { VirtualClock } from "../../sim/virtual/clock.ts";
 import { World } from "../../sim/virtual/world.ts";
 
 /** So many tasks whose looks are answered from a moment on, and how often each asked when, ms. */
 function tasks(count: number, answersFromMs: number) {
   const world = new World({ seed: 1 });
-  const clock = {
-    now: () => world.now,
-    after: (ms: number, run: () => void) => {
-      let over = false;
-      world.after(ms, () => over || run());
-      return {
-        cancel: () => {
-          over = true;
-        },
-      };
-    },
-  } as Clock;
+  const clock = new VirtualClock(world, (event) => event());
   const missed = new MissedLooks(clock);
   const asked: number[] = [];
   const known = new Set<number>();

@@ -1,4 +1,4 @@
-// The parts of the simulated world, each alone.
+// The pieces that the simulated world is made of, each alone.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CfpSchema } from "../../../contracts/index.ts";
