@@ -16,6 +16,7 @@ import {
 import { type Event, type InitiatorTask, pathOf } from "../core/initiator-task.ts";
 import { asksNoMore, type Needs, needsKey, needsOf, refuses } from "../core/match.ts";
 import type { ScoredBid } from "../core/policy.ts";
+import { type RefusalLimits, Refusals } from "../core/refusals.ts";
 import {
   goesBefore,
   type Newcomer,
@@ -48,10 +49,6 @@ interface Offered {
   /** Rows whose first it refused for the price: others have their turn before the next of these. */
   passed: readonly string[];
 }
-
-/** Who would not do something, until when it is not offered to them again, for how long that was,
- * and what they would not do it for, at most. */
-type Refusals = Map<Address, { until: number; pauseMs: number; most: number }>;
 
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
@@ -105,13 +102,9 @@ const OFFERS_MAX = 8;
 /** Rows of one room; what asks for yet something else shares one more. Guess. */
 const ROWS_MAX = 64;
 const MIXED = "*";
-/** Who refused a task is not offered it again for so long, ms; by its own judgement, twice as long
- * each time, at most. Guess. */
-const REFUSED_MS = 5_000;
-const REFUSED_MS_MAX = 80_000;
-/** Agents remembered of a row, or of a task, that refused. */
-const REFUSED_MAX = 256;
-const REFUSED_OF_ONE_MAX = 64;
+/** What an agent refuses of a row, and of a task by its own judgement. Guess. */
+const OF_ROW: RefusalLimits = { longestMs: 5_000, agents: 256 };
+const OF_TASK: RefusalLimits = { longestMs: 80_000, agents: 64 };
 /** Offers in a row of which an agent refuses one after the other. Guess. */
 const CHAIN_MAX = 32;
 
@@ -228,7 +221,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const name = own ? key : MIXED;
     const needs = own ? needsOf(spec) : undefined;
     const takenAt = this.#d.clock.now();
-    const row: Row = rows.get(name) ?? { needs, most: 0, refusedBy: new Map(), takenAt };
+    const row: Row = rows.get(name) ?? { needs, most: 0, refusedBy: new Refusals(OF_ROW), takenAt };
     row.most = Math.max(row.most, spec.budget ?? Number.POSITIVE_INFINITY);
     rows.set(name, row);
     return name;
@@ -261,21 +254,17 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined) return;
     const row = waiting.rows.get(needsKey(spec));
     if (answer.on === "bid") {
-      entry.refusedBy?.delete(answer.from);
-      return void row?.refusedBy.delete(answer.from);
+      entry.refusedBy?.forget(answer.from);
+      return void row?.refusedBy.forget(answer.from);
     }
     const { from, reason } = answer;
     if (reason !== "low_value" && reason !== "ineligible" && reason !== "over_budget") return;
     const now = this.#d.clock.now();
     const most = reason === "over_budget" && spec.budget !== undefined ? spec.budget : Infinity;
     // By its own judgement it may take the next one of the row.
-    const single = reason === "low_value" || row === undefined;
-    if (single) {
-      entry.refusedBy ??= new Map();
-      remember(entry.refusedBy, from, now, most, REFUSED_MS_MAX, REFUSED_OF_ONE_MAX);
-    } else {
-      remember(row.refusedBy, from, now, most, REFUSED_MS, REFUSED_MAX);
-    }
+    const ofRow = reason === "low_value" ? undefined : row?.refusedBy;
+    if (ofRow === undefined) entry.refusedBy ??= new Refusals(OF_TASK);
+    (ofRow ?? entry.refusedBy)?.refused(from, now, most);
     const { offered } = entry;
     if (offered?.to !== from || entry.t.phase !== "waiting") return;
     // Its slot is still free: there may be something else for it.
@@ -349,7 +338,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     for (const { name, slots = card.slots } of card.capabilities) {
       const waiting = this.#rooms.get(name);
       if (waiting === undefined || this.#hooks.blocked(name, to)) continue;
-      for (const { refusedBy } of waiting.rows.values()) refusedBy.delete(to);
+      for (const { refusedBy } of waiting.rows.values()) refusedBy.forget(to);
       this.#offer(waiting, Math.min(slots, OFFERS_MAX), offeredTo(to));
     }
   }
@@ -402,10 +391,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     const now = this.#d.clock.now();
     const card = to === undefined ? undefined : this.#d.registry.card(to);
     const wants = (needs: Needs) => to === undefined || !refuses(needs, to, card);
-    const willing = (by: Refusals | undefined, budget = Infinity): boolean => {
-      const refusal = to === undefined ? undefined : by?.get(to);
-      return refusal === undefined || refusal.until <= now || budget > refusal.most;
-    };
+    const willing = (by: Refusals | undefined, budget?: number): boolean =>
+      to === undefined || by === undefined || by.mayAsk(to, now, budget);
     const picked = waiting.room.pick(
       count,
       (w) => {
@@ -463,23 +450,6 @@ function first<E>(entries: Iterable<E>, free: (entry: E) => boolean): E | undefi
 
 function offeredTo(to: Address, least = 0): Offered {
   return { to, least, nth: 1, passed: [] };
-}
-
-/** What was refused for more a moment ago stands, and no longer for what was refused for less. */
-function remember(
-  refused: Refusals,
-  agent: Address,
-  now: number,
-  most: number,
-  longestMs: number,
-  agentsMax: number,
-): void {
-  const last = refused.get(agent);
-  if (last !== undefined && last.until > now && last.most > most) return;
-  const pauseMs = last === undefined ? REFUSED_MS : Math.min(2 * last.pauseMs, longestMs);
-  refused.delete(agent);
-  if (refused.size >= agentsMax) refused.delete(refused.keys().next().value as Address);
-  refused.set(agent, { until: now + pauseMs, pauseMs, most });
 }
 
 function every<E>({ every: turns }: Room<E>, what: keyof Room<E>["every"]): boolean {
