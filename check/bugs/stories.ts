@@ -5,12 +5,13 @@ import { adoptions } from "./stories/adoption.ts";
 import { cancels, expiry } from "./stories/ends.ts";
 import { deaf, frozen, lateClaim } from "./stories/frozen.ts";
 import { exCommit, hostile, liar } from "./stories/hostile.ts";
-import { plain, retries } from "./stories/plain.ts";
+import { crowd, plain, retries } from "./stories/plain.ts";
 import { lostAcks, replay } from "./stories/wire.ts";
 
 /** Played together; the adoptions kill their initiator, so they come last. */
 export const STORIES = {
   plain,
+  crowd,
   retries,
   frozen,
   deaf,

@@ -98,9 +98,14 @@ export const contractor: readonly Bug[] = [
         find: 'if (open === 0 || this.#promised(open)) return "busy";',
         replace: "",
       },
+      {
+        file: "mesh/runtime/hosted-agent.ts",
+        find: "slots: this.open(c.name),",
+        replace: "slots: this.slots.total,",
+      },
     ],
     invariants: ["S7"],
-    hunt: ["plain"],
+    hunt: ["crowd"],
   },
   {
     name: "failure-swallowed",

@@ -1,5 +1,5 @@
 // Ordinary work, and handlers that fail.
-import type { Stage } from "../stage.ts";
+import { gate, type Stage } from "../stage.ts";
 
 /** Several agents at different prices, one that never bids, one that somebody excludes. */
 export async function plain(stage: Stage): Promise<void> {
@@ -20,6 +20,25 @@ export async function plain(stage: Stage): Promise<void> {
   };
   for (let round = 0; round < 4; round++) await one(round);
   await Promise.all(Array.from({ length: 16 }, (_, n) => one(n)));
+}
+
+/** An agent with one slot, which is at work while a second task looks for somebody. */
+export async function crowd(stage: Stage): Promise<void> {
+  const release = gate();
+  let started = 0;
+  const work = async () => {
+    started++;
+    await release.promise;
+    return { output: "done" };
+  };
+  await stage.worker("cr-a", "crowd", work, { slots: 1 });
+  const first = await stage.submit("crowd");
+  await stage.until(() => started === 1);
+  const second = await stage.submit("crowd");
+  // Time for what must not be: the only agent takes the second as well.
+  await stage.until(() => started > 1, 3_000);
+  release.open();
+  await stage.until(() => first.state === "completed" && second.state === "completed");
 }
 
 export async function retries(stage: Stage): Promise<void> {
