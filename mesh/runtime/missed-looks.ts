@@ -23,7 +23,11 @@ export class MissedLooks {
 
   missed(looker: Looker): void {
     this.#waiting.add(looker);
-    if (this.#timer !== undefined) return;
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#timer !== undefined || this.#waiting.size === 0) return;
     this.#timer = this.#clock.after(this.#againMs, () => {
       this.#timer = undefined;
       this.#againMs = Math.min(this.#againMs * 2, AGAIN_MS_MAX);
@@ -43,9 +47,10 @@ export class MissedLooks {
     for (const looker of all) looker.lookSoon();
   }
 
-  /** It has ended, or asks at its own times. */
+  /** It has ended, or asks at its own times: if it was the one who asked for all, the next does. */
   leave(looker: Looker): void {
     this.#waiting.delete(looker);
+    this.#arm();
   }
 
   /** Nobody waits any more: everything is asked anew, or given up. */

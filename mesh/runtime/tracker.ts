@@ -103,8 +103,14 @@ export class Tracker {
     return this.#outcome;
   }
 
+  get #isOver(): boolean {
+    return this.#outcome !== undefined || this.#abandoned !== undefined;
+  }
+
   #arm(inMs = this.#lookMs): void {
     this.#timer?.cancel();
+    // What was under way when it ended, or was given up, wakes nobody any more.
+    if (this.#isOver) return;
     this.#timer = this.#clock.after(inMs, () => {
       this.lookSoon();
       this.#arm();
@@ -113,7 +119,7 @@ export class Tracker {
 
   /** Reads the task's records in case a notice was missed. */
   lookSoon(): void {
-    if (this.#outcome !== undefined) return;
+    if (this.#isOver) return;
     this.#hooks.look().then(
       (records) => {
         this.#hooks.looked?.(this, true);
@@ -123,8 +129,7 @@ export class Tracker {
         else if (mayHaveEnded(records)) this.#doubt();
       },
       () => {
-        const isOver = this.#outcome !== undefined || this.#abandoned !== undefined;
-        if (!isOver) this.#hooks.looked?.(this, false);
+        if (!this.#isOver) this.#hooks.looked?.(this, false);
       },
     );
   }
@@ -230,7 +235,7 @@ export class Tracker {
   }
 
   onEnd(run: () => void): void {
-    if (this.#outcome !== undefined || this.#abandoned !== undefined) run();
+    if (this.#isOver) run();
     else this.#enders.push(run);
   }
 
@@ -278,7 +283,7 @@ export class Tracker {
         const { state, epoch } = end;
         yield { type: "state", state, epoch, contractor: undefined, rev: this.#endRev };
       }
-      if (end !== undefined || this.#abandoned !== undefined) return;
+      if (this.#isOver) return;
       await new Promise<void>((resolve) => {
         const wake = () => {
           this.#listeners.delete(wake);
@@ -310,7 +315,7 @@ export class Tracker {
     let unread = 0;
     let wake = () => {};
     this.onEnd(() => wake());
-    while (this.#outcome === undefined && this.#abandoned === undefined) {
+    while (!this.#isOver) {
       const view = await this.#hooks.look().then(foldTask, () => undefined);
       if (view === undefined && ++unread > UNREAD_MAX) return false;
       if (view?.outcome !== undefined) this.end(view.outcome, view.outcomeRev);

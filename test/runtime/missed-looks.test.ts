@@ -34,6 +34,16 @@ describe("looks at tasks that nobody answered", () => {
     expect(again).toHaveLength(3 + 1_000);
   });
 
+  test("are repeated by another where the one who asked has ended meanwhile", async () => {
+    const { world, missed, asked, all } = tasks(3, Number.POSITIVE_INFINITY);
+    const [first] = all as [(typeof all)[number]];
+    for (const task of all) task.lookSoon();
+    // Its turn comes; it ends before anybody answers.
+    first.lookSoon = () => missed.leave(first);
+    await world.run({ untilMs: 10_000 });
+    expect(asked.length).toBeGreaterThan(3);
+  });
+
   test("are not repeated for a task that has ended, nor after a new connection", async () => {
     const { world, missed, asked, all } = tasks(2, Number.POSITIVE_INFINITY);
     for (const task of all) task.lookSoon();
