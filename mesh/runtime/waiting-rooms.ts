@@ -167,7 +167,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     entry.trying = false;
     const waiting = this.#rooms.get(spec.capability);
     if (waiting === undefined) return;
-    const row = waiting.rows.get(needsKey(spec)) ?? waiting.rows.get(MIXED);
+    // What never waited says nothing of those who ask for all sorts of things.
+    const row = waiting.rows.get(waiting.room.rowOf(pathOf(entry.t)) ?? needsKey(spec));
     if (row !== undefined) row.takenAt = this.#d.clock.now();
     if (this.#hooks.blocked(spec.capability)) return;
     const { capability } = spec;
@@ -250,9 +251,12 @@ export class WaitingRooms<E extends WaitingEntry> {
   heard(entry: E, answer: Event): void {
     if (answer.on !== "refusal" && answer.on !== "bid") return;
     const { spec } = entry.t;
-    const waiting = this.#rooms.get(this.#where.get(pathOf(entry.t)) ?? "");
+    const id = pathOf(entry.t);
+    const waiting = this.#rooms.get(this.#where.get(id) ?? "");
     if (waiting === undefined) return;
-    const row = waiting.rows.get(needsKey(spec));
+    const name = waiting.room.rowOf(id) ?? MIXED;
+    // There what an agent refuses of one says nothing of the others.
+    const row = name === MIXED ? undefined : waiting.rows.get(name);
     if (answer.on === "bid") {
       entry.refusedBy?.forget(answer.from);
       return void row?.refusedBy.forget(answer.from);
