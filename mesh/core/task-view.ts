@@ -35,6 +35,8 @@ export interface ReadRecord {
   terms?: AwardTerms;
   /** Why this record proves nothing; it still moved the revision. */
   flaw?: string;
+  /** The flaw may be none: what is stored of its author could not be read now. */
+  unread?: boolean;
   body: Spec | Contract | FailureRecord | CancelRecord | Outcome | Record<string, unknown>;
 }
 

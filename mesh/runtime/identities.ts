@@ -20,6 +20,9 @@ const WHO_TIMEOUT_MS = 2_000;
 /** Waiting messages per unknown sender: a burst of his own is all that may queue. */
 const WAITERS_MAX = 1_000;
 
+/** @param unread there is no key because what is stored could not be read now */
+export type Found = (key: AgentKey | undefined, unread: boolean) => void;
+
 export class Identities {
   readonly #transport: Transport;
   readonly #trust: Trust | undefined;
@@ -30,7 +33,7 @@ export class Identities {
     | undefined;
   #keys = new Map<string, AgentKey>();
   #signed = new Map<string, { publicKey: string; covers: string }>();
-  #asking = new Map<string, ((key: AgentKey | undefined) => void)[]>();
+  #asking = new Map<string, Found[]>();
 
   constructor(
     transport: Transport,
@@ -85,32 +88,41 @@ export class Identities {
   }
 
   /** Calls back at once when the key is known, later otherwise; undefined: cannot be proven. */
-  resolve(principal: string, agent: string, then: (key: AgentKey | undefined) => void): void {
+  resolve(principal: string, agent: string, then: Found): void {
     const address = `${principal}.${agent}`;
     const key = this.#keys.get(address);
-    if (key !== undefined) return then(key);
+    if (key !== undefined) return then(key, false);
     const waiting = this.#asking.get(address);
     if (waiting !== undefined) {
       if (waiting.length < WAITERS_MAX) waiting.push(then);
-      else then(undefined);
+      else then(undefined, true);
       return;
     }
     this.#asking.set(address, [then]);
-    void this.#ask(principal, agent).then((found) => {
+    void this.#ask(principal, agent).then(({ key: found, unread }) => {
       const waiters = this.#asking.get(address) ?? [];
       this.#asking.delete(address);
       if (found !== undefined) this.learn(address, found);
       else this.#counters.add("identity.unresolved");
-      for (const waiter of waiters) waiter(found);
+      for (const waiter of waiters) waiter(found, unread);
     });
   }
 
-  async #ask(principal: string, agent: string): Promise<AgentKey | undefined> {
-    const stored = await this.#stored?.(principal, agent).catch(() => undefined);
-    if (stored !== undefined) {
-      const key = this.#open(principal, agent, stored.body, stored.seal);
-      if (key !== undefined) return key;
-    }
+  async #ask(
+    principal: string,
+    agent: string,
+  ): Promise<{ key: AgentKey | undefined; unread: boolean }> {
+    let unread = false;
+    const stored = await this.#stored?.(principal, agent).catch(() => {
+      unread = true;
+      return undefined;
+    });
+    const kept = stored && this.#open(principal, agent, stored.body, stored.seal);
+    const key = kept ?? (await this.#askWho(principal, agent));
+    return { key, unread: unread && key === undefined };
+  }
+
+  async #askWho(principal: string, agent: string): Promise<AgentKey | undefined> {
     try {
       const answer = await this.#transport.request(whoSubject(principal, agent), EMPTY, {
         timeoutMs: WHO_TIMEOUT_MS,

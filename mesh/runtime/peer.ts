@@ -21,7 +21,7 @@ import {
   taskPath,
 } from "../../contracts/index.ts";
 import type { Policy } from "../core/policy.ts";
-import { foldTask } from "../core/task-view.ts";
+import { foldTask, type ReadRecord } from "../core/task-view.ts";
 import type {
   Artefacts,
   CardStore,
@@ -336,22 +336,21 @@ export class Peer {
   }
 
   #onSpec(delivery: SpecDelivery): void {
-    this.deps.records.onSpec(delivery, (record) => {
-      // A spec that cannot be proven will never be sound: it is counted and not handed on.
-      if (record === undefined) return delivery.receipt.ack();
+    const later = () => delivery.receipt.release(1_000);
+    const then = (record: ReadRecord) => {
       if (delivery.key.owner === delivery.key.fromPrincipal) {
         return this.initiators.accept(record, delivery);
       }
-      void checkParent(this.deps.records, delivery.key, record).then(
-        (fault) => {
-          if (fault === undefined) return this.initiators.accept(record, delivery);
-          this.deps.inbound.reject("record.spec", "E_AUTHORITY");
-          this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
-          this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
-        },
-        () => delivery.receipt.release(1_000),
-      );
-    });
+      void checkParent(this.deps.records, delivery.key, record).then((fault) => {
+        if (fault === undefined) return this.initiators.accept(record, delivery);
+        this.deps.inbound.reject("record.spec", "E_AUTHORITY");
+        this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
+        this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
+      }, later);
+    };
+    // What cannot be proven will never be sound: it is counted and not handed on.
+    const otherwise = (unread: boolean) => (unread ? later() : delivery.receipt.ack());
+    this.deps.records.onSpec(delivery, then, otherwise);
   }
 
   #onRecord(message: Incoming): void {

@@ -1,5 +1,5 @@
 // Records: sealed on the way out, proven on the way in.
-import { z } from "zod";
+import type { z } from "zod";
 import {
   AUTHORS,
   CancelRecordSchema,
@@ -13,14 +13,13 @@ import {
   NONCE_HEADER,
   noticeAgrees,
   OutcomeSchema,
-  parseRecordKey,
+  ParleyError,
   parseRecordNotice,
   parseRecordSubject,
   RECORD_BYTES_MAX,
   type RecordKey,
   type RecordKind,
   type Role,
-  recordKey,
   recordSubject,
   SIGNATURE_HEADER,
   SpecSchema,
@@ -40,11 +39,12 @@ import type {
   WriteResult,
 } from "../ports/index.ts";
 import { type OwnAwards, openTerms, proveAward } from "./awards.ts";
-import { CONTROL_LIMITS, encodeMsgpack, RECORD_LIMITS } from "./codec/codec.ts";
+import { CONTROL_LIMITS, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes, msgpackBytes } from "./codec/encode-own.ts";
 import type { Counters } from "./counters.ts";
 import type { AgentKey, Identities } from "./identities.ts";
 import type { Inbound } from "./inbound.ts";
+import { LookSchema, PACK_LIMITS, PAGES_MAX, PackSchema, packPage, storedOf } from "./pages.ts";
 import { digest, parseSeal, preimage, SIGNATURE_BYTES, sealText } from "./signing.ts";
 
 const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
@@ -89,41 +89,6 @@ export interface Claim {
 }
 
 export type ProvenRecord = ReadRecord & { key: RecordKey };
-
-const PACK_LIMITS = { bytesMax: 8 * 1024 * 1024, depthMax: 8, keysMax: 20_000 };
-const PackSchema = z.object({
-  v: z.literal(1),
-  kind: z.literal("records"),
-  records: z
-    .array(
-      z.object({
-        key: z.string(),
-        rev: z.int(),
-        at: z.number(),
-        body: z.instanceof(Uint8Array),
-        sig: z.string(),
-        nonce: z.string(),
-        fence: z.string(),
-        guard: z.string().optional(),
-      }),
-    )
-    .max(2_000),
-  /** There are records behind these: ask for what comes after the last one's revision. */
-  more: z.boolean().optional(),
-});
-
-/** What is asked for: no bytes are all records, from the first on. */
-const LookSchema = z.object({
-  v: z.literal(1),
-  kind: z.literal("look"),
-  after: z.int().min(0),
-});
-/** A message holds 1 MiB, a record half of that; what is not its body takes less than 2 KiB. */
-const PAGE_BYTES = 900 * 1024;
-const RECORD_REST_BYTES = 2 * 1024;
-const PAGE_RECORDS = 1_000;
-/** A task has at most so many pages; who says more is not believed. */
-const PAGES_MAX = 1_000;
 
 const NONE = new Uint8Array(0);
 
@@ -225,23 +190,36 @@ export class Records {
     };
   }
 
-  /** A spec from the supervision consumer. */
-  onSpec(delivery: SpecDelivery, then: (record: ReadRecord | undefined) => void): void {
-    this.#prove(delivery, then, () => then(undefined));
+  /**
+   * A spec from the supervision consumer.
+   * @param otherwise it cannot be proven; `unread`: now, since its author's key cannot be read
+   */
+  onSpec(
+    delivery: SpecDelivery,
+    then: (record: ReadRecord) => void,
+    otherwise: (unread: boolean) => void,
+  ): void {
+    this.#prove(delivery, then, (_code, unread = false) => otherwise(unread));
   }
 
   /**
    * All records of a task, in order; of those that prove nothing, why. Where the author of one
    * cannot be found that may decide how the task ended, he is asked for again first, for a moment.
+   * @throws Error when the records, or the keys of who wrote them, cannot be read now
    */
   async read(owner: string, task: string): Promise<ProvenRecord[]> {
     const stored = await this.#d.ledger.read(owner, task);
     for (const waitMs of AUTHOR_AGAIN_MS) {
       const records = await this.prove(stored);
-      if (!mayHaveEnded(records)) return records;
+      if (!mayHaveEnded(records) && unread(records) === undefined) return records;
       await new Promise<void>((resolve) => this.#d.clock.after(waitMs, resolve));
     }
-    return this.prove(stored);
+    const records = await this.prove(stored);
+    const author = unread(records)?.from;
+    // Without him it looks as if nobody had written: what he did would be done again.
+    if (author !== undefined)
+      throw new ParleyError("E_STORE", `${author}'s key cannot be read now; try again`);
+    return records;
   }
 
   /** The sound ones among records as stored; the others are counted and left out. */
@@ -265,27 +243,7 @@ export class Records {
         : this.#d.inbound.parse("look", LookSchema, asked, CONTROL_LIMITS);
     const { after = 0 } = from ?? {};
     const left = (await this.#d.ledger.read(owner, task)).filter((r) => r.rev > after);
-    let bytes = 0;
-    const full = left.findIndex((r, i) => {
-      bytes += r.body.length + RECORD_REST_BYTES;
-      return i > 0 && (bytes > PAGE_BYTES || i >= PAGE_RECORDS);
-    });
-    const page = full < 0 ? left : left.slice(0, full);
-    return encodeMsgpack({
-      v: 1,
-      kind: "records",
-      records: page.map((r) => ({
-        key: recordKey(r.key),
-        rev: r.rev,
-        at: r.storedAt,
-        body: r.body,
-        sig: r.header(SIGNATURE_HEADER) ?? "",
-        nonce: r.header(NONCE_HEADER) ?? "",
-        fence: r.header(FENCE_HEADER) ?? "",
-        guard: r.header(GUARD_HEADER) ?? "",
-      })),
-      ...(full < 0 ? {} : { more: true }),
-    });
+    return packPage(left);
   }
 
   /** All that `pack` makes of a task, page after page. @param ask the request to an initiator */
@@ -311,23 +269,9 @@ export class Records {
     const pack = this.#d.inbound.parse("look", PackSchema, bytes, PACK_LIMITS);
     const records: ProvenRecord[] = [];
     for (const r of pack?.records ?? []) {
-      const key = parseRecordKey(r.key);
-      if (key === undefined || key.owner !== owner || key.task !== task) continue;
-      const headers: Record<string, string> = {
-        [SIGNATURE_HEADER]: r.sig,
-        [NONCE_HEADER]: r.nonce,
-        [FENCE_HEADER]: r.fence,
-        [GUARD_HEADER]: r.guard ?? "",
-      };
-      records.push(
-        await this.#proveStored({
-          key,
-          rev: r.rev,
-          storedAt: r.at,
-          body: r.body,
-          header: (name) => headers[name],
-        }),
-      );
+      const stored = storedOf(r);
+      if (stored?.key.owner !== owner || stored.key.task !== task) continue;
+      records.push(await this.#proveStored(stored));
     }
     return { records, next: pack?.more === true ? pack.records.at(-1)?.rev : undefined };
   }
@@ -335,7 +279,7 @@ export class Records {
   #proveStored(record: StoredRecord): Promise<ProvenRecord> {
     const { key, rev, storedAt } = record;
     return new Promise((resolve) =>
-      this.#prove(record, resolve, (code) =>
+      this.#prove(record, resolve, (code, unread) =>
         resolve({
           key,
           kind: key.kind,
@@ -344,6 +288,7 @@ export class Records {
           storedAt,
           body: {},
           flaw: code === "E_IDENTITY" ? AUTHOR_UNKNOWN : "it cannot be proven",
+          ...(unread ? { unread } : {}),
           from: `${key.fromPrincipal}.${key.fromAgent}`,
           to: `${key.toPrincipal}.${key.toAgent}`,
         }),
@@ -354,12 +299,12 @@ export class Records {
   #prove(
     e: Envelope,
     then: (record: ProvenRecord) => void,
-    otherwise?: (code?: FailureCode) => void,
+    otherwise?: (code?: FailureCode, unread?: boolean) => void,
   ): void {
     const { identities, inbound } = this.#d;
-    const refuse = (code: FailureCode) => {
+    const refuse = (code: FailureCode, unread = false) => {
       inbound.reject(`record.${e.key.kind}`, code);
-      otherwise?.(code);
+      otherwise?.(code, unread);
     };
     const schema = SCHEMAS[e.key.kind];
     const body =
@@ -399,8 +344,8 @@ export class Records {
     };
     if (!identities.on) return finish(undefined);
     if (seal.signature.length !== SIGNATURE_BYTES) return refuse("E_SIGNATURE");
-    const check = (agent: AgentKey | undefined) => {
-      if (agent === undefined) return refuse("E_IDENTITY");
+    const check = (agent: AgentKey | undefined, unread: boolean) => {
+      if (agent === undefined) return refuse("E_IDENTITY", unread);
       if (!AUTHORS[e.key.kind].includes(agent.role)) return refuse("E_ROLE");
       if (!identities.verify(agent, text(), seal.signature)) return refuse("E_SIGNATURE");
       finish(agent.role);
@@ -433,14 +378,19 @@ export class Records {
     if (!fits || own !== undefined || !identities.on) return settle(fits);
     const [principal, agent] = terms.initiator.split(".") as [string, string];
     const signature = Buffer.from(embedded.sig, "base64url");
-    identities.resolve(principal, agent, (key) => {
+    identities.resolve(principal, agent, (key, unread) => {
       if (key === undefined) record.flaw = AUTHOR_UNKNOWN;
+      if (unread) record.unread = true;
       settle(
         key !== undefined &&
           proveAward({ terms, termsBytes, signature }, key, identities) === undefined,
       );
     });
   }
+}
+
+function unread(records: readonly ProvenRecord[]): ProvenRecord | undefined {
+  return records.find((record) => record.unread);
 }
 
 /** Where nothing is signed most of these texts are never asked for. */
