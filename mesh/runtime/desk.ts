@@ -30,8 +30,6 @@ export interface Entry extends WaitingEntry {
   observer: LiveObserver | undefined;
   /** Earliest moment queued in the deadline heap. */
   queuedAt: number;
-  /** How often it was handed out by now. */
-  deliveries: number;
   /** When the server was last told that the spec is in hand. */
   toldAt: number;
   probing: boolean;
@@ -61,17 +59,20 @@ export function wallOf({ clock, clocks }: Pick<Deps, "clock" | "clocks">, e: Ent
 
 /** Tasks that a full desk hands back at a time. Guess. */
 const HANDED_BACK_MAX = 128;
-/** What was handed back comes again after this, ms: twice as long each time, at most. Guess. */
+/** What was handed back comes again after this share of the time that it has waited by then, so that
+ * it is late by no more than that once somebody takes it; at least and at most, ms. Guess. */
+const AWAY_SHARE = 1 / 4;
 const AWAY_MS = 30_000;
-const AWAY_MS_MAX = 600_000;
-/** At least, so that it is not handed out at once, ms. */
+const AWAY_MS_MAX = 300_000;
+/** At its deadline; at least, so that it is not handed out at once, ms. */
 const AWAY_MS_MIN = 1_000;
 
 /** How long others go before it, on a full desk, ms: its deadline is kept. */
 function awayMs(d: Pick<Deps, "clock" | "clocks">, entry: Entry): number {
-  const pauseMs = AWAY_MS * 2 ** Math.min(10, entry.deliveries - 1);
+  const waitedMs = d.clock.wall() - (entry.submitted?.storedAt ?? 0);
+  const pauseMs = Math.min(Math.max(AWAY_MS, waitedMs * AWAY_SHARE), AWAY_MS_MAX);
   const leftMs = entry.t.spec.deadline - wallOf(d, entry);
-  return Math.max(AWAY_MS_MIN, Math.min(pauseMs, AWAY_MS_MAX, leftMs));
+  return Math.max(AWAY_MS_MIN, Math.min(pauseMs, leftMs));
 }
 
 /** A full desk hands back what nobody takes: nothing behind it would be seen, nor ended. */
@@ -118,7 +119,6 @@ export function newEntry(
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,
-    deliveries: 1,
     toldAt: now,
     offeredUntil: 0,
     probing: false,

@@ -169,7 +169,6 @@ export class Initiators {
       undefined,
     );
     entry.submitted = { at: spec.at, storedAt: delivery.storedAt };
-    entry.deliveries = delivery.deliveries;
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
       this.#note(entry.t, "adopt", {});
