@@ -59,7 +59,7 @@ export function wallOf({ clock, clocks }: Pick<Deps, "clock" | "clocks">, e: Ent
 
 /** Tasks that a full desk hands back at a time. Guess. */
 const HANDED_BACK_MAX = 128;
-/** What was handed back comes again after this share of the time that it has waited by then, so that
+/** What was handed back comes again after this share of the time that it has waited, so that
  * it is late by no more than that once somebody takes it; at least and at most, ms. Guess. */
 const AWAY_SHARE = 1 / 4;
 const AWAY_MS = 30_000;

@@ -55,6 +55,7 @@ import { Micro } from "./micro.ts";
 import { Policies } from "./policies.ts";
 import { type ProvenRecord, Records } from "./records.ts";
 import { Registry } from "./registry.ts";
+import { StrayCancels } from "./stray-cancels.ts";
 import { Submitters } from "./submitters.ts";
 import { View } from "./view.ts";
 
@@ -106,6 +107,7 @@ export class Peer {
   readonly counters = new Counters();
   readonly registry: Registry;
   readonly initiators: Initiators;
+  readonly #strays: StrayCancels;
   readonly contractors: Contractors;
   readonly submitters: Submitters;
   readonly deps: Deps;
@@ -157,14 +159,16 @@ export class Peer {
     const own = { inbound, identities, records, registry, fields, clocks, ownAwards };
     this.deps = { ...shared, ...own };
     const { silenceMs, leaseMs, shortTaskMs } = options;
-    this.initiators = new Initiators(this.deps, {
+    const initiator = {
       agent: this.address,
       signer: options.signer,
       policies: new Policies(options.policies),
       ...(silenceMs === undefined ? {} : { silenceMs }),
       ...(leaseMs === undefined ? {} : { leaseMs }),
       ...(shortTaskMs === undefined ? {} : { shortTaskMs }),
-    });
+    };
+    this.initiators = new Initiators(this.deps, initiator);
+    this.#strays = new StrayCancels(this.deps, initiator);
     this.contractors = new Contractors(this.deps, options.principal, ports.artefacts);
     this.submitters = new Submitters(
       this.deps,
@@ -211,6 +215,7 @@ export class Peer {
       this.#listen(patterns.disconnects, (m) => this.#onDisconnect(m));
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
       this.#listen(patterns.field, (m) => this.deps.fields.onQuery(m), "field");
+      this.#strays.open();
       await this.#view.refresh();
     }
     if (roles.initiator || roles.submitter) this.initiators.start();
@@ -478,6 +483,7 @@ export class Peer {
     await this.drain(graceMs);
     this.#state = "stopped";
     this.initiators.stop();
+    this.#strays.stop();
     this.submitters.stop();
     this.contractors.stop();
     this.#view.stop();
