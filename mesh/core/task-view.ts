@@ -50,6 +50,24 @@ export function mayHaveEnded(records: readonly ReadRecord[]): boolean {
   );
 }
 
+/** After its deadline, ms: by then whoever supervises a task has ended it. Guess. */
+const SPOILED_MS = 60_000;
+
+/**
+ * Is there an end that does not count, long after the deadline? Its contractor spoiled it, and the
+ * initiator took it for the end: nobody supervises the task any more. @returns why, in words
+ */
+export function spoiledBy(
+  records: readonly ReadRecord[],
+  view: TaskView,
+  wall: number,
+): string | undefined {
+  const { spec, outcome, faults } = view;
+  if (outcome !== undefined || spec === undefined || wall < spec.deadline + SPOILED_MS) return;
+  if (!records.some((r) => r.kind === "outcome") || mayHaveEnded(records)) return;
+  return faults.at(-1);
+}
+
 export interface TaskView {
   state: TaskState;
   /** Revision and digest of the last record. */

@@ -1,13 +1,21 @@
 // What a submitter knows of one task: its events as they come, and its end.
 import {
   type Address,
+  failure,
   type Outcome,
   ParleyError,
   type Progress,
   type RecordKey,
   type TaskState,
 } from "../../contracts/index.ts";
-import { foldTask, mayHaveEnded, type ReadRecord, supervises } from "../core/task-view.ts";
+import {
+  foldTask,
+  mayHaveEnded,
+  type ReadRecord,
+  spoiledBy,
+  supervises,
+  type TaskView,
+} from "../core/task-view.ts";
 import type { Artefacts, Clock } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
 import type { Claim } from "./records.ts";
@@ -123,15 +131,25 @@ export class Tracker {
     this.#hooks.look().then(
       (records) => {
         this.#hooks.looked?.(this, true);
-        const { outcome, rev } = foldTask(records);
+        const view = foldTask(records);
         for (const record of records) if (record.kind !== "outcome") this.onRecord(record);
-        if (outcome !== undefined) this.end(outcome, rev);
-        else if (mayHaveEnded(records)) this.#doubt();
+        if (view.outcome !== undefined) return this.end(view.outcome, view.rev);
+        if (mayHaveEnded(records)) return this.#doubt();
+        const why = spoiledBy(records, view, this.#clock.wall());
+        if (why !== undefined) this.end(this.#spoiled(view, why), view.rev);
       },
       () => {
         if (!this.#isOver) this.#hooks.looked?.(this, false);
       },
     );
+  }
+
+  /** Not stored: no more than what this handle tells whoever waits for it. */
+  #spoiled({ epoch, head }: TaskView, why: string): Outcome {
+    const message = `${why}; nobody sees to this task any more: submit it again under another id`;
+    const about = { v: 1, kind: "outcome", task: this.task, epoch, attempts: epoch } as const;
+    const failed = { state: "failed", failure: failure("E_FENCED", message) } as const;
+    return { ...about, ...failed, endedAt: Math.round(this.#clock.wall()), prev: head };
   }
 
   /** Looks again, later each time: forged records stay in doubt for ever. */
