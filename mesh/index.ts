@@ -70,6 +70,7 @@ function rolesOf(role: Role): Peer["options"]["roles"] {
 /** @param signal aborted: the start is given up @throws ParleyError */
 async function startOrClose(
   peer: Peer,
+  ledger: NatsLedger,
   transport: NatsTransport,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -79,8 +80,13 @@ async function startOrClose(
   try {
     await peer.start();
   } catch (error) {
+    // Half started, it has timers already: they would keep the process from ending.
+    await peer.stop(0).catch(() => undefined);
+    ledger.stop();
     await transport.close().catch(() => undefined);
-    throw error instanceof ParleyError ? error : new ParleyError("E_CONNECTION", String(error));
+    if (error instanceof ParleyError) throw error;
+    const why = signal?.aborted === true ? "the start was given up" : String(error);
+    throw new ParleyError("E_CONNECTION", why, { cause: error });
   } finally {
     signal?.removeEventListener("abort", giveUp);
   }
@@ -128,7 +134,7 @@ export async function openPeer(o: OpenOptions): Promise<OpenPeer> {
       ]),
     },
   );
-  await startOrClose(peer, transport, o.signal);
+  await startOrClose(peer, ledger, transport, o.signal);
   const bucket = (name: string, echo: string) =>
     new NatsBucket(transport, systemClock, o.principal, name, echo);
   return {
