@@ -85,8 +85,8 @@ export class WaitingRoom {
     return this.#waiters.has(task);
   }
 
-  rowOf(task: string): string | undefined {
-    return this.#waiters.get(task)?.row;
+  get(task: string): Waiter | undefined {
+    return this.#waiters.get(task);
   }
 
   enter(w: Waiter): void {

@@ -13,6 +13,7 @@ import {
   RECALL_MS,
   RECALL_MS_MAX,
 } from "../../contracts/index.ts";
+import { Arrivals } from "../core/arrivals.ts";
 import { type Event, type InitiatorTask, pathOf } from "../core/initiator-task.ts";
 import { asksNoMore, type Needs, needsKey, needsOf, refuses } from "../core/match.ts";
 import type { ScoredBid } from "../core/policy.ts";
@@ -76,6 +77,8 @@ interface Room<E> {
   rows: Map<string, Row>;
   /** Those that have not called yet, since others were before them. */
   uncalled: Set<E>;
+  /** Those that nobody has refused by judgement. */
+  unseen: Arrivals<E>;
   /** Those that called in vain, the longest ago first. */
   called: Set<E>;
   entries: Map<string, E>;
@@ -107,6 +110,9 @@ const OF_ROW: RefusalLimits = { longestMs: 5_000, agents: 256 };
 const OF_TASK: RefusalLimits = { longestMs: 80_000, agents: 64 };
 /** Offers in a row of which an agent refuses one after the other. Guess. */
 const CHAIN_MAX = 32;
+
+/** Of the newest so many are looked at for one that nobody has seen. Guess. */
+const UNSEEN_MAX = 64;
 
 /** What nobody has taken for so long may be handed back, ms. Guess. */
 const STUCK_MS = 5_000;
@@ -154,6 +160,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     else waiting.triedAt = now;
     const [first] = this.#free(waiting, 1, { open: before });
     if (first === undefined || goesBefore(newcomer, first.w, now)) return false;
+    // Refused by judgement, it would be again: only the newcomer can tell who is idle.
+    if (first.entry.refusedBy !== undefined) return false;
     if (first.entry.called && every(waiting, "own")) return false;
     waiting.instead = first.entry;
     return true;
@@ -168,7 +176,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const waiting = this.#rooms.get(spec.capability);
     if (waiting === undefined) return;
     // What never waited says nothing of those who ask for all sorts of things.
-    const row = waiting.rows.get(waiting.room.rowOf(pathOf(entry.t)) ?? needsKey(spec));
+    const row = waiting.rows.get(waiting.room.get(pathOf(entry.t))?.row ?? needsKey(spec));
     if (row !== undefined) row.takenAt = this.#d.clock.now();
     if (this.#hooks.blocked(spec.capability)) return;
     const { capability } = spec;
@@ -201,6 +209,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     waiting.entries.set(id, entry);
     entry.called = entry.t.openedAt > 0;
     (entry.called ? waiting.called : waiting.uncalled).add(entry);
+    waiting.unseen.add(entry, waiting.entries.size);
     waiting.room.enter({
       task: id,
       row: this.#rowOf(waiting, spec),
@@ -254,7 +263,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const id = pathOf(entry.t);
     const waiting = this.#rooms.get(this.#where.get(id) ?? "");
     if (waiting === undefined) return;
-    const name = waiting.room.rowOf(id) ?? MIXED;
+    const name = waiting.room.get(id)?.row ?? MIXED;
     // There what an agent refuses of one says nothing of the others.
     const row = name === MIXED ? undefined : waiting.rows.get(name);
     if (answer.on === "bid") {
@@ -268,6 +277,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     // By its own judgement it may take the next one of the row.
     const ofRow = reason === "low_value" ? undefined : row?.refusedBy;
     if (ofRow === undefined) entry.refusedBy ??= new Refusals(OF_TASK);
+    // Somebody has looked at it: who was never asked about goes before.
+    if (waiting.uncalled.delete(entry)) waiting.uncalled.add(entry);
     (ofRow ?? entry.refusedBy)?.refused(from, now, most);
     const { offered } = entry;
     if (offered?.to !== from || entry.t.phase !== "waiting") return;
@@ -275,7 +286,11 @@ export class WaitingRooms<E extends WaitingEntry> {
     entry.offered = undefined;
     if (offered.nth >= CHAIN_MAX) return;
     const passed = reason === "over_budget" ? [...offered.passed, offered.row] : offered.passed;
-    this.#offer(waiting, 1, { ...offered, nth: offered.nth + 1, passed });
+    const next = { ...offered, nth: offered.nth + 1, passed };
+    // Who waits for long has often been refused by others; who has just come has not.
+    if (reason !== "low_value" || next.nth % 2 > 0 || !this.#offerUnseen(waiting, next)) {
+      this.#offer(waiting, 1, next);
+    }
   }
 
   #call(waiting: Room<E>, entry: E): void {
@@ -326,7 +341,7 @@ export class WaitingRooms<E extends WaitingEntry> {
       for (const entries of [called, uncalled]) {
         for (const entry of entries) {
           if (found.length === count) return found;
-          const row = rows.get(room.rowOf(pathOf(entry.t)) ?? "");
+          const row = rows.get(room.get(pathOf(entry.t))?.row ?? "");
           const isStuck = row !== undefined && row.takenAt < takenBefore;
           if (isStuck && entry.t.phase === "waiting" && !entry.t.live) found.push(entry);
         }
@@ -353,12 +368,14 @@ export class WaitingRooms<E extends WaitingEntry> {
   }
 
   #open(capability: string): Room<E> {
+    const entries = new Map<string, E>();
     const waiting: Room<E> = {
       room: new WaitingRoom(),
       rows: new Map(),
       uncalled: new Set(),
+      unseen: new Arrivals((e) => e.refusedBy === undefined && entries.has(pathOf(e.t))),
       called: new Set(),
-      entries: new Map(),
+      entries,
       idle: this.#d.transport.subscribe(patterns.idle(capability), (m) => this.#onIdle(m)),
       recall: { cancel: () => undefined },
       pauseMs: RECALL_MS,
@@ -391,30 +408,45 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   /** The most urgent that wait and are not on offer. */
   #free(waiting: Room<E>, count: number, search: Search = {}): { w: Waiter; entry: E }[] {
-    const { to, least = 0, open } = search;
+    const { fits, rowFits } = this.#filter(waiting, search);
+    const picked = waiting.room.pick(count, fits, rowFits);
+    return picked.map((w) => ({ w, entry: waiting.entries.get(w.task) as E }));
+  }
+
+  /** Who is meant by a search, and which rows of them. */
+  #filter(waiting: Room<E>, { to, least = 0, open }: Search) {
     const now = this.#d.clock.now();
     const card = to === undefined ? undefined : this.#d.registry.card(to);
     const wants = (needs: Needs) => to === undefined || !refuses(needs, to, card);
     const willing = (by: Refusals | undefined, budget?: number): boolean =>
       to === undefined || by === undefined || by.mayAsk(to, now, budget);
-    const picked = waiting.room.pick(
-      count,
-      (w) => {
-        const entry = waiting.entries.get(w.task);
-        if (entry?.t.phase !== "waiting" || entry.offeredUntil > now) return false;
-        if ((w.rank ?? 0) < least || !willing(entry.refusedBy)) return false;
-        const { spec } = entry.t;
-        return w.row === MIXED
-          ? wants(spec)
-          : willing(waiting.rows.get(w.row)?.refusedBy, spec.budget);
-      },
-      (name) => {
-        const row = waiting.rows.get(name);
-        if (row === undefined || open?.(name, row) === false) return false;
-        return row.needs === undefined || (willing(row.refusedBy, row.most) && wants(row.needs));
-      },
-    );
-    return picked.map((w) => ({ w, entry: waiting.entries.get(w.task) as E }));
+    const fits = (w: Waiter): boolean => {
+      const entry = waiting.entries.get(w.task);
+      if (entry?.t.phase !== "waiting" || entry.offeredUntil > now) return false;
+      if ((w.rank ?? 0) < least || !willing(entry.refusedBy)) return false;
+      const { spec } = entry.t;
+      return w.row === MIXED
+        ? wants(spec)
+        : willing(waiting.rows.get(w.row)?.refusedBy, spec.budget);
+    };
+    const rowFits = (name: string): boolean => {
+      const row = waiting.rows.get(name);
+      if (row === undefined || open?.(name, row) === false) return false;
+      return row.needs === undefined || (willing(row.refusedBy, row.most) && wants(row.needs));
+    };
+    return { fits, rowFits };
+  }
+
+  /** The newest that nobody has looked at, for one slot. @returns false: there is none */
+  #offerUnseen(waiting: Room<E>, how: Offered): boolean {
+    const { fits, rowFits } = this.#filter(waiting, how);
+    for (const entry of waiting.unseen.newest(UNSEEN_MAX)) {
+      const w = waiting.room.get(pathOf(entry.t));
+      if (w === undefined || !rowFits(w.row) || !fits(w)) continue;
+      this.#give(entry, w, how);
+      return true;
+    }
+    return false;
   }
 
   /** A freed agent asks for work: the most urgent waiting tasks are offered. */
@@ -431,19 +463,21 @@ export class WaitingRooms<E extends WaitingEntry> {
 
   /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
   #offer(waiting: Room<E>, slots: number, how: Offered): number {
-    const now = this.#d.clock.now();
     const { to, least, passed } = how;
     const open = (name: string): boolean => !passed.includes(name);
     const offered = this.#free(waiting, slots, { to, least, open });
     if (offered.length === 0 && passed.length > 0) {
       return this.#offer(waiting, slots, { ...how, passed: [] });
     }
-    for (const { w, entry } of offered) {
-      entry.offeredUntil = now + OFFER_HOLD_MS;
-      entry.offered = { ...how, row: w.row };
-      this.#hooks.offer(entry, entry.t.spec.capability, to, urgency(w, now));
-    }
+    for (const { w, entry } of offered) this.#give(entry, w, how);
     return offered.length;
+  }
+
+  #give(entry: E, w: Waiter, how: Offered): void {
+    const now = this.#d.clock.now();
+    entry.offeredUntil = now + OFFER_HOLD_MS;
+    entry.offered = { ...how, row: w.row };
+    this.#hooks.offer(entry, entry.t.spec.capability, how.to, urgency(w, now));
   }
 }
 

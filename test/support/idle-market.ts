@@ -19,8 +19,8 @@ export class IdleMarket extends VirtualPlace {
   /** So many of them have a graphics card when they are started next. */
   cards = 0;
 
-  constructor(o: { bid?: Bid; quality?: LinkQuality } = {}) {
-    super("market");
+  constructor(o: { bid?: Bid; quality?: LinkQuality; seed?: string } = {}) {
+    super(o.seed ?? "market");
     const { bid, quality = LOCAL } = o;
     this.ina = new VirtualHost(this.world, this.broker, { name: "ina", role: "agent", quality });
     this.agents = Array.from({ length: 4 }, (_, i) => {
