@@ -1,7 +1,7 @@
 // Cancels of tasks that are on nobody's desk: handed back by a full one, or whoever had them is
 // gone. Their spec may come again minutes later; whoever canceled is not to wait for that (P11.4).
 import { failure, parseRecordSubject, patterns, type RecordKey } from "../../contracts/index.ts";
-import { newTask } from "../core/initiator-task.ts";
+import { newTask, pathOf } from "../core/initiator-task.ts";
 import { foldTask } from "../core/task-view.ts";
 import type { Subscription } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
@@ -77,6 +77,8 @@ export class StrayCancels {
     if (spec === undefined || submitter === undefined) return;
     const t = newTask(spec, submitter, false, view.rev, view.head);
     t.epoch = view.epoch;
+    const about = { task: pathOf(t), e: t.epoch, who: this.#o.agent };
+    this.#d.history?.note({ k: "obs", op: "adopt", ...about });
     const why = failure("E_CANCELED", cancel.reason || undefined);
     const ok = await new Promise<boolean>((resolve) =>
       storeEnd(this.#d, this.#o, t, "canceled", why, resolve),
