@@ -111,7 +111,8 @@ export class Submitters {
 
   /**
    * Resolves once the spec is stored: from then on the task is the mesh's to finish.
-   * @throws ParleyError E_TAKEN: the id is that of a task with other content
+   * @throws ParleyError E_TAKEN: the id is that of a task with other content; E_STORE: not stored,
+   * or it cannot be told now what the task of this id asks for
    */
   async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = this.#spec(capability, input, options);
@@ -185,7 +186,13 @@ export class Submitters {
   /** With an id of the caller's own: the same task once more, if it asks for the same. */
   async #again(spec: Spec, tracker: Tracker): Promise<void> {
     if (spec.parent === undefined) {
-      const records = await this.look(spec.owner, spec.task).catch(() => []);
+      const look = () => this.look(spec.owner, spec.task);
+      const records = await look()
+        .catch(look)
+        .catch((cause) => {
+          const why = `task ${spec.task} is there, and nobody could tell what it asks for`;
+          throw new ParleyError("E_STORE", `${why}: submit it again under the same id`, { cause });
+        });
       const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
       if (there !== undefined) checkSame(there.body as Spec, spec);
     }

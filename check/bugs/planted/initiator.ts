@@ -124,12 +124,17 @@ export const initiator: readonly Bug[] = [
   },
   {
     name: "cancel-ignored",
-    about: "the initiator takes note of a cancel and does nothing",
+    about: "initiators take note of a cancel and do nothing",
     patches: [
       {
         file: STEP,
         find: '  withdraw(t, e.reason, true, c);\n  end(t, "canceled"',
         replace: '  if (t.rev > 0) return;\n  end(t, "canceled"',
+      },
+      {
+        file: "mesh/runtime/stray-cancels.ts",
+        find: "if (view.outcome !== undefined || cancel === undefined) return;",
+        replace: "if (view.rev > 0) return;",
       },
     ],
     invariants: ["L1", "S13", "L4"],

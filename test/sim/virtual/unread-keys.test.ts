@@ -52,3 +52,19 @@ test("a task whose submitter is away is not thrown away", async () => {
   await v.world.run({ untilMs: v.world.now + 3 * UNREAD_MS });
   expect(v.kinds(task)).toEqual(["spec", "contract", "outcome"]);
 });
+
+test("an id that is taken is not the same task while nobody can tell (P2.4)", async () => {
+  const v = await new Village().open();
+  const submitters = v.host("sue").peer?.submitters;
+  const submit = (n: number) => {
+    const submitted = submitters?.submit("work", { n }, { task: "mine" });
+    return v.settle(submitted as NonNullable<typeof submitted>);
+  };
+  const first = await submit(1);
+  await v.settle(first.outcome());
+  v.host("ina").crash();
+  await expect(submit(2)).rejects.toMatchObject({ code: "E_STORE" });
+  await v.settle(v.host("ina").start());
+  await expect(submit(2)).rejects.toMatchObject({ code: "E_TAKEN" });
+  expect((await v.settle((await submit(1)).outcome())).state).toBe("completed");
+});
