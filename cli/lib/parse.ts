@@ -132,7 +132,8 @@ export async function readJsonFile(file: string): Promise<unknown> {
 
 export function parseJson(file: string, bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString());
+    // Decoded without the mark that some editors put before a text.
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     throw usage(`${file} is no JSON: ${(error as Error).message}`);
   }

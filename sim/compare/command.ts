@@ -3,6 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
+import { complaint } from "../complaint.ts";
 import { above, whole } from "../flag-numbers.ts";
 import { FlowError } from "../flow/wfformat.ts";
 import { isGraphFile, readGraph } from "../graph/workload.ts";
@@ -74,7 +75,7 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
     process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
     return interrupt.stopped() ? 130 : 0;
   } catch (error) {
-    progress.say(`error: ${error instanceof Error ? error.message : String(error)}`);
+    progress.say(complaint(error, json));
     return error instanceof WorkloadError || error instanceof FlowError ? 2 : 1;
   } finally {
     interrupt.release();

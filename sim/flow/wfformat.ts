@@ -63,7 +63,8 @@ export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow 
   let value: unknown;
   try {
     const plain = packed ? gunzipSync(bytes, { maxOutputLength: BYTES_MAX }) : bytes;
-    value = JSON.parse(Buffer.from(plain).toString());
+    // Decoded without the mark that some editors put before a text.
+    value = JSON.parse(new TextDecoder().decode(plain));
   } catch (error) {
     throw new FlowError(`${fallbackName} is no JSON, packed or not: ${(error as Error).message}`);
   }

@@ -76,7 +76,8 @@ function parse(bytes: Uint8Array, file: string): unknown {
   try {
     const packed = bytes[0] === 0x1f && bytes[1] === 0x8b;
     const plain = packed ? gunzipSync(bytes, { maxOutputLength: BYTES_MAX }) : bytes;
-    return JSON.parse(Buffer.from(plain).toString());
+    // Decoded without the mark that some editors put before a text.
+    return JSON.parse(new TextDecoder().decode(plain));
   } catch (error) {
     const todo = `is no JSON, packed or not (${(error as Error).message})`;
     throw new WorkloadError("unreadable", file, todo);

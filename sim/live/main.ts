@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import { ParleyError } from "../../contracts/index.ts";
 import { ServerNotFoundError, ServerStartError } from "../../mesh/nats/server/index.ts";
+import { complaint } from "../complaint.ts";
 import { checkWritable } from "../outputs.ts";
 import { formatReport, isClean, writeSchedule } from "../report.ts";
 import { WorkloadError } from "../workload/task.ts";
@@ -63,7 +64,8 @@ export async function simulate(settings: Settings): Promise<number> {
   } catch (error) {
     await run?.close().catch(() => undefined);
     if (stop.signal.aborted) return stoppedBy;
-    return explain(error, progress);
+    progress.say(complaint(error, settings.json));
+    return statusOf(error);
   } finally {
     process.off("SIGINT", int).off("SIGTERM", term);
   }
@@ -78,21 +80,11 @@ async function print(settings: Settings, { report, verdict }: RunResult): Promis
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : `\n${formatReport(report)}`);
 }
 
-function explain(error: unknown, progress: ProgressLine): number {
-  if (error instanceof WorkloadError) {
-    progress.say(`error: ${error.message}`);
-    return EXIT.usage;
-  }
-  if (error instanceof ParleyError) {
-    progress.say(`error: ${error.message} (${error.code})`);
-    return error.code === "E_CONNECTION" ? EXIT.connection : EXIT.failed;
-  }
-  if (error instanceof ServerNotFoundError || error instanceof ServerStartError) {
-    progress.say(`error: ${error.message}`);
-    return EXIT.connection;
-  }
-  progress.say(`error: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
-  return EXIT.failed;
+function statusOf(error: unknown): number {
+  if (error instanceof WorkloadError) return EXIT.usage;
+  const lost = error instanceof ParleyError && error.code === "E_CONNECTION";
+  const none = error instanceof ServerNotFoundError || error instanceof ServerStartError;
+  return lost || none ? EXIT.connection : EXIT.failed;
 }
 
 /** Run by itself: `node sim/live/main.ts [flags]`. */

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { POLICIES } from "../../contracts/spec.ts";
 import { policies } from "../compare/command.ts";
+import { complaint } from "../complaint.ts";
 import { WorkloadError } from "../workload/task.ts";
 import { type MarketFigures, type Replay, readMarket, replay } from "./market.ts";
 
@@ -28,7 +29,7 @@ export function registerReplay(sim: Command): void {
         process.stdout.write(json ? `${JSON.stringify(result)}\n` : text(result));
       } catch (error) {
         if (!(error instanceof WorkloadError)) throw error;
-        process.stderr.write(`error: ${error.message}\n`);
+        process.stderr.write(`${complaint(error, json)}\n`);
         process.exitCode = 2;
       }
     });

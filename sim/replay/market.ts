@@ -44,7 +44,12 @@ export interface Replay {
 /** @param path a folder that a chaos run kept, or its dump.ndjson. @throws WorkloadError */
 export async function readMarket(path: string): Promise<Choice[]> {
   const known = await stat(path).catch(() => undefined);
-  if (known === undefined) throw new WorkloadError("unreadable", path, "is not there");
+  if (known === undefined)
+    throw new WorkloadError(
+      "unreadable",
+      path,
+      "is not there; give a recorded run: a folder or its dump.ndjson",
+    );
   const file = known.isDirectory() ? join(path, "dump.ndjson") : path;
   if (known.isDirectory() && !(await stat(file).catch(() => undefined))?.isFile()) {
     const todo = "is not there; give a folder that npm run chaos -- --dir DIR has made";

@@ -2,6 +2,7 @@
 import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { type Command, CommanderError } from "commander";
+import { complaint } from "../complaint.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { ProgressLine } from "../live/progress.ts";
 import { checkWritable } from "../outputs.ts";
@@ -133,10 +134,9 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     return isSound(run) ? 0 : 1;
   } catch (error) {
     if (error instanceof CommanderError) throw error;
-    const text = error instanceof Error ? error.message : String(error);
-    progress.say(`error: ${text}`);
-    if (!(error instanceof WorkloadError)) progress.say(`again: ${again}`);
-    return error instanceof WorkloadError ? 2 : 1;
+    const isInput = error instanceof WorkloadError;
+    progress.say(complaint(error, o.json, isInput ? undefined : `again: ${again}`));
+    return isInput ? 2 : 1;
   } finally {
     interrupt.release();
   }

@@ -30,7 +30,8 @@ export function readAzureCsv(file: string, options: AzureCsvOptions = {}): Workl
   let text: string;
   try {
     const bytes = readFileSync(file);
-    text = (/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes).toString();
+    // Decoded without the mark that some editors put before a text.
+    text = new TextDecoder().decode(/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     const todo = "check the path, or leave --workload out to use the built-in generator";

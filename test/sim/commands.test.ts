@@ -37,6 +37,18 @@ describe("refused with what to do", () => {
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(status).toBe(2);
   });
+
+  test.each([
+    ["virtual", "--workload", "package.json"],
+    ["compare", "--workload", "package.json"],
+    ["replay", "no/such"],
+    ["--workload", "package.json"],
+  ])("with --json in the shape of all commands (%s %s)", (...args) => {
+    const { status, stderr } = sim(...args, "--json");
+    const { error } = JSON.parse(stderr.trim().split("\n").at(-1) ?? "");
+    expect(error).toMatchObject({ code: "E_USAGE", message: expect.stringMatching(/; |is no WfFormat/) });
+    expect(status).toBe(2);
+  });
 });
 
 test("Ctrl-C in a comparison: the policies that were played, and which were not", async () => {
