@@ -46,7 +46,10 @@ describe("refused with what to do", () => {
   ])("with --json in the shape of all commands (%s %s)", (...args) => {
     const { status, stderr } = sim(...args, "--json");
     const { error } = JSON.parse(stderr.trim().split("\n").at(-1) ?? "");
-    expect(error).toMatchObject({ code: "E_USAGE", message: expect.stringMatching(/; |is no WfFormat/) });
+    expect(error).toMatchObject({
+      code: "E_USAGE",
+      message: expect.stringMatching(/; |is no WfFormat/),
+    });
     expect(status).toBe(2);
   });
 });
