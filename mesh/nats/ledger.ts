@@ -64,7 +64,7 @@ export class NatsLedger implements Ledger {
   readonly #principal: string | undefined;
   readonly #clock: Clock;
   readonly #prefix: string;
-  readonly #mayRead: boolean;
+  readonly mayRead: boolean;
   #pending = new Map<string, Pending>();
   #pendingBytes = 0;
   #reading = 0;
@@ -84,7 +84,7 @@ export class NatsLedger implements Ledger {
   /** `mayRead`: these credentials may read the bucket; without it only what they wrote. */
   constructor(transport: Link, clock: Clock, principal?: string, mayRead = true) {
     this.#transport = transport;
-    this.#mayRead = mayRead;
+    this.mayRead = mayRead;
     this.#principal = principal;
     this.#clock = clock;
     const inbox = transport.inbox(principal);
@@ -176,7 +176,7 @@ export class NatsLedger implements Ledger {
     // Ours would lie behind its fence.
     if (rev !== undefined && rev <= guard) return p.done(refused);
     const { fate } = await this.#readBack(DOUBTS_MAX, async () => {
-      const found = this.#mayRead
+      const found = this.mayRead
         ? fateOf(p.write, await this.read(key.owner, key.task), rev)
         : fateOfOwn(p.write, await this.#own(key), rev);
       return found ?? refused;
@@ -253,7 +253,7 @@ export class NatsLedger implements Ledger {
   async #clearUp(p: Pending, rev: number | undefined): Promise<void> {
     const { key } = p.write;
     const { fate, error } = await this.#readBack(READS_MAX, async (last) =>
-      this.#mayRead
+      this.mayRead
         ? fateOf(p.write, await this.read(key.owner, key.task), rev)
         : fateOfOwn(p.write, await this.#own(key), last ? rev : undefined),
     );

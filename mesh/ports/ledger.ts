@@ -35,6 +35,8 @@ export interface Ledger {
   write(write: Write, done: (result: WriteResult) => void): void;
   /** Which of these records are stored: a look at many for one request. */
   stored(keys: readonly RecordKey[]): Promise<Set<string>>;
+  /** May `read` be used, or does the server refuse it? */
+  readonly mayRead: boolean;
   /** All records of one task in the order of their revisions. */
   read(owner: string, task: string): Promise<StoredRecord[]>;
   /** A task's newest revision, 0 for none, by the word of the store's leader: reads may come from

@@ -348,6 +348,7 @@ export class Contractors {
       write: (n, body, done) =>
         this.#write(run, "checkpoint", run.agent.address, body, run.rev, done, n),
       records: () => this.#d.records.read(owner, task),
+      mayRead: this.#d.ledger.mayRead,
       now: () => Math.round(this.#d.clock.wall()),
     });
   }

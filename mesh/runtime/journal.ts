@@ -33,6 +33,7 @@ export interface RunJournal {
 interface Hooks {
   write(n: string, body: Checkpoint, done: (result: WriteResult, head: () => string) => void): void;
   records(): Promise<ProvenRecord[]>;
+  mayRead: boolean;
   now(): number;
 }
 
@@ -42,6 +43,10 @@ interface Waiting {
   resolve(): void;
   reject(error: unknown): void;
 }
+
+const UNREADABLE =
+  "another agent began this task, and this agent's role may not read what it did: whoever serves " +
+  "durable handlers needs the role agent (parley identity add NAME --role agent)";
 
 export class Journal implements RunJournal {
   readonly #run: Running;
@@ -61,6 +66,7 @@ export class Journal implements RunJournal {
 
   async read(): Promise<{ entries: JournalEntry[]; failures: number }> {
     if (this.#run.award.terms.epoch === 1) return { entries: [], failures: 0 };
+    if (!this.#hooks.mayRead) throw new ParleyError("E_JOURNAL", UNREADABLE);
     const records = await this.#hooks.records();
     const failures = records.filter((r) => r.kind === "failure" && r.flaw === undefined).length;
     const entries = entriesOf(records).map((entry) => this.#opened(entry));

@@ -61,6 +61,28 @@ test("P10.10: a journal is continued by the next contractor, and by nobody else"
   ]);
 });
 
+test("P10.10: who may not read a journal says so, and does not go on without it", async () => {
+  const ini = await wire.peer("p1010xi", "initiator", [], { silenceMs: 600 });
+  const first = await wire.peer("p1010xa", "contractor", ["journalx"]);
+  const hold = gate();
+  host(first, "journalx", async (run) => {
+    await run.journal?.append(entry("k1", 1));
+    await hold.promise;
+  });
+  await wire.known("journalx", 1);
+  const sue = await wire.peer("p1010xs", "submitter");
+  const handle = await sue.peer.submitters.submit("journalx", {}, { retry: { attempts: 2 } });
+  const read = () => ini.peer.deps.records.read("p1010xs", handle.task);
+  await until(async () => (await read()).length === 3, "the journal");
+  await first.transport.connection.close();
+  hold.open();
+  const second = await wire.peer("p1010xb", "contractor", ["journalx"]);
+  host(second, "journalx", (run) => run.journal?.read() ?? Promise.resolve());
+  const { state, failure } = await handle.outcome();
+  expect(state).toBe("failed");
+  expect(JSON.stringify(failure)).toMatch(/may not read.*--role agent/);
+});
+
 test("P10.10: a checkpoint of somebody else counts for nothing", async () => {
   const peer = await wire.peer("p1010c", "agent", ["mine"]);
   const hold = gate();
