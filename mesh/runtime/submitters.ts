@@ -111,8 +111,8 @@ export class Submitters {
 
   /**
    * Resolves once the spec is stored: from then on the task is the mesh's to finish.
-   * @throws ParleyError E_TAKEN: the id is that of a task with other content; E_STORE: not stored,
-   * or it cannot be told now what the task of this id asks for
+   * @throws ParleyError E_TAKEN: the id is that of a task with other content. Where nobody can tell
+   * that now, it is the handle that fails so, once somebody can; E_STORE, E_PERMISSION: not stored
    */
   async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = this.#spec(capability, input, options);
@@ -132,9 +132,20 @@ export class Submitters {
 
   async #submit(made: Promise<Spec>): Promise<Tracker> {
     const spec = await made;
+    // An id of the caller's own, and nobody could tell what the task asks for that has it already.
+    let unchecked = false;
+    const look = async () => {
+      const records = await this.look(spec.owner, spec.task);
+      try {
+        unchecked = unchecked && !isSame(records, spec);
+      } catch (error) {
+        tracker.abandon(error as ParleyError);
+      }
+      return records;
+    };
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: (reason) => this.#cancel(spec, tracker, reason),
-      look: () => this.look(spec.owner, spec.task),
+      look,
       looked: (by, answered) => (answered ? this.#missed.answered() : this.#missed.missed(by)),
       tell: (to, epoch, key, value) => {
         const about = { v: 1, kind: "answer", owner: spec.owner, task: spec.task, epoch };
@@ -146,7 +157,8 @@ export class Submitters {
     });
     this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
     try {
-      if ((await this.#store(spec, tracker)) === "taken") await this.#again(spec, tracker);
+      const taken = (await this.#store(spec, tracker)) === "taken";
+      unchecked = taken && !(await this.#again(spec, tracker));
     } catch (error) {
       this.#trackers.delete(taskPath(spec.owner, spec.task));
       throw error;
@@ -184,21 +196,13 @@ export class Submitters {
   }
 
   /** With an id of the caller's own: the same task once more, if it asks for the same. */
-  async #again(spec: Spec, tracker: Tracker): Promise<void> {
-    if (spec.parent === undefined) {
-      const look = () => this.look(spec.owner, spec.task);
-      const records = await look()
-        .catch(look)
-        .catch((cause) => {
-          const why = `task ${spec.task} is there, and nobody could tell what it asks for`;
-          throw new ParleyError("E_STORE", `${why}: submit it again under the same id`, { cause });
-        });
-      const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
-      if (there !== undefined) checkSame(there.body as Spec, spec);
-    }
+  async #again(spec: Spec, tracker: Tracker): Promise<boolean> {
+    const look = () => this.look(spec.owner, spec.task).catch(() => []);
+    const checked = isSame(spec.parent === undefined ? await look() : [], spec);
     // Written by somebody else, its notices do not come here.
     if (spec.owner !== this.#o.principal || spec.parent !== undefined) tracker.follow();
     tracker.lookSoon();
+    return checked;
   }
 
   #specKey(spec: Spec): RecordKey {
@@ -371,6 +375,15 @@ function checkSpec(spec: Spec): void {
   const issue = SpecSchema.safeParse(spec).error?.issues[0];
   if (issue === undefined) return;
   throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
+}
+
+/** @returns false: it cannot be told @throws ParleyError E_TAKEN */
+function isSame(records: readonly ReadRecord[], asked: Spec): boolean {
+  // A sub-task's id says where in its parent it was made, and that decides.
+  if (asked.parent !== undefined) return true;
+  const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
+  if (there !== undefined) checkSame(there.body as Spec, asked);
+  return there !== undefined;
 }
 
 /**

@@ -232,7 +232,7 @@ export class Tracker {
   }
 
   end(outcome: Outcome, rev = this.rev): void {
-    if (this.#outcome !== undefined) return;
+    if (this.#isOver) return;
     this.#outcome = outcome;
     this.#endRev = rev;
     this.state = outcome.state;
