@@ -9,7 +9,7 @@ import {
   SIGNATURE_HEADER,
 } from "../../contracts/index.ts";
 import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
-import { directGet } from "./direct-get.ts";
+import { directGetAll } from "./direct-get.ts";
 import type { Link } from "./link.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -48,33 +48,21 @@ export class NatsCards implements CardStore {
     });
   }
 
-  /** Pages by last subject, since one multi-get answers at most 1,024 subjects. */
+  /** In pages, since one multi-get answers at most 1,024 subjects. */
   async snapshot(): Promise<StoredCardEntry[]> {
-    const cards: Incoming[] = [];
-    let newestAt = 0;
-    let from = 1;
-    for (;;) {
-      const page = await this.#page(from);
-      for (const m of page) {
-        from = Math.max(from, Number(m.header("Nats-Sequence")) + 1);
-        newestAt = Math.max(newestAt, storedAt(m));
-        if (m.data.length > 0 && m.header("KV-Operation") === undefined) cards.push(m);
-      }
-      if (page.length < PAGE) break;
-    }
-    return cards.filter((m) => endsAt(m) >= newestAt).flatMap(entryOf);
-  }
-
-  #page(from: number): Promise<Incoming[]> {
-    const wanted = { seq: from, batch: PAGE, next_by_subj: `$KV.${AGENTS_BUCKET}.>` };
-    return directGet(
+    const all = await directGetAll(
       this.#transport,
       this.#clock,
       this.#principal,
       AGENTS_STREAM,
-      wanted,
+      `$KV.${AGENTS_BUCKET}.>`,
       TIMEOUT_MS,
     );
+    const newestAt = all.reduce((newest, m) => Math.max(newest, storedAt(m)), 0);
+    return all
+      .filter((m) => m.data.length > 0 && m.header("KV-Operation") === undefined)
+      .filter((m) => endsAt(m) >= newestAt)
+      .flatMap(entryOf);
   }
 
   async get(principal: string, agent: string): Promise<StoredCardEntry | undefined> {
@@ -108,5 +96,4 @@ function entryOf(m: Incoming): StoredCardEntry[] {
 
 /** The server looks for what has expired about once a second. */
 const LATE_MS = 2_000;
-const PAGE = 500;
 const TIMEOUT_MS = 10_000;

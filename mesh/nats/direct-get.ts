@@ -12,12 +12,18 @@ export type DirectGet =
 /** A read of which nothing was heard for so long is asked again, ms: messages get lost, and reading
  * twice does no harm. Guess: above what a busy server takes, below what a person notices. */
 export const READ_AGAIN_MS = 1_000;
+/** Messages of one page, and pages of one reading. */
+const PAGE = 500;
+const PAGES_MAX = 10_000;
+/** Of one answer: more would hold up all else on the connection. */
+const BYTES_MAX = 16 * 1024 * 1024;
+const NOTHING: Page = { found: [], more: false };
 
 /**
  * @throws ParleyError E_TIMEOUT, E_CONNECTION (the link is or went down), E_STORE (no stream),
- * E_TOO_LARGE (over 1,024 subjects)
+ * E_TOO_LARGE (over 1,024 subjects, or over BYTES_MAX)
  */
-export function directGet(
+export async function directGet(
   transport: Link,
   clock: Clock,
   principal: string | undefined,
@@ -25,14 +31,56 @@ export function directGet(
   wanted: DirectGet,
   timeoutMs: number,
 ): Promise<Incoming[]> {
+  const page = await readPage(transport, clock, principal, stream, wanted, timeoutMs);
+  // What is missing would pass for "not stored".
+  if (page.more && "multi_last" in wanted) throw tooMuch(stream);
+  return page.found;
+}
+
+/** All messages of the subjects that match, in order, however many: page after page. */
+export async function directGetAll(
+  transport: Link,
+  clock: Clock,
+  principal: string | undefined,
+  stream: string,
+  pattern: string,
+  timeoutMs: number,
+): Promise<Incoming[]> {
+  const all: Incoming[] = [];
+  let seq = 1;
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const wanted = { seq, batch: PAGE, next_by_subj: pattern };
+    const page = await readPage(transport, clock, principal, stream, wanted, timeoutMs);
+    for (const m of page.found) all.push(m);
+    if (!page.more || page.found.length === 0) return all;
+    seq = Number(page.found.at(-1)?.header("Nats-Sequence")) + 1;
+  }
+  throw tooMuch(stream);
+}
+
+/** Messages of one answer, in order; `more`: the server had others for it. */
+interface Page {
+  found: Incoming[];
+  more: boolean;
+}
+
+function readPage(
+  transport: Link,
+  clock: Clock,
+  principal: string | undefined,
+  stream: string,
+  wanted: DirectGet,
+  timeoutMs: number,
+): Promise<Page> {
   return new Promise((resolve, reject) => {
     if (transport.state() !== "up") {
       return reject(new ParleyError("E_CONNECTION", `no connection to read ${stream}; try again`));
     }
     const asked: Subscription[] = [];
+    const question = Buffer.from(JSON.stringify({ ...wanted, max_bytes: BYTES_MAX }));
     let heardAt = clock.now();
     const until = heardAt + timeoutMs;
-    const end = (result: Incoming[] | ParleyError) => {
+    const end = (result: Page | ParleyError) => {
       timer.cancel();
       stay();
       for (const sub of asked) sub.unsubscribe();
@@ -41,14 +89,12 @@ export function directGet(
     };
     const ask = () => {
       const inbox = transport.inbox(principal);
-      const heard = (result: Incoming[] | ParleyError | undefined) => {
+      const heard = (result: Page | ParleyError | undefined) => {
         if (result !== undefined) return end(result);
         heardAt = clock.now();
       };
       asked.push(transport.subscribe(inbox, gather(stream, heard)));
-      transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(wanted)), {
-        reply: inbox,
-      });
+      transport.publish(`$JS.API.DIRECT.GET.${stream}`, question, { reply: inbox });
     };
     const look = () => {
       const now = clock.now();
@@ -73,22 +119,25 @@ export function directGet(
 /** Gathers one answer's messages: tells the whole of it, what went wrong, or that some came. */
 function gather(
   stream: string,
-  heard: (result: Incoming[] | ParleyError | undefined) => void,
+  heard: (result: Page | ParleyError | undefined) => void,
 ): (m: Incoming) => void {
   const found: Incoming[] = [];
   let end: Incoming | undefined;
   return (m) => {
     if (m.status === 0) found.push(m);
     else if (m.status === 204) end = m;
-    else return heard(m.status === 404 ? [] : refusal(m.status, stream));
-    heard(end === undefined ? undefined : complete(found, end));
+    else return heard(m.status === 404 ? NOTHING : refusal(m.status, stream));
+    const all = end === undefined ? undefined : complete(found, end);
+    heard(all && { found: all, more: Number(end?.header("Nats-Num-Pending") ?? 0) > 0 });
   };
 }
 
+function tooMuch(stream: string): ParleyError {
+  return new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`);
+}
+
 function refusal(status: number, stream: string): ParleyError {
-  if (status === 413) {
-    return new ParleyError("E_TOO_LARGE", `too much of ${stream} was asked for at once`);
-  }
+  if (status === 413) return tooMuch(stream);
   return new ParleyError(
     "E_STORE",
     status === 503
@@ -130,6 +179,7 @@ export function storedRecord(m: Incoming): StoredRecord | undefined {
   };
 }
 
+/** Of one task however many; of several as many as fit one answer. @throws ParleyError */
 export async function getTaskRecords(
   transport: Link,
   clock: Clock,
@@ -137,16 +187,28 @@ export async function getTaskRecords(
   guards: string[],
   timeoutMs: number,
 ): Promise<StoredRecord[]> {
-  const found = await directGet(
-    transport,
-    clock,
-    principal,
-    TASKS_STREAM,
-    { multi_last: guards },
-    timeoutMs,
-  );
+  const found = await getTasks(transport, clock, principal, guards, timeoutMs);
   return found
     .map(storedRecord)
     .filter((r) => r !== undefined)
     .sort((a, b) => a.rev - b.rev);
+}
+
+/** The messages of these tasks: at once, and of one task that is too large page after page. */
+export async function getTasks(
+  transport: Link,
+  clock: Clock,
+  principal: string | undefined,
+  guards: string[],
+  timeoutMs: number,
+): Promise<Incoming[]> {
+  const wanted = { multi_last: guards };
+  try {
+    return await directGet(transport, clock, principal, TASKS_STREAM, wanted, timeoutMs);
+  } catch (error) {
+    const [only, ...others] = guards;
+    const isLarge = error instanceof ParleyError && error.code === "E_TOO_LARGE";
+    if (!isLarge || only === undefined || others.length > 0) throw error;
+    return directGetAll(transport, clock, principal, TASKS_STREAM, only, timeoutMs);
+  }
 }

@@ -13,7 +13,7 @@ import {
   taskGuard,
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
-import { directGet, READ_AGAIN_MS } from "./direct-get.ts";
+import { getTasks, READ_AGAIN_MS } from "./direct-get.ts";
 import type { Link } from "./link.ts";
 
 /** A write whose fate is not known is repeated after this long, ms. The server looks at the fence
@@ -371,15 +371,7 @@ export class NatsLedger implements Ledger {
   }
 
   #get(subjects: string[]): Promise<Incoming[]> {
-    const wanted = { multi_last: subjects };
-    return directGet(
-      this.#transport,
-      this.#clock,
-      this.#principal,
-      TASKS_STREAM,
-      wanted,
-      READ_TIMEOUT_MS,
-    );
+    return getTasks(this.#transport, this.#clock, this.#principal, subjects, READ_TIMEOUT_MS);
   }
 
   stop(): void {

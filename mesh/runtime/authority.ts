@@ -1,7 +1,7 @@
 // Authority shrinks: a sub-task acts for somebody else's owner only under its parent's contract,
 // and never beyond the parent's deadline and budget (architecture section 7).
-import type { Address, RecordKey, Spec } from "../../contracts/index.ts";
-import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { type Address, ParleyError, type RecordKey, type Spec } from "../../contracts/index.ts";
+import { foldTask, type ReadRecord, type TaskView } from "../core/task-view.ts";
 import type { Records } from "./records.ts";
 
 /**
@@ -18,8 +18,19 @@ export async function checkParent(
   const parent = spec.parent;
   if (parent === undefined) return `${record.from} is not ${key.owner} and names no parent`;
   if (parent.contractor !== record.from) return "the parent's contractor is somebody else";
-  const before = (await records.read(key.owner, parent.task)).filter((r) => r.rev < record.rev);
-  const view = foldTask(before);
+  const read = await records.read(key.owner, parent.task);
+  const view = foldTask(read.filter((r) => r.rev < record.rev));
+  const fault = faultUnder(view, record);
+  // A copy that lags knows nothing of the contract yet.
+  const isSure =
+    fault === undefined || (await records.isNewest(key.owner, parent.task, read.at(-1)?.rev ?? 0));
+  if (!isSure) throw new ParleyError("E_STORE", "the parent cannot be read up to now; try again");
+  return fault;
+}
+
+function faultUnder(view: TaskView, record: ReadRecord): string | undefined {
+  const spec = record.body as Spec;
+  const parent = spec.parent as NonNullable<Spec["parent"]>;
   if (view.contract === undefined || !view.contractOpen) return "the parent has no open contract";
   if (view.contract.contractor !== record.from) return "the parent's contract is another's";
   if (view.epoch !== parent.epoch) return `the parent is in epoch ${view.epoch}`;

@@ -40,19 +40,20 @@ export class ContractNotices {
   onCancel(path: string, epoch: number, from: Address, reason: string, over: boolean): void {
     const run = this.#find(path, epoch);
     if (run === undefined) return;
-    if (!run.beatTo.includes(from)) return void this.#d.inbound.reject("cancel", "E_ROLE");
+    const refuse = () => void this.#d.inbound.reject("cancel", "E_ROLE");
     const stop = () => {
       this.#note(run, "fenced", `by ${from}`);
       run.over = true;
       run.abort.abort(new ParleyError(over ? "E_CANCELED" : "E_FENCED", reason));
     };
     const { identities } = this.#d;
-    if (from === run.award.terms.initiator || !identities.on) return stop();
-    // Anybody can get on the list by a probe: it takes a supervisor's role to end a contract.
+    if (from === run.award.terms.initiator) return stop();
+    if (!identities.on) return run.beatTo.includes(from) ? stop() : refuse();
+    // Whoever adopted it may have had no reason to ask after it: a supervisor's role it takes.
     const [principal, agent] = from.split(".") as [string, string];
     identities.resolve(principal, agent, (key) => {
       if (key !== undefined && supervises(key.role)) return stop();
-      this.#d.inbound.reject("cancel", "E_ROLE");
+      refuse();
     });
   }
 

@@ -347,7 +347,7 @@ export class Contractors {
     return new Journal(run, this.#artefacts, {
       write: (n, body, done) =>
         this.#write(run, "checkpoint", run.agent.address, body, run.rev, done, n),
-      records: () => this.#d.records.read(owner, task),
+      records: () => this.#d.records.read(owner, task, run.rev),
       mayRead: this.#d.ledger.mayRead,
       now: () => Math.round(this.#d.clock.wall()),
     });

@@ -30,6 +30,8 @@ export interface Entry extends WaitingEntry {
   observer: LiveObserver | undefined;
   /** Earliest moment queued in the deadline heap. */
   queuedAt: number;
+  /** Are its records being read, and is it to be done once more after that? */
+  reading: "not" | "once" | "again";
   /** When the server was last told that the spec is in hand. */
   toldAt: number;
   probing: boolean;
@@ -119,6 +121,7 @@ export function newEntry(
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,
+    reading: "not",
     toldAt: now,
     offeredUntil: 0,
     probing: false,

@@ -61,6 +61,10 @@ import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
 
+/** Until records are read once more that moved while they were read, ms; doubled each time. */
+const REREAD_MS = 10;
+const REREAD_MS_MAX = 2_000;
+
 export class Initiators {
   readonly #d: Deps;
   readonly #o: InitiatorOptions;
@@ -83,7 +87,8 @@ export class Initiators {
     this.#d = dependencies;
     this.#o = options;
     this.#confirmations = new Confirmations(dependencies);
-    this.#deadlines = new Deadlines(dependencies.clock, (entry) => this.#due(entry));
+    const due = (entry: Entry) => this.#feed(entry, { on: "due" });
+    this.#deadlines = new Deadlines(dependencies.clock, due);
     this.#rooms = new WaitingRooms(dependencies, {
       offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
       spokenFor: (bid) => spokenFor(bid, this.#context),
@@ -324,22 +329,7 @@ export class Initiators {
       this.#voice.breaker(change);
       if (change.state === "closed") this.#rooms.wake(change.capability);
     }
-    const { dueAt } = entry.t;
-    if (dueAt < entry.queuedAt) {
-      entry.queuedAt = dueAt;
-      this.#deadlines.add(dueAt, entry);
-    }
-  }
-
-  #due(entry: Entry): void {
-    entry.queuedAt = Number.POSITIVE_INFINITY;
-    const { dueAt } = entry.t;
-    if (dueAt === Number.POSITIVE_INFINITY) return;
-    if (dueAt > this.#d.clock.now()) {
-      entry.queuedAt = dueAt;
-      return this.#deadlines.add(dueAt, entry);
-    }
-    this.#feed(entry, { on: "due" });
+    this.#deadlines.add(entry);
   }
 
   #carryOut(entry: Entry, effect: Effect): void {
@@ -422,7 +412,8 @@ export class Initiators {
 
   async #readView(entry: Entry) {
     try {
-      return foldTask(await this.#d.records.read(entry.t.owner, entry.t.id));
+      const { owner, id, rev } = entry.t;
+      return foldTask(await this.#d.records.read(owner, id, rev));
     } catch (error) {
       this.#d.log.warn(
         { task: entry.t.id, error: String(error) },
@@ -435,8 +426,17 @@ export class Initiators {
     }
   }
 
-  #reread(entry: Entry): void {
+  /** One read at a time: what asks for another meanwhile is answered by the next, later each
+   * time, or whoever writes junk makes for as many reads. */
+  #reread(entry: Entry, times = 0): void {
+    if (this.#entries.get(pathOf(entry.t)) !== entry) return;
+    const idle = entry.reading === "not" || times > 0;
+    entry.reading = idle ? "once" : "again";
+    if (!idle) return;
     void this.#readView(entry).then((view) => {
+      const pauseMs = Math.min(REREAD_MS_MAX, REREAD_MS * 2 ** times);
+      if (entry.reading === "once") entry.reading = "not";
+      else this.#d.clock.after(pauseMs, () => this.#reread(entry, times + 1));
       if (view === undefined) return;
       // Nothing stored: it was purged. A spec that cannot be proven now: somebody may later.
       if (view.spec === undefined)

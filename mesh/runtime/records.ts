@@ -58,6 +58,8 @@ const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
 
 /** Pauses before an author is asked for again, ms. Who is nobody costs a reader this, no more. */
 const AUTHOR_AGAIN_MS = [100, 400];
+/** Pauses before a copy that lags is read again, ms. */
+const COPY_AGAIN_MS = [50, 200, 750];
 
 export interface RecordsDependencies {
   ledger: Ledger;
@@ -205,10 +207,11 @@ export class Records {
   /**
    * All records of a task, in order; of those that prove nothing, why. Where the author of one
    * cannot be found that may decide how the task ended, he is asked for again first, for a moment.
+   * @param rev that they must hold: a copy that lags may hold less
    * @throws Error when the records, or the keys of who wrote them, cannot be read now
    */
-  async read(owner: string, task: string): Promise<ProvenRecord[]> {
-    const stored = await this.#d.ledger.read(owner, task);
+  async read(owner: string, task: string, rev = 0): Promise<ProvenRecord[]> {
+    const stored = await this.#readUpTo(owner, task, rev);
     for (const waitMs of AUTHOR_AGAIN_MS) {
       const records = await this.prove(stored);
       if (!mayHaveEnded(records) && unread(records) === undefined) return records;
@@ -220,6 +223,23 @@ export class Records {
     if (author !== undefined)
       throw new ParleyError("E_STORE", `${author}'s key cannot be read now; try again`);
     return records;
+  }
+
+  async #readUpTo(owner: string, task: string, rev: number): Promise<StoredRecord[]> {
+    for (const waitMs of COPY_AGAIN_MS) {
+      const stored = await this.#d.ledger.read(owner, task);
+      if ((stored.at(-1)?.rev ?? 0) >= rev) return stored;
+      // Purged, by the word of the leader?
+      if ((await this.#d.ledger.last(owner, task)) === 0) return [];
+      await new Promise<void>((resolve) => this.#d.clock.after(waitMs, resolve));
+    }
+    throw new ParleyError("E_STORE", `a copy that lags was read of ${task}; try again`);
+  }
+
+  /** Has nothing been stored of the task since, by the word of the leader? */
+  async isNewest(owner: string, task: string, rev: number): Promise<boolean> {
+    const last = await this.#d.ledger.last(owner, task);
+    return last !== undefined && last <= rev;
   }
 
   /** The sound ones among records as stored; the others are counted and left out. */

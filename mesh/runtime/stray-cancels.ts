@@ -72,9 +72,16 @@ export class StrayCancels {
 
   /** Not readable, or not stored since somebody wrote meanwhile: its spec comes again, later. */
   async #look({ owner, task }: RecordKey): Promise<void> {
-    const { spec, submitter, cancel, ...view } = foldTask(await this.#d.records.read(owner, task));
+    const records = await this.#d.records.read(owner, task);
+    const { spec, submitter, cancel, ...view } = foldTask(records);
     if (view.outcome !== undefined || cancel === undefined) return;
     if (spec === undefined || submitter === undefined) return;
+    // Under contract: whoever adopts it tells the contractor to stop, and is handed it soon.
+    const before = records.slice(
+      0,
+      records.findIndex((r) => r.body === cancel),
+    );
+    if (foldTask(before).contractOpen) return;
     const t = newTask(spec, submitter, false, view.rev, view.head);
     t.epoch = view.epoch;
     const about = { task: pathOf(t), e: t.epoch, who: this.#o.agent };

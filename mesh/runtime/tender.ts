@@ -191,7 +191,7 @@ export function refuseSpec(
 ): void {
   const spec = record.body as Spec;
   const again = () => receipt.release(1_000);
-  d.records.read(spec.owner, spec.task).then((records) => {
+  d.records.read(spec.owner, spec.task, record.rev).then((records) => {
     const last = records.at(-1);
     // Put under a task that somebody else began, it must not end that one.
     const began = records[0]?.rev === record.rev;

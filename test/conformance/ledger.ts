@@ -156,6 +156,20 @@ export const LEDGER: readonly Case[] = [
     },
   },
   {
+    name: "a task of more records than one answer holds is read whole",
+    async play(stage) {
+      const a = await stage.join("many-a", "admin");
+      const first = write("many-a");
+      const revs = [await rev(stage, a, first)];
+      for (let n = 1; n <= 1_100; n++) {
+        const one = next(first, revs.at(-1) ?? 0);
+        revs.push(await rev(stage, a, { ...one, key: { ...one.key, n: `0-${n}` } }));
+      }
+      const records = await stage.settle(a.ledger.read("many-a", first.key.task));
+      expect(records.map((r) => r.rev)).toEqual(revs);
+    },
+  },
+  {
     name: "a look at many keys finds those that are stored",
     async play(stage) {
       const a = await stage.join("look-a", "admin");

@@ -28,23 +28,30 @@ export function answerDirectGet(
     return [new StoredMessage(reply, name, one)];
   }
   const wanted = JSON.parse(Buffer.from(data).toString()) as Wanted;
-  const found = find(stream, wanted);
-  if (found === undefined) return [statusMessage(reply, 413)];
-  if (found.length === 0) return [statusMessage(reply, 404)];
+  const matching = find(stream, wanted);
+  if (matching === undefined) return [statusMessage(reply, 413)];
+  if (matching.length === 0) return [statusMessage(reply, 404)];
+  const found = wanted.multi_last === undefined ? matching.slice(0, batchOf(wanted)) : matching;
   let before = 0;
   const answers = found.map((stored, at) => {
     const last = before;
     before = stored.seq;
     return new StoredMessage(reply, name, stored, last, found.length - 1 - at);
   });
-  const end = { "Nats-Num-Pending": "0", "Nats-Last-Sequence": String(before) };
+  // One stands for all that are left: nobody asks how many.
+  const left = String(matching.length - found.length);
+  const end = { "Nats-Num-Pending": left, "Nats-Last-Sequence": String(before) };
   return [...answers, statusMessage(reply, 204, end)];
 }
 
-/** Undefined: more than one request may ask for. */
+function batchOf({ batch = 1 }: Wanted): number {
+  return batch;
+}
+
+/** One more than the batch holds, where there is one. Undefined: more than one may ask for. */
 function find(stream: Stream, wanted: Wanted): Stored[] | undefined {
   if (wanted.multi_last === undefined) {
-    return stream.from(wanted.seq ?? 1, wanted.next_by_subj ?? ">", wanted.batch ?? 1);
+    return stream.from(wanted.seq ?? 1, wanted.next_by_subj ?? ">", batchOf(wanted) + 1);
   }
   const found = new Map<number, Stored>();
   for (const pattern of wanted.multi_last) {
