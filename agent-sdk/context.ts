@@ -171,7 +171,7 @@ function contextOf<Input>(
         ...(done === undefined || Number.isNaN(done)
           ? {}
           : { done: Math.min(1, Math.max(0, done)) }),
-        ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX) }),
+        ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX).toWellFormed() }),
       }),
     partial: (value) => {
       const bytes = Buffer.byteLength(JSON.stringify(value) ?? "");
@@ -181,7 +181,8 @@ function contextOf<Input>(
           `a partial output of ${bytes} bytes; send pieces ` + `of ${PROGRESS_BYTES_MAX} at most`,
         );
       }
-      run.progress({ partial: value });
+      // Pieces of a text may end within a character.
+      run.progress({ partial: typeof value === "string" ? value.toWellFormed() : value });
     },
     cost: (amount) => {
       if (!(amount >= 0 && Number.isFinite(amount))) {

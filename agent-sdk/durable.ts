@@ -148,6 +148,7 @@ export class DurableRun {
   }
 
   async entry(key: string): Promise<JournalEntry | undefined> {
+    this.#used.add(key);
     return (await this.#past()).entries.get(key);
   }
 
@@ -156,16 +157,15 @@ export class DurableRun {
     const entry = (await this.#past()).entries.get(key);
     this.#used.add(key);
     if (entry === undefined) return { key, entry };
-    const said = `${op} "${name}"`;
-    const [wasName] = (entry.d ?? "").split("\n");
-    const was = `${entry.op} "${wasName}"`;
+    const said = `${op} "${labelOf(name)}"`;
+    const was = `${entry.op} "${labelOf(entry.d ?? "")}"`;
     if (said !== was)
       throw changed(`at ${key} the journal has ${was}, the handler asks for ${said}`);
     return { key, entry };
   }
 
   async keep(key: string, op: JournalEntry["op"], name: string, rest: Partial<JournalEntry>) {
-    await this.run.journal?.append({ key, op, d: name.slice(0, 64), ...rest });
+    await this.run.journal?.append({ key, op, d: labelOf(name), ...rest });
   }
 
   drop(scope: string): void {
@@ -197,6 +197,12 @@ export class DurableRun {
 export function subTaskId(owner: string, task: string, place: string, again = 0): string {
   const text = `${owner}.${task}/${place}${again === 0 ? "" : `\n${again}`}`;
   return createHash("sha256").update(text).digest("base64url").slice(0, 32);
+}
+
+/** What is kept of an act's name. */
+function labelOf(name: string): string {
+  const [line = ""] = name.split("\n");
+  return line.slice(0, 64).toWellFormed();
 }
 
 function changed(difference: string): ParleyError {
@@ -291,6 +297,7 @@ export class Acts implements DurableActs {
   }
 
   async sleep(ms: number): Promise<void> {
+    checkDuration("sleep", ms);
     const name = String(ms);
     const { key, entry } = await this.#durable.at(this.#at(), "sleep", name);
     const until = (entry?.value as number | undefined) ?? this.#durable.now() + ms;
@@ -301,6 +308,7 @@ export class Acts implements DurableActs {
   async ask<T>(question: unknown, { timeoutMs, otherwise }: AskOptions = {}): Promise<T> {
     const { journal } = this.#durable.run;
     if (journal === undefined) throw new ParleyError("E_HANDLER", "a live call can ask nobody");
+    if (timeoutMs !== undefined) checkDuration("timeoutMs of ask", timeoutMs);
     const at = this.#at();
     const { key, entry } = await this.#durable.at(at, "ask", "question");
     const answered = await this.#durable.at(`${at}!`, "ask", "question");
@@ -310,6 +318,8 @@ export class Acts implements DurableActs {
       (timeoutMs === undefined ? undefined : this.#durable.now() + timeoutMs);
     const late = new AbortController();
     const waiting = journal.answer(key, AbortSignal.any([this.signal, late.signal]));
+    // It may end while the question is being stored, when nobody waits for it yet.
+    waiting.catch(() => undefined);
     if (entry === undefined) {
       const value = until === undefined ? { question } : { question, until };
       await this.#durable.keep(key, "ask", "question", { value });
@@ -322,11 +332,13 @@ export class Acts implements DurableActs {
         () => undefined,
       );
     }
-    const value = await waiting.catch((error: unknown) => {
-      if (late.signal.aborted && otherwise !== undefined && !this.signal.aborted) return otherwise;
-      throw error;
-    });
-    over.abort();
+    const value = await waiting
+      .catch((error: unknown) => {
+        const isLate = late.signal.aborted && !this.signal.aborted;
+        if (isLate && otherwise !== undefined) return otherwise;
+        throw error;
+      })
+      .finally(() => over.abort());
     await this.#durable.keep(answered.key, "ask", "question", { value });
     return value as T;
   }
@@ -367,7 +379,8 @@ export class Acts implements DurableActs {
       const running = branches.map(async (branch, i) => branch(this.#branch(place, i, signal)));
       return (await Promise.all(running)) as never;
     } catch (error) {
-      stop.abort(error);
+      // Not the error itself: it may say that this task changes hands, which is another's end here.
+      stop.abort(new ParleyError("E_CANCELED", "another branch failed", { cause: error }));
       throw error;
     }
   }
@@ -397,6 +410,11 @@ export class Acts implements DurableActs {
   }
 }
 
+function checkDuration(of: string, ms: number): void {
+  if (ms >= 0 && Number.isFinite(ms)) return;
+  throw new ParleyError("E_SCHEMA", `${of} must be a number of ms, 0 or more, not ${ms}`);
+}
+
 function isTerminal(error: unknown): boolean {
   return error instanceof Error && (error as { retry?: unknown }).retry === false;
 }
@@ -409,7 +427,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
     const left = Math.min(TIMER_MS_MAX, end - performance.now());
-    if (left <= 0) return;
+    if (!(left > 0)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(done, left);
       signal.addEventListener("abort", done, { once: true });

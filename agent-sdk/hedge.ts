@@ -1,6 +1,8 @@
 // Hedged calls (Dean and Barroso, The Tail at Scale, CACM 2013): a second agent is asked when the
 // first takes longer than usual, under a cap, so that a slow mesh does not get twice the work.
 
+import { TIMER_MS_MAX } from "./durable.ts";
+
 /** Share of the calls under way that may be hedged at a time; one always may. */
 const CAP = 0.05;
 /** Answer times remembered per capability, and how many tell what is usual. */
@@ -108,5 +110,6 @@ export class Hedges {
 }
 
 function pause(ms: number): Promise<false> {
-  return new Promise((resolve) => setTimeout(resolve, ms, false as const).unref());
+  const atMost = Math.min(ms, TIMER_MS_MAX);
+  return new Promise((resolve) => setTimeout(resolve, atMost, false as const).unref());
 }

@@ -190,6 +190,7 @@ class Post {
     const after = Math.max(upTo, this.#trigger.since);
     const dues = duesBetween(this.#trigger, after, now);
     for (const due of this.#wanted(dues, now)) {
+      if (this.#over) return upTo;
       await this.#submit(due, { due: new Date(due).toISOString() });
     }
     return dues.at(-1) ?? upTo;
@@ -220,6 +221,9 @@ class Post {
     try {
       await this.#mesh.submit(untyped(capability, version), this.#input(cause), options);
     } catch (error) {
+      if (error instanceof ParleyError && error.code === "E_TAKEN") {
+        return log.info({ trigger: name, place, task }, "begun before, as the trigger was then");
+      }
       if (error instanceof ParleyError && HOPELESS.includes(error.code)) {
         return log.error(
           { trigger: name, place, error: String(error) },

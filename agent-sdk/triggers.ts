@@ -56,7 +56,7 @@ export class Triggers {
     checkWhen(trigger.when, trigger.since);
     const { bucket, events, principal } = this.#ports;
     const key = `${principal}.${trigger.name}`;
-    if ("event" in trigger.when && !(await this.#waits(trigger.name))) {
+    if ("event" in trigger.when && !(await this.#waits(trigger.name, trigger.when.event))) {
       // Before the trigger: events from here on count, however late somebody serves them.
       const upTo = await events.last(trigger.when.event);
       await bucket.put(`${key}.mark`, markBytes("event", upTo));
@@ -65,11 +65,12 @@ export class Triggers {
     return trigger;
   }
 
-  /** Is there a trigger of that name that waits for events, and knows how far it is? */
-  async #waits(name: string): Promise<boolean> {
+  /** Is there a trigger of that name that waits for these events, and knows how far it is? */
+  async #waits(name: string, event: string): Promise<boolean> {
     const { bucket, principal } = this.#ports;
     const before = triggerOf(await bucket.get(`${principal}.${name}.spec`));
     if (before === undefined || !("event" in before.when)) return false;
+    if (before.when.event !== event) return false;
     return markOf(await bucket.get(`${principal}.${name}.mark`), "event") !== undefined;
   }
 

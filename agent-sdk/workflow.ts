@@ -135,6 +135,8 @@ class Driver {
     this.#run = run;
     this.#task = task;
     this.#storedAtOnce = task.epoch === 1 ? STORED_AT_ONCE : Number.POSITIVE_INFINITY;
+    // The contract may end while the journal is being read, when nobody waits for the end yet.
+    this.#ended.promise.catch(() => undefined);
   }
 
   async drive(): Promise<unknown> {

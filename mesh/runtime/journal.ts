@@ -12,11 +12,13 @@ import {
   type Contract,
   INLINE_BYTES_MAX,
   type JournalEntry,
+  JournalEntrySchema,
   ParleyError,
   RECORD_BYTES_MAX,
 } from "../../contracts/index.ts";
 import type { Artefacts, WriteResult } from "../ports/index.ts";
 import { openArtefact } from "./artefact.ts";
+import { encodeJson } from "./codec/codec.ts";
 import type { ProvenRecord } from "./records.ts";
 import type { Running } from "./running.ts";
 
@@ -44,6 +46,9 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+/** Entries of one checkpoint. */
+const ENTRIES_MAX = 256;
+
 const UNREADABLE =
   "another agent began this task, and this agent's role may not read what it did: whoever serves " +
   "durable handlers needs the role agent (parley identity add NAME --role agent)";
@@ -55,6 +60,8 @@ export class Journal implements RunJournal {
   #queue: Waiting[] = [];
   #asked = new Map<string, (value: unknown) => void>();
   #writing = false;
+  /** The handler has ended. */
+  #over = false;
   #written = 0;
   #idle: (() => void)[] = [];
 
@@ -79,8 +86,13 @@ export class Journal implements RunJournal {
     return { ...rest, value: await this.#artefacts.get(ref).then(openArtefact) };
   }
 
+  /** What comes when the handler has ended is not kept: nobody waits for it, and it must not come
+   * before the result. @throws ParleyError E_OUTPUT for what no reader would take */
   async append(entry: JournalEntry): Promise<void> {
+    if (this.#over) return new Promise(() => undefined);
     const closed = await this.#closed(entry);
+    checkEntry(closed);
+    if (this.#over) return new Promise(() => undefined);
     const bytes = Buffer.byteLength(JSON.stringify(closed));
     return new Promise((resolve, reject) => {
       this.#queue.push({ entry: closed, bytes, resolve, reject });
@@ -120,6 +132,7 @@ export class Journal implements RunJournal {
 
   /** Resolved when nothing is on its way. */
   async settled(): Promise<void> {
+    this.#over = true;
     if (!this.#writing) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -156,11 +169,13 @@ export class Journal implements RunJournal {
   #batch(): Waiting[] {
     let bytes = 1_024;
     let count = 0;
-    while (count < this.#queue.length) {
+    while (count < Math.min(this.#queue.length, ENTRIES_MAX)) {
       bytes += (this.#queue[count] as Waiting).bytes + 1;
       if (count > 0 && bytes > RECORD_BYTES_MAX) break;
       count++;
     }
+    const fits = () => isReadable(this.#queue.slice(0, count).map((w) => w.entry));
+    while (count > 1 && !fits()) count = Math.ceil(count / 2);
     return this.#queue.splice(0, count);
   }
 
@@ -172,6 +187,28 @@ export class Journal implements RunJournal {
     for (const w of batch) w.reject(error);
     if (fenced) this.#run.abort.abort(error);
   }
+}
+
+/** Would readers take a record with these? */
+function isReadable(entries: readonly JournalEntry[]): boolean {
+  try {
+    encodeJson({ entries });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What readers refuse would be void, and all that is chained behind it. */
+function checkEntry(entry: JournalEntry): void {
+  const { success } = JournalEntrySchema.safeParse(entry);
+  if (success && isReadable([entry])) return;
+  const what = `${entry.op} "${entry.d ?? ""}" at ${entry.key.slice(0, 64)}`;
+  throw new ParleyError(
+    "E_OUTPUT",
+    `${what} cannot be kept: give JSON of at most 30 levels, whole numbers up to 2^53, sound ` +
+      "texts, and keys of at most 512 characters",
+  );
 }
 
 /** Entries of all sound checkpoints, oldest first. */

@@ -73,8 +73,7 @@ export function asFailure(error: unknown): Failure {
   if (error instanceof ParleyError) {
     return { code: error.code, message: brief(error.message), retry: error.retry };
   }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
+  const { message, retry, afterMs } = told(error);
   const terminal = retry === false;
   return {
     code: terminal ? "E_TERMINAL" : "E_HANDLER",
@@ -84,6 +83,17 @@ export function asFailure(error: unknown): Failure {
       ? { afterMs }
       : {}),
   };
+}
+
+/** What was thrown may be anything, and may itself throw when it is looked at. */
+function told(error: unknown): { message: string; retry?: unknown; afterMs?: unknown } {
+  try {
+    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
+    return { message, retry, afterMs };
+  } catch {
+    return { message: "what the handler threw has no text" };
+  }
 }
 
 /** An error that nobody threw on purpose, as far as one can tell. */

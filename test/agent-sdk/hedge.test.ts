@@ -29,6 +29,15 @@ describe("a race", () => {
     expect([signals.length, counted]).toEqual([1, []]);
   });
 
+  test("asks nobody else, ever, where that is asked for", async () => {
+    const { runs, signals, counts, start } = runners();
+    const race = new Hedges().race("c", Number.POSITIVE_INFINITY, undefined, counts, start);
+    // Longer than a timer that was given no sound number takes to fire.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    runs[0]!.resolve("one");
+    expect([await race, signals.length]).toEqual(["one", 1]);
+  });
+
   test("takes the second's answer when it is first, and aborts the other", async () => {
     const { runs, signals, counts, start, counted } = runners();
     runs[1]!.resolve("two");

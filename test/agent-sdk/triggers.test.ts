@@ -50,6 +50,18 @@ describe("an event trigger", async () => {
     expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 21 }, (_, i) => i + 1));
   });
 
+  test("that waits for another topic now begins nothing for what was told before", async () => {
+    const { mesh: one, seen, capability } = await noting("turned");
+    const triggers = await one.triggers();
+    await triggers.put({ name: "turned", when: { event: "desk.*" }, capability });
+    await triggers.emit("post.in", "before");
+    await triggers.put({ name: "turned", when: { event: "post.*" }, capability });
+    await triggers.emit("post.in", "after");
+    await triggers.serve();
+    await vi.waitFor(() => expect(seen).toContain("after"), 10_000);
+    expect(seen).toEqual(["after"]);
+  });
+
   test("makes up for what happened while nobody served it, from when it was stored", async () => {
     const { mesh: one, seen, capability } = await noting("late");
     const triggers = await one.triggers();

@@ -1,0 +1,255 @@
+// What a handler may do with its journal: whatever it is given, its task comes to an end, and its
+// agent lives on.
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { Acts, DurableRun } from "../../agent-sdk/durable.ts";
+import {
+  type DurableActs,
+  defineCapability,
+  runWorkflow,
+  type TaskContext,
+  type WorkflowHost,
+} from "../../agent-sdk/index.ts";
+import { ParleyError } from "../../contracts/index.ts";
+import type { Run } from "../../mesh/index.ts";
+import { Journal } from "../../mesh/runtime/journal.ts";
+import { useMesh } from "./fixture.ts";
+
+const mesh = useMesh();
+let count = 0;
+
+async function ended(body: (task: TaskContext) => unknown, attempts = 1) {
+  const c = defineCapability({ name: `acts-${count++}`, input: z.unknown(), output: z.any() });
+  const agent = await mesh.join(c.name);
+  await agent.serve(c, async (_input, task) => body(task));
+  await mesh.sees(agent, c, 1);
+  const retry = { attempts, backoffMs: 10 };
+  const handle = await agent.submit(c, {}, { timeoutMs: 15_000, retry });
+  const { state, failure } = await handle.outcome();
+  return { state, code: failure?.code };
+}
+
+/** Promises that nobody looked after: each would end a process. */
+async function neglected(act: () => Promise<unknown>): Promise<string[]> {
+  const found: string[] = [];
+  const own = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (reason) => found.push(inspect(reason)));
+  try {
+    await act().catch(() => undefined);
+    // They are told once the microtasks are done.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.removeAllListeners("unhandledRejection");
+    for (const each of own) process.on("unhandledRejection", each);
+  }
+  return found;
+}
+
+function inspect(reason: unknown): string {
+  try {
+    return String(reason);
+  } catch {
+    return "what has no text";
+  }
+}
+
+function nested(levels: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < levels; i++) value = [value];
+  return value;
+}
+
+describe("a step", () => {
+  test.for([
+    ["a whole number beyond 2^53", 2 ** 60],
+    ["half a character", "\ud83d"],
+    ["a name that no reader takes", { constructor: 1 }],
+    ["40 levels", nested(40)],
+  ] as const)("that gives %s fails, and says so", async ([, value]) => {
+    const end = await ended(async (task) => void (await task.step("one", () => value)));
+    expect(end).toEqual({ state: "failed", code: "E_OUTPUT" });
+  });
+
+  test("under a key that is too long for the journal fails, and says so", async () => {
+    const key = "k".repeat(600);
+    const end = await ended((task) => task.step("one", () => 1, { key }));
+    expect(end).toEqual({ state: "failed", code: "E_OUTPUT" });
+  });
+
+  test.for([
+    ["65 characters", "x".repeat(65)],
+    ["a character where the journal cuts", `a${"😀".repeat(40)}`],
+    ["two lines", "one\ntwo"],
+  ] as const)("with a name of %s is found again", async ([, name]) => {
+    let ran = 0;
+    const end = await ended(async (task) => {
+      await task.step(name, () => ran++);
+      if (task.attempt === 1) throw new Error("fails once");
+    }, 2);
+    expect({ ...end, ran }).toEqual({ state: "completed", code: undefined, ran: 1 });
+  });
+
+  test("may be one of two thousand side by side", async () => {
+    const end = await ended((task) =>
+      Promise.all(Array.from({ length: 2_000 }, (_, n) => task.step(`s${n}`, () => ({ n, a: 1 })))),
+    );
+    expect(end.state).toBe("completed");
+  });
+
+  test("of 4,000 names may stand beside others of that kind", async () => {
+    const large = Object.fromEntries(Array.from({ length: 4_000 }, (_, n) => [`k${n}`, n]));
+    const end = await ended((task) =>
+      Promise.all([1, 2, 3].map((n) => task.step(`s${n}`, () => large))),
+    );
+    expect(end.state).toBe("completed");
+  });
+
+  test("that is recalled need not be made again", async () => {
+    const end = await ended(async (task) => {
+      if ((await task.recall("k")) !== undefined) return 1;
+      await task.step("work", () => "done", { key: "k" });
+      throw new Error("fails once");
+    }, 2);
+    expect(end.state).toBe("completed");
+  });
+
+  test("of a branch that lost does not cost a result that is being stored", async () => {
+    let handled = 0;
+    const end = await ended(async (task) => {
+      handled++;
+      // They heed no signal.
+      const slow = Array.from({ length: 60 }, (_, i) => (acts: DurableActs) => {
+        return acts.step(`slow ${i}`, () => new Promise<number>((r) => setTimeout(r, 2 + i, i)));
+      });
+      await task.race([(acts: DurableActs) => acts.step("fast", () => 1), ...slow]);
+      return "x".repeat(600_000);
+    });
+    expect({ ...end, handled }).toEqual({ state: "completed", code: undefined, handled: 1 });
+  });
+});
+
+describe("a handler", () => {
+  test("whose note ends within a character goes on", async () => {
+    const end = await ended((task) => {
+      task.progress(0.5, `a${"😀".repeat(3_000)}`);
+      task.partial("\ud83d");
+    });
+    expect(end.state).toBe("completed");
+  });
+
+  test("that sleeps for no number of ms is told so", async () => {
+    const end = await ended((task) => task.sleep(Number.NaN));
+    expect(end).toEqual({ state: "failed", code: "E_SCHEMA" });
+  });
+
+  test.for([
+    ["an object without text", Object.create(null)],
+    ["an object whose text throws", { toString: () => fail() }],
+    ["an object whose parts throw", Object.defineProperty({}, "retry", { get: fail })],
+    ["nothing", undefined],
+  ] as const)("that throws %s has failed, and nothing else has", async ([, thrown]) => {
+    let end: unknown;
+    const lost = await neglected(async () => {
+      end = await ended(() => {
+        throw thrown;
+      });
+    });
+    expect({ end, lost }).toEqual({ end: { state: "failed", code: "E_HANDLER" }, lost: [] });
+  });
+});
+
+function fail(): never {
+  throw new Error("no");
+}
+
+/** Acts of a contract whose store answers when it is told to. */
+function stage({ epoch = 1, records = async () => [] as never[] } = {}) {
+  const abort = new AbortController();
+  const running = {
+    award: { terms: { epoch, task: "t", owner: "o" }, spec: {} },
+    rev: 1,
+    head: "",
+    abort,
+  };
+  const asked = Promise.withResolvers<(ok: boolean) => void>();
+  const journal = new Journal(running as never, {} as never, {
+    write: (_n, _body, done) =>
+      asked.resolve((ok) =>
+        done(
+          (ok ? { ok: true, rev: 2 } : { ok: false, fault: "conflict", detail: "" }) as never,
+          () => "h",
+        ),
+      ),
+    records,
+    mayRead: true,
+    now: () => Date.now(),
+  });
+  const run = { spec: { owner: "o", task: "t" }, epoch, journal, signal: abort.signal };
+  const durable = new DurableRun(run as unknown as Run, undefined as never);
+  const acts = new Acts(durable, "", abort.signal);
+  return { abort, acts, stored: asked.promise };
+}
+
+describe("a contract that ends", () => {
+  test("while a question is being stored, by the fence, rejects nothing else", async () => {
+    const { acts, stored } = stage();
+    const lost = await neglected(async () => {
+      const asking = acts.ask("?");
+      (await stored)(false);
+      await asking;
+    });
+    expect(lost).toEqual([]);
+  });
+
+  test("while a question is being stored, by a cancel, rejects nothing else", async () => {
+    const { acts, stored, abort } = stage();
+    const lost = await neglected(async () => {
+      const asking = acts.ask("?");
+      const answer = await stored;
+      abort.abort(new ParleyError("E_CANCELED"));
+      await new Promise((resolve) => setImmediate(resolve));
+      answer(true);
+      await asking;
+    });
+    expect(lost).toEqual([]);
+  });
+
+  test("while somebody is asked leaves no timer of the question's limit", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((r) => r === "Timeout").length;
+    const { acts, stored, abort } = stage();
+    const before = timers();
+    const asking = acts.ask("?", { timeoutMs: 3_600_000 });
+    (await stored)(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(timers()).toBe(before + 1);
+    abort.abort(new ParleyError("E_CANCELED"));
+    await expect(asking).rejects.toMatchObject({ code: "E_CANCELED" });
+    expect(timers()).toBe(before);
+  });
+
+  test("while a workflow's successor reads on rejects nothing else", async () => {
+    const read = Promise.withResolvers<never[]>();
+    const { acts, abort } = stage({ epoch: 2, records: () => read.promise });
+    const host = {
+      submit: acts.submit.bind(acts),
+      step: acts.step.bind(acts),
+      recall: acts.recall.bind(acts),
+      hear: acts.hear.bind(acts),
+      progress: () => undefined,
+      epoch: 2,
+      signal: abort.signal,
+    } as unknown as WorkflowHost;
+    const steps = [{ id: "a", capability: "x" }];
+    const definition = { v: 1 as const, kind: "workflow" as const, name: "w", steps };
+    const lost = await neglected(async () => {
+      const ending = runWorkflow(definition as never, {}, host);
+      ending.catch(() => undefined);
+      abort.abort(new ParleyError("E_DRAINING"));
+      await new Promise((resolve) => setImmediate(resolve));
+      read.resolve([]);
+      await ending;
+    });
+    expect(lost).toEqual([]);
+  });
+});
