@@ -46,6 +46,8 @@ export interface DumpLine {
   e?: number;
   state?: string;
   attempts?: number;
+  /** Of a failure: its agent stopped, which is no attempt. */
+  leaving?: boolean;
   contractor?: string;
   deadline?: number;
   /** Most attempts that the spec allows. */
@@ -242,6 +244,7 @@ function describe(
   if (typeof body.epoch === "number") line.e = body.epoch;
   if (typeof body.state === "string") line.state = body.state;
   if (typeof body.attempts === "number") line.attempts = body.attempts;
+  if (body.leaving === true) line.leaving = true;
   if (typeof body.contractor === "string") line.contractor = body.contractor;
   if (typeof body.deadline === "number") line.deadline = body.deadline;
   if (typeof body.capability === "string") line.capability = body.capability;

@@ -18,6 +18,8 @@ const DELIVERED_AGAIN_MS = 3_500;
 const RECOVERED_MS = 5_000;
 /** A freed task is called again within this, ms, beyond its own pause (L2). */
 const AGAIN_MS = 2_000;
+/** So many contracts may be handed back by agents that stop without counting as attempts. */
+const HAND_BACKS_MAX = 100;
 
 /** Written by a process of the run: whoever else writes is an attacker, whose records are void. */
 function honest(c: Case, who: string): boolean {
@@ -219,7 +221,8 @@ export function s14(c: Case): void {
   const most = c.fold.spec?.attemptsMax;
   if (most === undefined) return;
   c.judged("S14");
-  const last = c.fold.contracts.at(-1)?.e ?? 0;
+  const left = c.trace.records.filter((r) => r.kind === "failure" && r.leaving === true).length;
+  const last = (c.fold.contracts.at(-1)?.e ?? 0) - Math.min(left, HAND_BACKS_MAX);
   if (last > most) c.found("S14", `${last} attempts, ${most} are allowed`);
 }
 

@@ -35,6 +35,9 @@ export const BID_VALID_MS = 2_000;
 /** Attempts per task when the spec names none. Origin: faults page S14. */
 export const ATTEMPTS_DEFAULT = 3;
 export const ATTEMPTS_MAX = 20;
+/** Contracts of a task that may be handed back without counting as attempts: as many deployments as
+ * a month has, and more; whoever hands back for ever keeps no task from its end. Guess. */
+export const HAND_BACKS_MAX = 100;
 /** Alternatives that a spec may name. Origin: guess. */
 export const ALTERNATIVES_MAX = 8;
 /** How long a task looks for a free agent before its next alternative is tried, ms. Guess. */

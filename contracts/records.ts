@@ -67,7 +67,7 @@ export const OutcomeSchema = z.object({
 });
 export type Outcome = z.infer<typeof OutcomeSchema>;
 
-/** One attempt failed; the task may go on. */
+/** One attempt failed, or its agent left; the task may go on. */
 export const FailureRecordSchema = z.object({
   v: z.literal(1),
   kind: z.literal("failure"),
@@ -75,6 +75,8 @@ export const FailureRecordSchema = z.object({
   epoch: z.int().min(1),
   attempt: z.int().min(1),
   failure: FailureSchema,
+  /** Handed back by an agent that stops in order: that is no attempt. */
+  leaving: z.boolean().optional(),
   startedAt: z.number().optional(),
   endedAt: z.number(),
   prev: z.string().max(64),

@@ -336,6 +336,21 @@ export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   arm(t, c.now + Math.max(usual * (0.75 + c.draw() / 2), why.afterMs ?? 0), c);
 }
 
+/** Its agent stopped in order: that is no attempt, and somebody else goes on at once. */
+export function handedBack(t: InitiatorTask, c: Context): void {
+  t.left++;
+  t.tierBase++;
+  goOn(t, c);
+}
+
+export function goOn(t: InitiatorTask, c: Context): void {
+  t.contractor = undefined;
+  t.awarded = undefined;
+  t.rounds = 0;
+  leaveWaiting(t, c);
+  seek(t, c);
+}
+
 export function expire(t: InitiatorTask, c: Context): void {
   if (t.phase === "running") withdraw(t, "the deadline has passed", true, c);
   end(t, "expired", expiry(t, c), c);

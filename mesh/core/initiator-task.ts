@@ -41,6 +41,8 @@ export interface InitiatorTask {
   tier: number;
   /** Epoch before the first of this tier: attempts are counted from here. */
   tierBase: number;
+  /** Contracts that were handed back by agents that stopped: these are no attempts. */
+  left: number;
   /** How the tiers before this one ended, in words. */
   fallen: string[];
   readonly live: boolean;
@@ -107,7 +109,14 @@ export type Event =
   /** The desk lets this waiting task call again: the most urgent ones only, now and then. */
   | { on: "recall" }
   | { on: "contract"; rev: number; head: string; epoch: number; from: Address }
-  | { on: "failure"; rev: number; head: string; epoch: number; failure: Failure }
+  | {
+      on: "failure";
+      rev: number;
+      head: string;
+      epoch: number;
+      failure: Failure;
+      leaving?: boolean;
+    }
   | { on: "outcome"; rev: number }
   /** A record that does not fit: its author had no right to it, or a notice was missed. */
   | { on: "usurped"; rev: number; head: string }
@@ -187,6 +196,7 @@ export function newTask(
     spec,
     tier: 0,
     tierBase: 0,
+    left: 0,
     fallen: [],
     live,
     rev,

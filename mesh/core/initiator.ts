@@ -31,6 +31,8 @@ import {
   direct,
   end,
   expire,
+  goOn,
+  handedBack,
   leaveWaiting,
   nextAttempt,
   ranked,
@@ -46,7 +48,7 @@ import {
 } from "./initiator-moves.ts";
 import { awardeeOf, type Context, type Event, type InitiatorTask } from "./initiator-task.ts";
 import type { ScoredBid } from "./policy.ts";
-import type { TaskView } from "./task-view.ts";
+import { isHandedBack, type TaskView } from "./task-view.ts";
 
 const EXTENSIONS_MAX = 4;
 /** A call may have been lost: after many rounds doubling alone would hold its task for a minute. */
@@ -281,6 +283,7 @@ function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Co
   t.rev = e.rev;
   t.head = e.head;
   t.failure = e.failure;
+  if (isHandedBack(e, t.left)) return handedBack(t, c);
   // Whoever names an agent chooses what it fails at.
   const alone = t.rung === "directed" || c.field(t).agents <= 1;
   c.breakers.failed(t.spec.capability, t.contractor, e.failure.code, c.now, alone);
@@ -338,7 +341,8 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
     const passed = [t.origin, ...(t.origin.otherwise ?? [])].slice(t.tier, view.tier);
     for (const { capability } of passed) t.fallen.push(`${capability}: before it was adopted`);
     setTier(t, view.tier, view.tierBase);
-  }
+  } else if (view.tier === t.tier) t.tierBase = view.tierBase;
+  t.left = view.left;
   t.contractor = view.contract?.contractor;
   t.failed = view.tried.filter((from) => from !== t.contractor);
   if (t.awarded?.from !== t.contractor) {
@@ -363,6 +367,7 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
   }
   if (view.failure !== undefined) {
     t.failure = view.failure.failure;
+    if (view.handedBack) return goOn(t, c);
     return nextAttempt(t, view.failure.failure, c);
   }
   begin(t, c);

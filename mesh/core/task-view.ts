@@ -5,18 +5,19 @@
 //   S3  Epochs grow by exactly one; one contractor per epoch.
 //   S4  A result counts only from the contractor of the open contract, with his award.
 // A record that is not lawful moves the revision (the server stored it) and nothing else.
-import type {
-  Address,
-  AwardTerms,
-  CancelRecord,
-  Checkpoint,
-  Contract,
-  FailureRecord,
-  Outcome,
-  RecordKind,
-  Role,
-  Spec,
-  TaskState,
+import {
+  type Address,
+  type AwardTerms,
+  type CancelRecord,
+  type Checkpoint,
+  type Contract,
+  type FailureRecord,
+  HAND_BACKS_MAX,
+  type Outcome,
+  type RecordKind,
+  type Role,
+  type Spec,
+  type TaskState,
 } from "../../contracts/index.ts";
 
 export interface ReadRecord {
@@ -86,7 +87,10 @@ export interface TaskView {
    * the first contract of that tier. */
   tier: number;
   tierBase: number;
-  /** Who held a contract of that tier, the last one at the end. */
+  /** Contracts that were handed back, which are no attempts; and was the last one? */
+  left: number;
+  handedBack: boolean;
+  /** Who held a contract of that tier and did not hand it back, the last one at the end. */
   tried: Address[];
   /** Questions of the handler that nobody has answered yet. */
   questions: { key: string; question: unknown; until?: number }[];
@@ -116,6 +120,8 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     fenced: false,
     tier: 0,
     tierBase: 0,
+    left: 0,
+    handedBack: false,
     tried: [],
     questions: [],
     failure: undefined,
@@ -219,6 +225,7 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.tried = toTheEnd(view.tried, record.from);
       view.epoch = contract.epoch;
       view.failure = undefined;
+      view.handedBack = false;
       view.contractAt = record.storedAt;
       break;
     }
@@ -228,6 +235,7 @@ function apply(view: TaskView, record: ReadRecord): void {
     case "failure":
       view.failure = record.body as FailureRecord;
       view.contractOpen = false;
+      if (isHandedBack(view.failure, view.left)) handBack(view, record.from);
       break;
     case "cancel":
       view.cancel = record.body as CancelRecord;
@@ -253,6 +261,22 @@ function note(view: TaskView, { entries = [] }: Partial<Checkpoint>): void {
     const { question, until } = (value ?? {}) as { question?: unknown; until?: number };
     view.questions.push(until === undefined ? { key, question } : { key, question, until });
   }
+}
+
+/** Did its agent stop in order, after so many others? Then somebody else goes on, at once.
+ * @param left contracts of the task that were handed back before */
+export function isHandedBack(
+  { leaving, failure }: Pick<FailureRecord, "leaving" | "failure">,
+  left: number,
+): boolean {
+  return leaving === true && failure.retry && left < HAND_BACKS_MAX;
+}
+
+function handBack(view: TaskView, from: Address): void {
+  view.handedBack = true;
+  view.left++;
+  view.tierBase++;
+  view.tried = view.tried.filter((agent) => agent !== from);
 }
 
 /** The same agents, this one last. */

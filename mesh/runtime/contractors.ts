@@ -36,7 +36,7 @@ import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agen
 import { Journal } from "./journal.ts";
 import { Participants } from "./participants.ts";
 import { asFailure, completedOf, contractOf, isBug, outcomeBytes } from "./results.ts";
-import type { Running } from "./running.ts";
+import { isLeaving, type Running } from "./running.ts";
 
 export class Contractors {
   readonly #d: Deps;
@@ -449,6 +449,7 @@ export class Contractors {
       epoch: terms.epoch,
       attempt: terms.attempt,
       failure,
+      ...(isLeaving(run) ? { leaving: true } : {}),
       startedAt: run.startedWall,
       endedAt: Math.round(this.#d.clock.wall()),
       prev: run.head,

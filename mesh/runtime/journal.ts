@@ -10,6 +10,7 @@ import {
   type Checkpoint,
   CheckpointSchema,
   type Contract,
+  type FailureRecord,
   INLINE_BYTES_MAX,
   type JournalEntry,
   JournalEntrySchema,
@@ -75,7 +76,7 @@ export class Journal implements RunJournal {
     if (this.#run.award.terms.epoch === 1) return { entries: [], failures: 0 };
     if (!this.#hooks.mayRead) throw new ParleyError("E_JOURNAL", UNREADABLE);
     const records = await this.#hooks.records();
-    const failures = records.filter((r) => r.kind === "failure" && r.flaw === undefined).length;
+    const failures = records.filter(isAttempt).length;
     const entries = entriesOf(records).map((entry) => this.#opened(entry));
     return { entries: await Promise.all(entries), failures };
   }
@@ -209,6 +210,11 @@ function checkEntry(entry: JournalEntry): void {
     `${what} cannot be kept: give JSON of at most 30 levels, whole numbers up to 2^53, sound ` +
       "texts, and keys of at most 512 characters",
   );
+}
+
+/** A failed one. */
+function isAttempt({ kind, flaw, body }: ProvenRecord): boolean {
+  return kind === "failure" && flaw === undefined && (body as FailureRecord).leaving !== true;
 }
 
 /** Entries of all sound checkpoints, oldest first. */

@@ -1,6 +1,6 @@
 // What a record means to the initiator that watches its task, in step with core/task-view.ts,
 // which says the same of a whole history.
-import type { Failure, Outcome } from "../../contracts/index.ts";
+import type { FailureRecord, Outcome } from "../../contracts/index.ts";
 import type { Event, InitiatorTask } from "../core/initiator-task.ts";
 import { mayCancel, supervises } from "../core/task-view.ts";
 import type { ProvenRecord } from "./records.ts";
@@ -13,9 +13,9 @@ export function lawfulEvent(t: InitiatorTask, record: ProvenRecord): Event | und
       if (record.terms === undefined || record.terms.rev !== t.rev) return undefined;
       return { on: "contract", rev, head, epoch: record.terms.epoch, from };
     case "failure": {
-      const { epoch, failure } = body as { epoch: number; failure: Failure };
+      const { epoch, failure, leaving = false } = body as FailureRecord;
       if (from !== t.contractor || epoch !== t.epoch) return undefined;
-      return { on: "failure", rev, head, epoch, failure };
+      return { on: "failure", rev, head, epoch, failure, leaving };
     }
     case "checkpoint": {
       const { epoch } = body as { epoch: number };

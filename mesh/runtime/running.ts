@@ -1,5 +1,11 @@
 // A contract under way, as its contractor holds it.
-import type { Address, Alive, EmbeddedAward, Failure } from "../../contracts/index.ts";
+import {
+  type Address,
+  type Alive,
+  type EmbeddedAward,
+  type Failure,
+  ParleyError,
+} from "../../contracts/index.ts";
 import type { OpenAward } from "./awards.ts";
 import type { HostedAgent } from "./hosted-agent.ts";
 import type { Journal } from "./journal.ts";
@@ -26,4 +32,10 @@ export interface Running {
   late?: Failure;
   /** Failed while its handler goes on: only the slot is still to be given back. */
   abandoned?: boolean;
+}
+
+/** Is it its agent that stops, and not the task that failed? */
+export function isLeaving({ abort, late }: Pick<Running, "abort" | "late">): boolean {
+  const { reason } = abort.signal;
+  return late === undefined && reason instanceof ParleyError && reason.code === "E_DRAINING";
 }

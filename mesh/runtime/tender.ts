@@ -81,7 +81,7 @@ export function termsOf(t: InitiatorTask, c: Choice): AwardTerms {
     submitter: t.submitter,
     capability: spec.capability,
     epoch: t.epoch + 1,
-    attempt: t.epoch + 1,
+    attempt: t.epoch + 1 - t.left,
     rev: t.rev,
     prev: t.head,
     live: t.live,
@@ -113,7 +113,7 @@ export function endOf(
     task: t.id,
     epoch: t.epoch,
     state,
-    attempts: t.epoch,
+    attempts: t.epoch - t.left,
     endedAt,
     prev: t.head,
   };

@@ -145,9 +145,15 @@ export class Tracker {
   }
 
   /** Not stored: no more than what this handle tells whoever waits for it. */
-  #spoiled({ epoch, head }: TaskView, why: string): Outcome {
+  #spoiled({ epoch, left, head }: TaskView, why: string): Outcome {
     const message = `${why}; nobody sees to this task any more: submit it again under another id`;
-    const about = { v: 1, kind: "outcome", task: this.task, epoch, attempts: epoch } as const;
+    const about = {
+      v: 1,
+      kind: "outcome",
+      task: this.task,
+      epoch,
+      attempts: epoch - left,
+    } as const;
     const failed = { state: "failed", failure: failure("E_FENCED", message) } as const;
     return { ...about, ...failed, endedAt: Math.round(this.#clock.wall()), prev: head };
   }

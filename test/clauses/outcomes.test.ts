@@ -113,6 +113,40 @@ describe("outcomes", () => {
     expect(second).toBeGreaterThanOrEqual(59);
   });
 
+  test("P10.13: what agents that stop hand back goes on at once, and is no attempt", async () => {
+    const capability = "do-p1013";
+    const user = await wire.peer("p1013u", "agent", [capability]);
+    const tap = new Tap(await wire.stranger("p1013tap", "observer"), "mesh.rec.>");
+    await tap.ready();
+    const worker = async (name: string, work: (run: Run) => Promise<unknown>) => {
+      const open = await wire.peer(name, "agent", [capability]);
+      const output = async (run: Run) => ({ output: await work(run) });
+      open.peer.host({ name: "w", slots: 1, services: [service(capability, output)] });
+      return open;
+    };
+    const retry = { attempts: 1 };
+    const handle = await user.peer.submitters.submit(capability, {}, { retry });
+    for (const name of ["p1013a", "p1013b", "p1013c"]) {
+      const begun = gate();
+      const leaver = await worker(name, ({ signal }) => {
+        begun.open();
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(new Error("cut off")), { once: true });
+        });
+      });
+      await begun.promise;
+      await leaver.close(0);
+    }
+    await worker("p1013d", async ({ attempt, epoch }) => ({ attempt, epoch }));
+    const outcome = await handle.outcome();
+    expect(outcome).toMatchObject({ attempts: 1, output: { attempt: 1, epoch: 4 } });
+    const failures = tap.of("rec").filter((m) => m.subject.includes(".failure."));
+    const bodies = failures.map((m) => bodyOf<FailureRecord>(m));
+    expect(bodies.map((f) => [f.epoch, f.attempt, f.leaving])).toEqual(
+      [1, 2, 3].map((epoch) => [epoch, 1, true]),
+    );
+  });
+
   test("P10.4: a failure that no retry will help ends the task at once", async () => {
     const { a, capability } = await workshop("p104", async () => {
       throw new ParleyError("E_INPUT", "no such thing");

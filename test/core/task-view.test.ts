@@ -81,6 +81,23 @@ describe("a sound task", () => {
     expect(again).toMatchObject({ contractOpen: true, epoch: 2, faults: [] });
   });
 
+  test("a contract that was handed back is no attempt, a hundred times and not for ever", () => {
+    const body = { leaving: true, failure: { code: "E_DRAINING", message: "", retry: true } };
+    const leaves = (epoch: number) => record("failure", { ...body, epoch });
+    const rows = Array.from({ length: 101 }, (_, i) => () => [contract(i + 1), leaves(i + 1)]);
+    const some = fold(spec(), ...rows.slice(0, 2).flatMap((row) => row()));
+    expect(some).toMatchObject({ left: 2, tierBase: 2, handedBack: true, tried: [], faults: [] });
+    expect(fold(spec(), ...rows[0]!(), contract(2)).handedBack).toBe(false);
+    const all = fold(spec(), ...rows.flatMap((row) => row()));
+    expect(all).toMatchObject({ epoch: 101, left: 100, tierBase: 100, handedBack: false });
+  });
+
+  test("what is handed back for good is a failure like any other", () => {
+    const failed = { code: "E_TERMINAL", message: "", retry: false };
+    const last = record("failure", { leaving: true, failure: failed, epoch: 1 });
+    expect(fold(spec(), contract(1), last)).toMatchObject({ left: 0, handedBack: false });
+  });
+
   test("a contract may follow a contract that fell silent", () => {
     expect(fold(spec(), contract(1), contract(2)).faults).toEqual([]);
   });

@@ -18,7 +18,8 @@
 //   nobody                                    the server's no-responders answer
 //   advance 20ms                              time passes; due moments are stepped on their way
 //   recall | seen b | lost b …why
-//   contract b | failure E_CODE | outcome | cancel …why      stored, and the initiator hears of it
+//   contract b | failure E_CODE [leaving] | outcome | cancel …why
+//                          stored, and the initiator hears of it
 //   store contract b …                        stored, but the notice is lost
 //   live failure E_CODE | live outcome        a live contractor's last word
 //   usurp x contract|outcome|…     stored by x, who has no right to it, and seen by the initiator
@@ -258,9 +259,9 @@ export class Interaction {
       }
       case "failure": {
         const why = failure(rest[0] as FailureCode);
-        const body = { epoch: last.epoch, failure: why };
+        const body = { epoch: last.epoch, failure: why, leaving: rest[1] === "leaving" };
         const { rev, digest: head } = this.#store(kind, body, by);
-        if (heard) this.#feed({ on: "failure", rev, head, epoch: last.epoch, failure: why });
+        if (heard) this.#feed({ on: "failure", rev, head, ...body });
         return;
       }
       case "cancel": {
