@@ -422,7 +422,8 @@ function isTerminal(error: unknown): boolean {
 /** Longest timer of the platform, ms: beyond it they fire at once. */
 export const TIMER_MS_MAX = 2 ** 31 - 1;
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** @throws the signal's reason */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + ms;
   for (;;) {
     signal.throwIfAborted();

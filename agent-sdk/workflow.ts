@@ -5,6 +5,7 @@ import {
   CHANGE_KEY,
   changeKey,
   type Failure,
+  type FailureCode,
   type KeptChange,
   KeptChangeSchema,
   type Outcome,
@@ -21,6 +22,7 @@ import { subTaskId } from "./durable.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
 import { optionsOfTerms, type SubmitOptions } from "./options.ts";
+import { untilItPasses } from "./passing.ts";
 import { readWorkflow } from "./read-workflow.ts";
 
 /** Runs a definition that comes with its input. */
@@ -45,7 +47,10 @@ export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<
     async ({ definition, use, params = {}, given = {} }, task) => {
       const found = await definitionOf(mesh, definition, use, task);
       const handOver = (duties: readonly Duty[]) => undo(mesh, task, duties);
-      return runWorkflow(readWorkflow(found), params, { ...task, handOver }, given);
+      const host = Object.defineProperty({ ...task, handOver }, "budgetLeft", {
+        get: () => task.budgetLeft,
+      });
+      return runWorkflow(readWorkflow(found), params, host, given);
     },
     { slots: 100, ...options },
   );
@@ -104,13 +109,19 @@ export type WorkflowHost = Pick<
   TaskContext,
   "submit" | "step" | "recall" | "hear" | "signal" | "progress" | "epoch"
 > & {
-  /** Sees to it that what a canceled workflow leaves to undo is done; without it nobody does. */
+  /** Sees to it that what a workflow leaves to undo that was canceled, or whose deadline passed, is
+   * done; without it nobody does. */
   handOver?: (duties: readonly Duty[]) => Promise<void>;
-};
+} & Partial<Pick<TaskContext, "budgetLeft">>;
 
 /** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
  * to tender while the others are still on their way. Guess. */
 const STORED_AT_ONCE = 8;
+/** For the output of a step that completed; after two minutes it is lost. Guess. */
+const OUTPUT_TRIES = 20;
+
+/** Reasons for which nobody goes on with a workflow. */
+const OVER: readonly FailureCode[] = ["E_CANCELED", "E_DEADLINE"];
 
 class Driver {
   readonly #run: WorkflowRun;
@@ -120,7 +131,7 @@ class Driver {
   readonly #ended = Promise.withResolvers<unknown>();
   #done = 0;
   #changes = 0;
-  /** Canceled: what is left is handed over. */
+  /** Canceled, or out of time: what is left is handed over. */
   #leaving = false;
   /** Tasks that are to be made, the longest way to the end first. */
   readonly #wishes: TaskWish[] = [];
@@ -128,6 +139,10 @@ class Driver {
    * to be undone, so none may be dropped unasked. */
   readonly #storedAtOnce: number;
   #storing = 0;
+  /** Budgets of steps that are being stored, and not yet taken from what is left. */
+  #asked = 0;
+  /** Steps that a successor asks for only to learn whether they were done. */
+  readonly #unwanted = new Set<string>();
   /** Effects wait for what is being written down. */
   #kept: Promise<unknown> = Promise.resolve();
 
@@ -158,8 +173,8 @@ class Driver {
 
   #aborted(): void {
     const { reason } = this.#task.signal;
-    const canceled = reason instanceof ParleyError && reason.code === "E_CANCELED";
-    if (!canceled || this.#task.handOver === undefined) return this.#ended.reject(reason);
+    const over = reason instanceof ParleyError && OVER.includes(reason.code);
+    if (!over || this.#task.handOver === undefined) return this.#ended.reject(reason);
     this.#leaving = true;
     this.#run.leave(reason.message);
     this.#goOn();
@@ -234,28 +249,44 @@ class Driver {
   }
 
   #cancel(keys: readonly string[]): void {
+    for (const key of keys) this.#stops.get(key)?.abort(new Error("the workflow ends"));
     const gone = new Set(keys);
     const never = this.#wishes.filter(({ key }) => gone.has(key));
+    if (this.#task.epoch > 1) {
+      for (const { key } of never) this.#unwanted.add(key);
+      return;
+    }
     const left = this.#wishes.filter(({ key }) => !gone.has(key));
     this.#wishes.splice(0, this.#wishes.length, ...left);
-    for (const key of keys) this.#stops.get(key)?.abort(new Error("the workflow ends"));
     for (const { key } of never) this.#end(key, { state: "canceled" });
   }
 
   #makeMore(): void {
     while (this.#storing < this.#storedAtOnce) {
-      const wish = this.#wishes.shift();
-      if (wish === undefined) return;
+      const wish = this.#wishes[0];
+      if (wish === undefined || !this.#affords(wish)) return;
+      this.#wishes.shift();
       void this.#make(wish);
     }
   }
 
+  /** A step without a budget of its own is granted all that is left: beside others it would get
+   * nothing, or they would. */
+  #affords({ key, step }: TaskWish): boolean {
+    const { budgetLeft } = this.#task;
+    if (budgetLeft === undefined || this.#stops.size === 0 || this.#unwanted.has(key)) return true;
+    return step?.budget !== undefined && step.budget <= budgetLeft - this.#asked;
+  }
+
   async #store({ step, capability, input }: TaskWish, options: SubmitOptions) {
+    const budget = step?.budget ?? 0;
     this.#storing++;
+    this.#asked += budget;
     try {
       return await this.#task.submit(untyped(capability, step?.version), input, options);
     } finally {
       this.#storing--;
+      this.#asked -= budget;
       this.#makeMore();
     }
   }
@@ -263,11 +294,17 @@ class Driver {
   async #make(wish: TaskWish): Promise<void> {
     const stop = new AbortController();
     this.#stops.set(wish.key, stop);
+    const { signal } = this.#task;
+    const either = AbortSignal.any([signal, stop.signal]);
     try {
-      const options = optionsOf(wish, AbortSignal.any([this.#task.signal, stop.signal]));
-      const handle = await this.#store(wish, options);
+      const handle = await untilItPasses(either, () => this.#store(wish, optionsOf(wish, either)));
+      if (this.#unwanted.has(wish.key)) stop.abort(new Error("the workflow ends"));
       const outcome = await handle.outcome();
-      this.#tell(wish.key, outcome, outcome.state === "completed" ? await handle.output() : null);
+      const output =
+        outcome.state === "completed"
+          ? await untilItPasses(signal, () => handle.output(), OUTPUT_TRIES)
+          : null;
+      this.#tell(wish.key, outcome, output);
     } catch (error) {
       if (this.#task.signal.aborted && !this.#leaving) {
         return this.#ended.reject(this.#task.signal.reason);

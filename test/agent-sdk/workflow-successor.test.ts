@@ -23,7 +23,7 @@ const definition: Workflow = {
 };
 
 /** A mesh on which the predecessor had all steps done, but for the one that fails now. */
-function host(epoch: number) {
+function host(epoch: number, about: Partial<WorkflowHost> = {}) {
   const undone: number[] = [];
   const handle = (outcome: Partial<Outcome>) => ({
     outcome: async () => outcome,
@@ -48,12 +48,19 @@ function host(epoch: number) {
     hear: () => new Promise(() => undefined),
     step: async (_name: string, fn: (about: never) => unknown) => fn(undefined as never),
     submit,
+    ...about,
   };
   return { task: task as unknown as WorkflowHost, undone };
 }
 
 test("what a predecessor had done is undone by its successor, all of it", async () => {
   const { task, undone } = host(2);
+  await expect(runWorkflow(definition, {}, task)).rejects.toThrow("cannot be done");
+  expect(undone.toSorted((a, b) => a - b)).toEqual(Array.from({ length: STEPS }, (_, n) => n));
+});
+
+test("so it is where a budget has its steps done one after the other", async () => {
+  const { task, undone } = host(2, { budgetLeft: 10 });
   await expect(runWorkflow(definition, {}, task)).rejects.toThrow("cannot be done");
   expect(undone.toSorted((a, b) => a - b)).toEqual(Array.from({ length: STEPS }, (_, n) => n));
 });

@@ -151,6 +151,48 @@ describe("a workflow", async () => {
     ]);
   });
 
+  test("whose deadline passes is undone all the same, by a workflow of its own", async () => {
+    const user = await mesh.join("patient");
+    const late = gate();
+    holds.set("w9-b", { reached: () => undefined, until: late.promise });
+    const definition = flow([
+      { id: "a", ...act("w9-a"), compensate: { capability: "do", input: { what: "w9-no-a" } } },
+      { id: "b", ...act("w9-b"), after: ["a"] },
+    ]);
+    const handle = await user.submit(workflow, { definition }, { timeoutMs: 1_500 });
+    expect((await handle.outcome()).state).toBe("expired");
+    await vi.waitFor(() => expect(did).toContain("w9-no-a"), 10_000);
+    late.open();
+  });
+
+  test("within a budget has steps side by side only where each has one of its own", async () => {
+    const user = await mesh.join("buyer");
+    const most = { alone: 0, shared: 0 };
+    let open = 0;
+    const input = z.object({ of: z.enum(["alone", "shared"]) });
+    const paid = defineCapability({ name: "paid", input, output: z.number() });
+    const seller = await mesh.join("seller");
+    const both = Promise.withResolvers<void>();
+    const sell = async ({ of }: z.infer<typeof input>) => {
+      most[of] = Math.max(most[of], ++open);
+      if (of === "shared" && open === 2) both.resolve();
+      if (of === "shared") await both.promise;
+      return open--;
+    };
+    await seller.serve(paid, sell, { cost: 1, slots: 5 });
+    const pair = (of: "alone" | "shared", budget?: number) =>
+      flow(
+        ["a", "b"].map((id) => {
+          return { id, capability: "paid", input: { of }, ...(budget && { budget }) };
+        }),
+      );
+    for (const definition of [pair("alone"), pair("shared", 5)]) {
+      const handle = await user.submit(workflow, { definition }, { budget: 10 });
+      expect(await handle.outcome()).toMatchObject({ state: "completed", cost: 2 });
+    }
+    expect(most).toEqual({ alone: 1, shared: 2 });
+  });
+
   test("that is wrong is refused with all that is wrong in it", async () => {
     const user = await mesh.join("clumsy");
     const definition = flow([

@@ -10,6 +10,7 @@
 //   W3  What is to be undone is settled once, before the first undoing begins: whoever carries on
 //       is given that list and adds nothing to it.
 //   W4  A change touches no step that has begun.
+//   W5  Of a map or a loop that did not come to its end, what completed is undone as well.
 import type { Failure, Step, Workflow, WorkflowChange } from "../../../contracts/index.ts";
 import { changed } from "./change.ts";
 import { checkWorkflow, type Problem } from "./check.ts";
@@ -61,6 +62,8 @@ interface StepState {
   next: number;
   open: number;
   round: number;
+  /** Elements or rounds that completed. */
+  parts: number[];
 }
 
 export class WorkflowRun {
@@ -261,11 +264,16 @@ export class WorkflowRun {
     if (step.each !== undefined) {
       const index = Number(key.slice(step.id.length + 1));
       (s.output as unknown[])[index] = output ?? null;
+      s.parts.push(index);
       s.open--;
       if (this.#phase === "running" && s.next < s.items.length) return this.#element(i);
       if (s.open > 0) return;
       const whole = s.next >= s.items.length;
       return this.#complete(i, whole ? "completed" : "canceled", s.output);
+    }
+    if (step.repeat !== undefined) {
+      s.output = output;
+      s.parts.push(s.round);
     }
     if (step.repeat !== undefined && this.#phase === "running") {
       const scope = { ...this.#scope, last: output ?? null, round: s.round };
@@ -334,15 +342,29 @@ export class WorkflowRun {
   /** Everything has come to rest: what is to be undone is known now. */
   #judge(): void {
     const verdict = this.#verdict as Verdict;
-    for (const i of this.#done.toReversed()) {
+    for (const i of [...this.#done, ...this.#halfWay()].toReversed()) {
       const { id, compensate } = this.#step(i);
       if (compensate === undefined) continue;
-      const output = this.#stepAt(i).output ?? null;
+      const output = this.#outputToUndo(i);
       const input = fill(compensate.input ?? { $: "output" }, { ...this.#scope, output });
       verdict.undo.push({ key: `${id}~undo`, capability: compensate.capability, input });
     }
     if (!this.#leaving) this.out.push({ do: "verdict", verdict });
     this.#undoNext();
+  }
+
+  /** Steps that ended in the middle: some of their elements or rounds completed. */
+  #halfWay(): number[] {
+    const is = ({ state, parts }: StepState) =>
+      (state === "failed" || state === "canceled") && parts.length > 0;
+    return [...this.#steps.keys()].filter((i) => is(this.#stepAt(i)));
+  }
+
+  /** Of a map that ended in the middle: the outputs of those elements that completed. */
+  #outputToUndo(i: number): unknown {
+    const { state, output, parts } = this.#stepAt(i);
+    if (state === "completed" || this.#step(i).each === undefined) return output ?? null;
+    return parts.toSorted((a, b) => a - b).map((n) => (output as unknown[])[n]);
   }
 
   #undoNext(): void {
@@ -410,5 +432,5 @@ function ranksOf(workflow: Workflow, graph: Graph): number[] {
 }
 
 function pending(): StepState {
-  return { state: "pending", output: undefined, items: [], next: 0, open: 0, round: 0 };
+  return { state: "pending", output: undefined, items: [], next: 0, open: 0, round: 0, parts: [] };
 }

@@ -214,6 +214,50 @@ describe("after a failure", () => {
     expect(play.began).toEqual(["a", "b", "a~undo"]);
   });
 
+  test("W5: of a map, the elements that completed are undone when another fails", () => {
+    const each = { in: { $: "params.list" }, atOnce: 2 };
+    const map = step("book", [], { ...undo, each, input: { $: "item" } });
+    const play = new Play(flow([map]), { list: [1, 2, 3, 4] }).start();
+    play.one("book.1", good({ id: "b" }));
+    play.one("book.0", good({ id: "a" }));
+    play.one("book.2", bad);
+    play.all((key) => (key === "book.3" ? { state: "canceled" } : good()));
+    expect(play.began).toEqual(["book.0", "book.1", "book.2", "book.3", "book~undo"]);
+    expect(play.inputs.get("book~undo")).toEqual([{ id: "a" }, { id: "b" }]);
+  });
+
+  test("W5: so are they when another step fails in the middle, before what they came after", () => {
+    const each = { in: { $: "params.list" }, atOnce: 1 };
+    const steps = [
+      step("first", [], undo),
+      step("book", ["first"], { ...undo, each }),
+      step("bad", ["first"]),
+    ];
+    const play = new Play(flow(steps), { list: [1, 2, 3] }).start();
+    play.one("first", good("f"));
+    play.one("book.0", good("a"));
+    play.one("bad", bad);
+    play.all((key) => (key === "book.1" ? { state: "canceled" } : good()));
+    expect(play.began.slice(-2)).toEqual(["book~undo", "first~undo"]);
+    expect(play.inputs.get("book~undo")).toEqual(["a"]);
+  });
+
+  test("W5: of a loop, the last round that completed is undone", () => {
+    const repeat = { until: { $: "last.ok", eq: true }, rounds: 3 };
+    const loop = flow([step("try", [], { ...undo, repeat })]);
+    const play = new Play(loop).start();
+    play.all((key) => (key === "try:2" ? bad : good({ of: key })));
+    expect(play.began).toEqual(["try", "try:1", "try:2", "try~undo"]);
+    expect(play.inputs.get("try~undo")).toEqual({ of: "try:1" });
+  });
+
+  test("W5: where no element or round completed there is nothing to undo", () => {
+    const each = { in: { $: "params.list" } };
+    const play = new Play(flow([step("book", [], { ...undo, each })]), { list: [1] }).start();
+    play.all(() => bad);
+    expect(play.began).toEqual(["book.0"]);
+  });
+
   test("an undoing that fails is told, and the others go on", () => {
     const play = new Play(saga).start();
     play.all((key) => (key === "car" || key === "hotel~undo" ? bad : good()));
