@@ -106,6 +106,12 @@ export class DurableRun {
   readonly #used = new Set<string>();
   /** Scopes whose entries may stay unused: branches that lost a race. */
   readonly #dropped: string[] = [];
+  /** What may differ or stay unused: it followed a failure that may not come this time. */
+  readonly #loose = new Set<string>();
+  /** Failures of this attempt that are written down once anything follows them. */
+  readonly #failed: JournalEntry[] = [];
+  /** Thrown into the handler, which may catch it like any other. */
+  #changed: ParleyError | undefined;
 
   constructor(run: Run, submit: MakeTask, now: () => number = Date.now) {
     this.run = run;
@@ -124,7 +130,25 @@ export class DurableRun {
 
   async #load(): Promise<Past> {
     const { entries, failures } = (await this.run.journal?.read()) ?? { entries: [], failures: 0 };
-    return { entries: new Map(entries.map((entry) => [entry.key, entry])), failures };
+    const past: Past = { entries: new Map(), failures };
+    const failed: string[] = [];
+    for (const entry of entries) {
+      if (entry.failure?.retry === true) {
+        failed.push(entry.key);
+        continue;
+      }
+      past.entries.set(entry.key, entry);
+      if (failed.some((key) => follows(entry.key, key))) this.#loose.add(entry.key);
+    }
+    return past;
+  }
+
+  /** An act failed, which the handler may catch to go another way. The next attempt tries it anew,
+   * and is not held to what came after. */
+  failed(key: string, name: string, error: unknown): void {
+    const message = error instanceof Error ? error.message.slice(0, 256).toWellFormed() : "";
+    const failure = { code: "E_HANDLER" as FailureCode, message, retry: true };
+    this.#failed.push({ key, op: "step", d: labelOf(name), failure });
   }
 
   /**
@@ -137,13 +161,14 @@ export class DurableRun {
     input: InputOf<C>,
     options: SubmitOptions,
   ): Promise<TaskHandle<OutputOf<C>>> {
-    const { failures } = await this.#past();
+    const { entries, failures } = await this.#past();
     for (let again = 0; ; again++) {
       const task = this.idAt(place, again);
       const handle = await this.#submit(capability, input, { task, ...options });
       if (again >= failures || options.task !== undefined) return handle;
       const end = await handle.ended();
       if (end === undefined || end.state === "completed") return handle;
+      for (const key of entries.keys()) if (follows(key, place)) this.#loose.add(key);
     }
   }
 
@@ -159,13 +184,17 @@ export class DurableRun {
     if (entry === undefined) return { key, entry };
     const said = `${op} "${labelOf(name)}"`;
     const was = `${entry.op} "${labelOf(entry.d ?? "")}"`;
-    if (said !== was)
-      throw changed(`at ${key} the journal has ${was}, the handler asks for ${said}`);
-    return { key, entry };
+    if (said === was) return { key, entry };
+    if (this.#loose.has(key)) return { key, entry: undefined };
+    this.#changed ??= changed(`at ${key} the journal has ${was}, the handler asks for ${said}`);
+    throw this.#changed;
   }
 
   async keep(key: string, op: JournalEntry["op"], name: string, rest: Partial<JournalEntry>) {
-    await this.run.journal?.append({ key, op, d: labelOf(name), ...rest });
+    const { journal } = this.run;
+    if (journal === undefined) return;
+    const entries = [...this.#failed.splice(0), { key, op, d: labelOf(name), ...rest }];
+    await Promise.all(entries.map((entry) => journal.append(entry)));
   }
 
   drop(scope: string): void {
@@ -174,9 +203,11 @@ export class DurableRun {
 
   /** The handler has ended: it must have asked for everything that its journal holds. */
   async check(): Promise<void> {
+    if (this.#changed !== undefined) throw this.#changed;
     if (this.#loading === undefined) return;
     for (const [key, entry] of (await this.#loading).entries) {
-      if (this.#used.has(key) || this.#dropped.some((scope) => key.startsWith(scope))) continue;
+      if (this.#used.has(key) || this.#loose.has(key)) continue;
+      if (this.#dropped.some((scope) => key.startsWith(scope))) continue;
       throw changed(
         `the journal has ${entry.op} "${entry.d}" at ${key}, the handler ended without`,
       );
@@ -197,6 +228,16 @@ export class DurableRun {
 export function subTaskId(owner: string, task: string, place: string, again = 0): string {
   const text = `${owner}.${task}/${place}${again === 0 ? "" : `\n${again}`}`;
   return createHash("sha256").update(text).digest("base64url").slice(0, 32);
+}
+
+/** Can the act under this key come after that one, as the handler takes them? */
+function follows(key: string, before: string): boolean {
+  const [its, others] = [key.split("/"), before.split("/")];
+  const at = its.findIndex((part, i) => part !== others[i]);
+  if (at < 0) return false;
+  const [place, other] = [its[at], others[at]].map((part) => Number.parseInt(part ?? "", 10));
+  // Of branches side by side neither does; what is known by a name may stand anywhere.
+  return !((place as number) <= (other as number));
 }
 
 /** What is kept of an act's name. */
@@ -290,7 +331,10 @@ export class Acts implements DurableActs {
           await this.#durable.keep(key, "step", name, { failure });
           throw error;
         }
-        if (tries >= retries || this.signal.aborted) throw error;
+        if (tries >= retries || this.signal.aborted) {
+          this.#durable.failed(key, name, error);
+          throw error;
+        }
         await pause(backoffMs * 2 ** tries, this.signal);
       }
     }

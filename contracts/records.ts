@@ -92,7 +92,8 @@ export const JournalEntrySchema = z.object({
   value: z.unknown().optional(),
   /** The value, where it is too large for a record. */
   ref: ReferenceSchema.optional(),
-  /** It ended in this failure, which no retry mends. */
+  /** It ended in this failure: for good, or, where a retry may mend it, for that attempt, whose
+   * handler went another way. */
   failure: FailureSchema.optional(),
 });
 export type JournalEntry = z.infer<typeof JournalEntrySchema>;

@@ -129,6 +129,87 @@ describe("a step", () => {
   });
 });
 
+describe("a failure that the handler caught", () => {
+  /** Steps and sub-tasks that fail the first so many times. */
+  function tasks() {
+    const ran: string[] = [];
+    const step = (task: TaskContext, name: string, fails = 0) =>
+      task.step(name, () => {
+        ran.push(name);
+        if (ran.filter((each) => each === name).length <= fails) throw new Error("away");
+        return name;
+      });
+    return { ran, step };
+  }
+
+  test("leads the next attempt another way if it does not come again", async () => {
+    const { ran, step } = tasks();
+    const end = await ended(async (task) => {
+      const way = await step(task, "a", 1).catch(() => step(task, "b"));
+      await step(task, `after ${way}`);
+      if (task.attempt < 3) throw new Error("again");
+    }, 3);
+    expect(end.state).toBe("completed");
+    // The second attempt's way is the third's.
+    expect(ran).toEqual(["a", "b", "after b", "a", "after a"]);
+  });
+
+  test("leads it the same way if it does, and what was done there is not done again", async () => {
+    const { ran, step } = tasks();
+    const end = await ended(async (task) => {
+      await step(task, "a", 2).catch(() => step(task, "b"));
+      await step(task, "c");
+      if (task.attempt === 1) throw new Error("again");
+    }, 2);
+    expect(end.state).toBe("completed");
+    expect(ran).toEqual(["a", "b", "c", "a"]);
+  });
+
+  test("may be that of a branch", async () => {
+    const { ran, step } = tasks();
+    const end = await ended(async (task) => {
+      const both = () => task.all([() => step(task, "x"), (acts) => one(acts)]);
+      const one = (acts: DurableActs) => step(acts as TaskContext, "a", 1);
+      await both().catch(() => step(task, "b"));
+      if (task.attempt === 1) throw new Error("again");
+    }, 2);
+    expect(end.state).toBe("completed");
+    expect(ran.filter((name) => name === "b")).toHaveLength(1);
+  });
+
+  test("may be that of a sub-task", async () => {
+    const { ran, step } = tasks();
+    const part = defineCapability({ name: "shaky", input: z.unknown(), output: z.number() });
+    let parts = 0;
+    const worker = await mesh.join("shaky");
+    await worker.serve(part, () => {
+      if (++parts === 1) throw new Error("away");
+      return parts;
+    });
+    const end = await ended(async (task) => {
+      const made = await task.submit(part, {}, { retry: { attempts: 1 } });
+      await made.result().catch(() => step(task, "b"));
+      if (task.attempt === 1) throw new Error("again");
+    }, 2);
+    expect({ ...end, parts, ran }).toEqual({
+      state: "completed",
+      code: undefined,
+      parts: 2,
+      ran: ["b"],
+    });
+  });
+
+  test("excuses nothing that stood before it", async () => {
+    const { step } = tasks();
+    const end = await ended(async (task) => {
+      if (task.attempt === 1) await step(task, "first");
+      await step(task, "a", 1).catch(() => step(task, "b"));
+      if (task.attempt === 1) throw new Error("again");
+    }, 2);
+    expect(end).toEqual({ state: "failed", code: "E_JOURNAL" });
+  });
+});
+
 describe("a handler", () => {
   test("whose note ends within a character goes on", async () => {
     const end = await ended((task) => {
