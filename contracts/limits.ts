@@ -61,6 +61,8 @@ export const DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
 export const RETAIN_MS_DEFAULT = 3_600_000;
 /** Parked tasks wait for a person, ms: a week. Origin: guess. */
 export const RETAIN_MS_PARKED = 7 * 24 * 3_600_000;
+/** An artefact is kept as long as its task may last and its outcome be looked at, ms. */
+export const ARTEFACT_MS_MAX = DEADLINE_MS_MAX + RETAIN_MS_PARKED;
 /** Lease of a contract, ms. Origin: above one R3 election (12 s), faults page S6. */
 export const LEASE_MS = 15_000;
 /** Beat of a busy contractor to each initiator it works for, ms. Origin: section 4. */

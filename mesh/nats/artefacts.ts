@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import {
   ARTEFACT_BYTES_MAX,
+  ARTEFACT_MS_MAX,
   ARTEFACTS_BUCKET,
   FENCE_HEADER,
   ParleyError,
@@ -17,6 +18,8 @@ import type { Link } from "./link.ts";
 /** One part, bytes: half the server's default max_payload. */
 const PART_BYTES = 512 * 1024;
 const TIMEOUT_MS = 10_000;
+/** Least time that one is kept, ms: clocks differ, and people look at results later. */
+const KEPT_MS_MIN = 7 * 24 * 3_600_000;
 
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
@@ -53,7 +56,7 @@ export class NatsArtefacts implements Artefacts {
     this.#secret = secret;
   }
 
-  async put(content: Uint8Array): Promise<Reference> {
+  async put(content: Uint8Array, keepMs: number): Promise<Reference> {
     if (content.length > ARTEFACT_BYTES_MAX) {
       throw new ParleyError(
         "E_TOO_LARGE",
@@ -66,8 +69,8 @@ export class NatsArtefacts implements Artefacts {
     const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
     for (let i = 0; i < parts; i++) {
       const part = bytes.subarray(i * PART_BYTES, (i + 1) * PART_BYTES);
-      await this.#store(`$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`, part);
-      await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part));
+      await this.#store(`$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`, part, keepMs);
+      await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part), keepMs);
     }
     return {
       $ref: `${ARTEFACTS_BUCKET}/${id}`,
@@ -78,8 +81,9 @@ export class NatsArtefacts implements Artefacts {
     };
   }
 
-  async #store(subject: string, data: Uint8Array): Promise<void> {
-    const headers = { [FENCE_HEADER]: "0" };
+  async #store(subject: string, data: Uint8Array, keepMs: number): Promise<void> {
+    const keptMs = Math.min(ARTEFACT_MS_MAX, Math.max(KEPT_MS_MIN, keepMs));
+    const headers = { [FENCE_HEADER]: "0", "Nats-TTL": `${Math.ceil(keptMs / 1_000)}s` };
     const m = await this.#transport.ask(subject, data, { timeoutMs: TIMEOUT_MS, headers });
     const ack = JSON.parse(Buffer.from(m.data).toString()) as { error?: { description?: string } };
     if (ack.error !== undefined) {

@@ -5,6 +5,7 @@
 import {
   ACK_WAIT_MS,
   AGENTS_STREAM,
+  ARTEFACT_MS_MAX,
   ARTEFACTS_BUCKET,
   AUDIT_STREAM,
   BOARD_BUCKET,
@@ -129,7 +130,8 @@ function artefactsStream(common: Common): Wanted {
     allow_rollup_hdrs: false,
     deny_purge: false,
     max_msg_size: 1024 * 1024,
-    max_age: 7 * 24 * 3_600 * SECOND,
+    max_age: (ARTEFACT_MS_MAX / 1_000) * SECOND,
+    allow_msg_ttl: true,
     duplicate_window: SECOND / 10,
     description: "Parley: inputs and results too large for a record",
   };

@@ -76,7 +76,8 @@ export interface Supervision {
 }
 
 export interface Artefacts {
-  put(bytes: Uint8Array): Promise<Reference>;
+  /** @param keepMs how long it is needed, ms; a week at least, `ARTEFACT_MS_MAX` at most */
+  put(bytes: Uint8Array, keepMs: number): Promise<Reference>;
   get(ref: Reference): Promise<Uint8Array>;
 }
 

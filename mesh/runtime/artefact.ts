@@ -1,5 +1,11 @@
 // Inputs and results that travel by reference: JSON, larger than a record may be.
-import { ARTEFACT_BYTES_MAX, INLINE_BYTES_MAX, ParleyError } from "../../contracts/index.ts";
+import {
+  ARTEFACT_BYTES_MAX,
+  INLINE_BYTES_MAX,
+  ParleyError,
+  RETAIN_MS_PARKED,
+  type Spec,
+} from "../../contracts/index.ts";
 import { decodeJsonValue, EncodeError, encodeJson } from "./codec/codec.ts";
 
 /** Keys: one per 16 bytes, as dense as tables of small numbers get. */
@@ -23,6 +29,11 @@ export function encodeContent(value: unknown): { bytes: Uint8Array; inline: bool
     if (!(error instanceof EncodeError)) throw error;
     return { bytes: encodeJson(value, ARTEFACT_LIMITS), inline: false };
   }
+}
+
+/** How long what belongs to this task is needed, ms: a parked one may be begun anew. */
+export function neededMs(spec: Pick<Spec, "deadline" | "retainMs">, wall: number): number {
+  return spec.deadline - wall + Math.max(spec.retainMs ?? 0, RETAIN_MS_PARKED);
 }
 
 /** The value of a fetched artefact. @throws ParleyError E_ARTEFACT when it is not JSON. */

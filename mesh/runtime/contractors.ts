@@ -23,7 +23,7 @@ import {
 } from "../../contracts/index.ts";
 import { ReplayWindow } from "../core/replay-window.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
-import { encodeContent, openArtefact } from "./artefact.ts";
+import { encodeContent, neededMs, openArtefact } from "./artefact.ts";
 import { watchLimit } from "./attempt-limit.ts";
 import { base64url, isMisdated, type OpenAward, openAward, proveAward } from "./awards.ts";
 import { sendBeats } from "./beats.ts";
@@ -384,7 +384,7 @@ export class Contractors {
       return this.#settle(run, failureOf("E_OUTPUT", `the result is not JSON: ${String(error)}`));
     }
     if (content.inline) return this.#commit(run, outcome, content.bytes, worked);
-    this.#artefacts.put(content.bytes).then(
+    this.#artefacts.put(content.bytes, neededMs(run.award.spec, this.#d.clock.wall())).then(
       (ref) => {
         outcome.outputRef = ref;
         this.#commit(run, outcome, undefined, worked);

@@ -18,7 +18,7 @@ import {
   RECORD_BYTES_MAX,
 } from "../../contracts/index.ts";
 import type { Artefacts, WriteResult } from "../ports/index.ts";
-import { openArtefact } from "./artefact.ts";
+import { neededMs, openArtefact } from "./artefact.ts";
 import { encodeJson } from "./codec/codec.ts";
 import type { ProvenRecord } from "./records.ts";
 import type { Running } from "./running.ts";
@@ -128,7 +128,8 @@ export class Journal implements RunJournal {
     const bytes = Buffer.from(JSON.stringify(entry.value));
     if (bytes.length <= INLINE_BYTES_MAX) return entry;
     const { value: _, ...rest } = entry;
-    return { ...rest, ref: await this.#artefacts.put(bytes) };
+    const keepMs = neededMs(this.#run.award.spec, this.#hooks.now());
+    return { ...rest, ref: await this.#artefacts.put(bytes, keepMs) };
   }
 
   /** Resolved when nothing is on its way. */

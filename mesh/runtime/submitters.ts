@@ -27,7 +27,7 @@ import {
 } from "../../contracts/index.ts";
 import { AUTHOR_UNKNOWN, type ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
-import { encodeContent } from "./artefact.ts";
+import { encodeContent, neededMs } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
 import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
@@ -285,7 +285,7 @@ export class Submitters {
     if (o.inputRef !== undefined) return spec;
     const { bytes, inline } = encodeContent(input ?? null);
     if (!inline) {
-      spec.inputRef = await this.#artefacts.put(bytes);
+      spec.inputRef = await this.#artefacts.put(bytes, neededMs(spec, now));
       delete (spec as { input?: unknown }).input;
     }
     return spec;

@@ -77,7 +77,8 @@ describe("limits", () => {
     await tap.ready();
     const { a, capability } = await echoing("p132");
     const secret = "in plain sight ".repeat(INLINE_BYTES_MAX / 8);
-    const handle = await a.peer.submitters.submit(capability, { secret }, {});
+    const days = 24 * 3_600_000;
+    const handle = await a.peer.submitters.submit(capability, { secret }, { timeoutMs: 20 * days });
     expect(await handle.result()).toEqual({ secret });
     await tap.until((m) => m.subject.includes(".outcome."));
     const bodies = ["spec", "outcome"].map((kind) => {
@@ -94,6 +95,9 @@ describe("limits", () => {
         "",
       );
       expect(stored.data.length).toBeGreaterThan(INLINE_BYTES_MAX);
+      // As long as its task may last, and a week.
+      const keptMs = Number.parseInt(stored.headers?.get("Nats-TTL") ?? "", 10) * 1_000;
+      expect(Math.round(keptMs / days)).toBe(27);
       expect(Buffer.from(stored.data).includes("in plain sight")).toBe(false);
       const { artefacts } = handlesOf(a);
       await expect(artefacts.get({ ...ref, bytes: ref.bytes - 1 })).rejects.toThrow(/digest/);

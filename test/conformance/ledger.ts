@@ -252,7 +252,7 @@ export const LEDGER: readonly Case[] = [
       const a = await stage.join("art-a", "submitter");
       const b = await stage.join("art-b", "contractor", ["dig"]);
       const content = Buffer.alloc(700_000, "parley ");
-      const ref = await stage.settle(a.artefacts.put(content));
+      const ref = await stage.settle(a.artefacts.put(content, 0));
       expect(ref.parts).toBe(2);
       const back = await stage.settle(b.artefacts.get(ref));
       expect(Buffer.compare(Buffer.from(back), content)).toBe(0);
