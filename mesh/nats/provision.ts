@@ -70,7 +70,7 @@ async function ensureStream(
     return;
   }
   const differing = differences(found.config, wanted);
-  if (differing.length === 0) return;
+  if (differing.length === 0) return bringUpToDate(jsm, found.config, wanted, say);
   if (differing.length === 1 && differing[0] === "num_replicas") {
     const { num_replicas } = found.config;
     throw otherCopies(`stream ${wanted.name}`, num_replicas, wanted.num_replicas);
@@ -80,6 +80,20 @@ async function ensureStream(
     `stream ${wanted.name} is there with other settings (${differing.join(", ")}); ` +
       `use another server or account, or remove it with: nats stream rm ${wanted.name}`,
   );
+}
+
+/** How long things are kept may change from one version to the next: what is there goes on so. */
+async function bringUpToDate(
+  jsm: JetStreamManager,
+  found: StreamConfig,
+  wanted: Wanted,
+  say: (line: string) => void,
+): Promise<void> {
+  const differing = differences(found, wanted, KEPT_FOR);
+  if (differing.length === 0) return;
+  const changes = Object.fromEntries(differing.map((field) => [field, wanted[field]]));
+  await jsm.streams.update(wanted.name, { ...found, ...changes } as StreamConfig);
+  say(`brought ${differing.join(" and ")} of stream ${wanted.name} up to date`);
 }
 
 /** Settings but for the number of copies are brought up to date: work goes on with the new ones. */
@@ -132,3 +146,5 @@ const CHECKED = [
   "num_replicas",
   "storage",
 ] as const;
+
+const KEPT_FOR = ["max_age", "allow_msg_ttl"] as const;
