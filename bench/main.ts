@@ -75,8 +75,8 @@ function line(o: Outcome): string {
   );
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+function flags() {
+  return parseArgs({
     allowPositionals: true,
     options: {
       json: { type: "boolean", default: false },
@@ -86,6 +86,17 @@ async function main(): Promise<number> {
       help: { type: "boolean", default: false },
     },
   });
+}
+
+async function main(): Promise<number> {
+  let given: ReturnType<typeof flags>;
+  try {
+    given = flags();
+  } catch (error) {
+    console.error(`${(error as Error).message}\nUsage: ${USAGE}`);
+    return 2;
+  }
+  const { values, positionals } = given;
   const [what = ""] = positionals;
   if (what === "workflow" && !values.help) {
     const results = await benchFlows((text) => console.error(text));

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { BUGS } from "../../check/bugs/list.ts";
+import { onInterrupt } from "../interrupt.ts";
 import { commandOf } from "../virtual/flags.ts";
 import { drawRun } from "./draw.ts";
 import { swarm } from "./swarm.ts";
@@ -15,7 +16,8 @@ npm run sim:swarm -- --bug NAME|all [--seeds A..B] [--json]
 --bug    plants this bug of check/bugs (or each in turn) and tells which seed finds it
 --json   one JSON object on standard output
 A seed that fails is made small, and the command that plays it again is printed.
-Exit: 0 all rules held (with --bug: found), 1 not, 64 bad arguments.
+Ctrl-C ends it with what was played so far, a second one at once.
+Exit: 0 all rules held (with --bug: found), 1 not, 64 bad arguments, 130 stopped.
 `;
 
 interface Options {
@@ -50,10 +52,11 @@ function optionsOf(args: string[]): Options | undefined {
   return { seeds, jobs, json: values.json, bugs };
 }
 
-async function hunt(o: Options): Promise<number> {
+async function hunt(o: Options, stopped: () => boolean): Promise<number> {
   const found: { bug: string; seed?: number; rule?: string; what?: string }[] = [];
   for (const bug of o.bugs) {
-    const run = { seeds: o.seeds, jobs: o.jobs, shrink: false, bug, untilFound: true };
+    if (stopped()) break;
+    const run = { seeds: o.seeds, jobs: o.jobs, shrink: false, bug, untilFound: true, stopped };
     const hit = (await swarm(run)).find((a) => a.played.wrong !== undefined)?.played;
     found.push({
       bug,
@@ -68,6 +71,7 @@ async function hunt(o: Options): Promise<number> {
   if (o.json) console.log(JSON.stringify({ bugs: found }));
   const missed = found.filter((f) => f.seed === undefined).length;
   if (!o.json) console.log(`${found.length - missed} passed, ${missed} failed`);
+  if (stopped()) return 130;
   return missed === 0 ? 0 : 1;
 }
 
@@ -83,7 +87,7 @@ function tell({ played, shrunk }: Answer): void {
   console.log(`  again: ${shrunk?.command ?? commandOf(drawRun(seed))}`);
 }
 
-async function sweep(o: Options): Promise<number> {
+async function sweep(o: Options, stopped: () => boolean): Promise<number> {
   let said = performance.now();
   let done = 0;
   const begun = performance.now();
@@ -91,6 +95,7 @@ async function sweep(o: Options): Promise<number> {
     seeds: o.seeds,
     jobs: o.jobs,
     shrink: true,
+    stopped,
     each: (answer) => {
       done++;
       if (!o.json) tell(answer);
@@ -114,6 +119,7 @@ async function sweep(o: Options): Promise<number> {
     worldSeconds: Math.round(sum((a) => a.played.worldMs) / 1_000),
     seconds: (performance.now() - begun) / 1_000,
     judged,
+    ...(stopped() ? { stopped: true } : {}),
   };
   if (o.json) console.log(JSON.stringify(total));
   else {
@@ -127,7 +133,10 @@ async function sweep(o: Options): Promise<number> {
         .join(", ")}`,
     );
     console.log(`${answers.length - failed.length} passed, ${failed.length} failed`);
+    if (stopped())
+      console.log(`Stopped early: ${o.seeds.length - answers.length} were not played.`);
   }
+  if (stopped()) return 130;
   return failed.length === 0 ? 0 : 1;
 }
 
@@ -143,7 +152,12 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  return options.bugs.length > 0 ? hunt(options) : sweep(options);
+  const interrupt = onInterrupt();
+  try {
+    return await (options.bugs.length > 0 ? hunt : sweep)(options, interrupt.stopped);
+  } finally {
+    interrupt.release();
+  }
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -18,12 +18,14 @@ export interface SwarmOptions {
   bug?: string;
   /** Stop at the first seed that finds something. */
   untilFound?: boolean;
+  /** No other seed is begun once this is so. */
+  stopped?: () => boolean;
   each?: (answer: Answer) => void;
   /** Flags of Node. Default: those of this process. */
   execArgv?: readonly string[];
 }
 
-/** Plays all seeds; resolves with the answers in the order of the seeds. */
+/** Plays all seeds; resolves with the answers, of those that were played, in their order. */
 export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   const answers = new Map<number, Answer>();
   const left = [...o.seeds];
@@ -31,7 +33,8 @@ export async function swarm(o: SwarmOptions): Promise<Answer[]> {
   const lane = async () => {
     let player = start(o.bug, o.execArgv ?? process.execArgv);
     try {
-      for (let seed = left.shift(); seed !== undefined && !over; seed = left.shift()) {
+      while (left.length > 0 && !over && o.stopped?.() !== true) {
+        const seed = left.shift() as number;
         const limitMs = o.shrink ? HANG_MS + SHRINK_MS : HANG_MS;
         const answer = await ask(player, { seed, shrink: o.shrink }, limitMs);
         if (answer.played.wrong?.rule === "hang") {

@@ -15,6 +15,8 @@ process.on("message", (order: Order) => {
   void answer(order).then((a) => process.send?.(a));
 });
 process.on("disconnect", () => process.exit(0));
+// A terminal tells all its processes; the seed under way is played to its end.
+process.on("SIGINT", () => undefined);
 
 async function answer(order: Order): Promise<Answer> {
   const played = await playSeed(order.seed);

@@ -54,6 +54,19 @@ describe("refused with what to do", () => {
   });
 });
 
+test("Ctrl-C in a swarm: what the seeds so far came to, and how many are left", async () => {
+  const node = ["--conditions=parley-source", join(root, "sim", "swarm", "main.ts")];
+  const child = spawn(process.execPath, [...node, "--seeds", "1..5000", "--jobs", "2"]);
+  const ended = once(child, "exit");
+  const summary = text(child.stdout);
+  child.stderr.setEncoding("utf8").on("data", (line: string) => {
+    if (line.includes("of 5000 seeds")) child.kill("SIGINT");
+  });
+  expect(await ended).toEqual([130, null]);
+  expect(await summary).toMatch(/^\d+ passed, 0 failed$/m);
+  expect(await summary).toMatch(/^Stopped early: \d+ were not played\.$/m);
+}, 60_000);
+
 test("Ctrl-C in a comparison: the policies that were played, and which were not", async () => {
   const node = command("compare", "--agents", "20", "--tasks", "4000");
   const child = spawn(process.execPath, [...node, "--policies", "balanced,fastest,cheapest"]);
