@@ -1,7 +1,7 @@
 // Runs workflows without a Mesh around them: for hosts that bring a peer of their own (the
 // simulator's, the chaos worker's).
 import type { OpenPeer, Run } from "../mesh/index.ts";
-import type { Log } from "../mesh/ports/index.ts";
+import type { Clock, Log } from "../mesh/ports/index.ts";
 import { Acts, DurableRun, type MakeTask } from "./durable.ts";
 import { cancelOn, handleOf } from "./handle.ts";
 import { inherit, taskOptions } from "./options.ts";
@@ -12,8 +12,7 @@ export interface Conductor {
   peer: Pick<OpenPeer["peer"], "submitters">;
   /** Address of the agent that holds the workflow's contract. */
   contractor: string;
-  /** Wall clock, ms since the epoch. */
-  wall: () => number;
+  clock: Pick<Clock, "wall" | "after">;
   log: Log;
 }
 
@@ -38,6 +37,7 @@ export function conduct(c: Conductor, run: Run): Promise<{ output: unknown }> {
       progress: () => undefined,
       epoch,
       signal,
+      pause: (ms: number, until: AbortSignal) => pause(c.clock, ms, until),
     };
     return runWorkflow(readWorkflow(definition), params, host, given);
   });
@@ -51,15 +51,29 @@ export async function perform(
 ): Promise<{ output: unknown }> {
   const { spec, epoch, live, signal } = run;
   const make: MakeTask = async (capability, input, options) => {
-    const wall = c.wall();
+    const wall = c.clock.wall();
     const from = { spec, epoch, contractor: c.contractor, live };
     const told = inherit(taskOptions(options, wall), from, wall);
     const tracker = await c.peer.submitters.submit(capability.name, input, told);
     cancelOn(options.signal, capability, tracker, c.log, true);
     return { ...handleOf(capability, tracker), ended: () => tracker.ended() };
   };
-  const durable = new DurableRun(run, make, c.wall);
+  const durable = new DurableRun(run, make, () => c.clock.wall());
   const output = await handler(new Acts(durable, "", signal));
   await durable.check();
   return { output };
+}
+
+function pause(clock: Pick<Clock, "after">, ms: number, until: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => {
+      until.removeEventListener("abort", abort);
+      resolve();
+    });
+    const abort = () => {
+      timer.cancel();
+      reject(until.reason);
+    };
+    until.addEventListener("abort", abort, { once: true });
+  });
 }

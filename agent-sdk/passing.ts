@@ -14,14 +14,18 @@ const PASSING: readonly FailureCode[] = [
 const PAUSE_MS = 100;
 const PAUSE_MS_MAX = 10_000;
 
-/**
- * Does it until it succeeds, fails for good, or the signal is aborted; once at least.
- * @param most tries
- */
+export interface PatienceOptions {
+  /** Tries. */
+  most?: number;
+  /** Waits so many ms, or throws the signal's reason. */
+  rest?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+/** Does it until it succeeds, fails for good, or the signal is aborted; once at least. */
 export async function untilItPasses<T>(
   signal: AbortSignal,
   act: () => Promise<T>,
-  most = Number.POSITIVE_INFINITY,
+  { most = Number.POSITIVE_INFINITY, rest = pause }: PatienceOptions = {},
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -29,7 +33,7 @@ export async function untilItPasses<T>(
     } catch (error) {
       const passes = error instanceof ParleyError && PASSING.includes(error.code);
       if (!passes || tries >= most || signal.aborted) throw error;
-      await pause(Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** (tries - 1)), signal);
+      await rest(Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** (tries - 1)), signal);
     }
   }
 }

@@ -112,6 +112,8 @@ export type WorkflowHost = Pick<
   /** Sees to it that what a workflow leaves to undo that was canceled, or whose deadline passed, is
    * done; without it nobody does. */
   handOver?: (duties: readonly Duty[]) => Promise<void>;
+  /** By another clock than this machine's. */
+  pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 } & Partial<Pick<TaskContext, "budgetLeft">>;
 
 /** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
@@ -294,15 +296,17 @@ class Driver {
   async #make(wish: TaskWish): Promise<void> {
     const stop = new AbortController();
     this.#stops.set(wish.key, stop);
-    const { signal } = this.#task;
+    const { signal, pause: rest } = this.#task;
     const either = AbortSignal.any([signal, stop.signal]);
     try {
-      const handle = await untilItPasses(either, () => this.#store(wish, optionsOf(wish, either)));
+      const handle = await untilItPasses(either, () => this.#store(wish, optionsOf(wish, either)), {
+        rest,
+      });
       if (this.#unwanted.has(wish.key)) stop.abort(new Error("the workflow ends"));
       const outcome = await handle.outcome();
       const output =
         outcome.state === "completed"
-          ? await untilItPasses(signal, () => handle.output(), OUTPUT_TRIES)
+          ? await untilItPasses(signal, () => handle.output(), { most: OUTPUT_TRIES, rest })
           : null;
       this.#tell(wish.key, outcome, output);
     } catch (error) {

@@ -83,7 +83,7 @@ async function enter(plan: WorkerPlan, name: string, creds: Creds, agents: strin
 
 function hostWorkflows({ peer }: OpenPeer, name: string): void {
   const capability = { name: "workflow", version: "1.0.0", slots: WORKFLOWS };
-  const own = { peer, contractor: `${name}.main`, wall: () => Date.now(), log };
+  const own = { peer, contractor: `${name}.main`, clock: peer.deps.clock, log };
   const run = (r: Run) => conduct(own, r);
   peer.host({ name: "main", slots: WORKFLOWS, services: [{ capability, run }] });
 }

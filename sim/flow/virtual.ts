@@ -105,8 +105,7 @@ class FlowWorld {
 
   #boss(name: string): VirtualHost {
     return this.#host(name, "agent", [WORKFLOW], (peer, host) => {
-      const wall = () => host.clock.wall();
-      const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
+      const own = { peer, contractor: `${name}.main`, clock: host.clock, log: SILENT };
       const life = new AbortController();
       this.#lives.set(name, life);
       const run = (r: Run) =>

@@ -24,8 +24,7 @@ export interface ComposeInput {
 
 /** Two parts at once at first, then one after the other. */
 export function composer(name: string, peer: Peer, host: VirtualHost): AgentDefinition {
-  const wall = () => host.clock.wall();
-  const own = { peer, contractor: `${name}.main`, wall, log: SILENT };
+  const own = { peer, contractor: `${name}.main`, clock: host.clock, log: SILENT };
   const work = untyped(CAPABILITY_DEFAULT);
   const run = (r: Run) =>
     perform(own, r, async (acts) => {
