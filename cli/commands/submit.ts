@@ -233,6 +233,7 @@ function eventText(event: TaskEvent): string {
       return `${share}${event.note ?? ""}${partial}`.trim();
     }
     case "failure":
+      if (event.leaving === true) return `handed back: ${event.message} (${event.code})`;
       return `attempt ${event.epoch} failed: ${event.message} (${event.code})`;
   }
 }

@@ -111,8 +111,8 @@ function words(r: ProvenRecord): string {
       return `took it (epoch ${epoch}, attempt ${attempt})`;
     }
     case "failure": {
-      const { failure } = r.body as FailureRecord;
-      return `failed: ${failure.message} (${failure.code})`;
+      const { failure, leaving } = r.body as FailureRecord;
+      return `${leaving === true ? "handed back" : "failed"}: ${failure.message} (${failure.code})`;
     }
     case "outcome": {
       const { state, failure } = r.body as Outcome;

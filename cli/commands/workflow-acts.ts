@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import {
   CHANGE_KEY,
+  type FailureRecord,
   STOP_KEY,
   WORKFLOW,
   type WorkflowChange,
@@ -113,20 +114,28 @@ interface Happening {
   what: string;
 }
 
+function fate({ leaving }: Partial<FailureRecord>): string {
+  return leaving === true ? "handed back" : "attempt failed";
+}
+
 /** Of the workflow itself, and of each of its tasks. */
 function happenings(flow: FlowFile): Happening[] {
   const of = (step: string, file: TaskFile): Happening[] =>
     file.records.flatMap((r) => {
       if (r.flaw !== undefined) return [];
       const at = r.storedAt;
-      const body = r.body as { epoch?: number; state?: string; failure?: { message: string } };
+      const body = r.body as Partial<FailureRecord> & { state?: string };
       switch (r.kind) {
         case "spec":
           return { at, step, what: "submitted" };
         case "contract":
           return { at, step, what: `taken by ${r.from} (epoch ${body.epoch})` };
         case "failure":
-          return { at, step, what: `attempt failed: ${body.failure?.message ?? ""}` };
+          return {
+            at,
+            step,
+            what: `${fate(body)}: ${body.failure?.message ?? ""}`,
+          };
         case "cancel":
           return { at, step, what: "cancel" };
         case "outcome":

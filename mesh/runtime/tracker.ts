@@ -1,6 +1,7 @@
 // What a submitter knows of one task: its events as they come, and its end.
 import {
   type Address,
+  type FailureRecord,
   failure,
   type Outcome,
   ParleyError,
@@ -30,7 +31,14 @@ export type TaskEvent =
       note: string | undefined;
       partial: unknown;
     }
-  | { type: "failure"; epoch: number; code: string; message: string };
+  | {
+      type: "failure";
+      epoch: number;
+      code: string;
+      message: string;
+      /** Handed back by an agent that stops: no attempt. */
+      leaving?: true;
+    };
 
 export interface TrackerHooks {
   cancel(reason: string): Promise<void>;
@@ -203,12 +211,13 @@ export class Tracker {
       return;
     }
     if (record.kind === "failure") {
-      const f = record.body as { epoch: number; failure: { code: string; message: string } };
+      const f = record.body as FailureRecord;
       this.#push({
         type: "failure",
         epoch: f.epoch,
         code: f.failure.code,
         message: f.failure.message,
+        ...(f.leaving === true ? { leaving: true as const } : {}),
       });
       return this.#state("negotiating", f.epoch, undefined, record.rev);
     }
