@@ -18,7 +18,7 @@ export function readWorkflow(value: unknown, offers?: Iterable<Offer>): Workflow
         ...(offered === undefined ? [] : checkTypes(parsed.data, offered)),
       ]
     : parsed.error.issues.map((issue) => ({
-        path: issue.path.join("."),
+        path: issue.path.join(".") || "the definition",
         problem: issue.message,
         fix: "see docs/workflows.md for the form of a definition",
       }));

@@ -49,7 +49,9 @@ export class Triggers {
   async put(value: unknown): Promise<StoredTrigger> {
     const parsed = TriggerSchema.safeParse(value);
     if (!parsed.success) {
-      const lines = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
+      const lines = parsed.error.issues.map(
+        (i) => `${i.path.join(".") || "the whole"}: ${i.message}`,
+      );
       throw new ParleyError("E_SCHEMA", `this is no trigger:\n  ${lines.join("\n  ")}`);
     }
     const trigger = { ...parsed.data, since: Date.now() };

@@ -71,9 +71,8 @@ export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow 
   const parsed = FileSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new FlowError(
-      `${fallbackName} is no WfFormat 1.5: ${issue?.path.join(".")}: ${issue?.message}`,
-    );
+    const place = issue?.path.join(".") || "the whole";
+    throw new FlowError(`${fallbackName} is no WfFormat 1.5: ${place}: ${issue?.message}`);
   }
   return flowOf(parsed.data, fallbackName);
 }
