@@ -135,14 +135,12 @@ export class Peer {
     const { counters } = this;
     const shared = { transport, ledger, clock, random, log, history, counters };
     const inbound = new Inbound(counters);
-    const identities = new Identities(
-      transport,
-      options.trust,
-      counters,
-      options.roles.initiator || options.roles.submitter
-        ? (p, a) => ports.cards.get(p, a)
-        : undefined,
-    );
+    const readsCards = options.roles.initiator || options.roles.submitter;
+    const identities = new Identities({
+      ...shared,
+      trust: options.trust,
+      ...(readsCards && { stored: (p: string, a: string) => ports.cards.get(p, a) }),
+    });
     const ownAwards = new OwnAwards();
     const records = new Records({
       ...shared,
@@ -331,6 +329,7 @@ export class Peer {
 
   #onReconnect(): void {
     this.deps.counters.add("reconnects");
+    this.deps.identities.onReturn();
     const awayMs = Math.round(this.#ports.clock.now() - this.#downAt);
     this.#ports.log.warn({ awayMs }, "the server is there again");
     this.submitters.refresh();
