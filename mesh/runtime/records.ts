@@ -22,6 +22,7 @@ import {
   type Role,
   recordSubject,
   SIGNATURE_HEADER,
+  type Spec,
   SpecSchema,
   taskGuard,
   taskPath,
@@ -196,14 +197,17 @@ export class Records {
 
   /**
    * A spec from the supervision consumer.
-   * @param otherwise it cannot be proven; `unread`: now, since its author's key cannot be read
+   * @param otherwise it cannot be proven; `unread`: now, since its author's key cannot be read;
+   * `unknown`: what it says, where its author cannot be found
    */
   onSpec(
     delivery: SpecDelivery,
     then: (record: ReadRecord) => void,
-    otherwise: (unread: boolean) => void,
+    otherwise: (unread: boolean, unknown?: Spec) => void,
   ): void {
-    this.#prove(delivery, then, (_code, unread = false) => otherwise(unread));
+    this.#prove(delivery, then, (code, unread = false, body = undefined) =>
+      otherwise(unread, code === "E_IDENTITY" ? (body as Spec) : undefined),
+    );
   }
 
   /**
@@ -323,13 +327,13 @@ export class Records {
   #prove(
     e: Envelope,
     then: (record: ProvenRecord) => void,
-    otherwise?: (code?: FailureCode, unread?: boolean) => void,
+    otherwise?: (code?: FailureCode, unread?: boolean, body?: object) => void,
     stored = false,
   ): void {
     const { identities, inbound } = this.#d;
     const refuse = (code: FailureCode, unread = false) => {
       inbound.reject(`record.${e.key.kind}`, code);
-      otherwise?.(code, unread);
+      otherwise?.(code, unread, body as object);
     };
     const schema = SCHEMAS[e.key.kind];
     const body =
