@@ -104,9 +104,13 @@ export class Inspector {
     const random = systemRandom(createPrng(crypto.randomUUID()).next);
     this.#inbound = new Inbound(this.counters);
     this.#cards = new NatsCards(transport, systemClock, o.principal);
-    this.#identities = new Identities(transport, o.trust, this.counters, (principal, agent) =>
-      this.#cards.get(principal, agent),
-    );
+    this.#identities = new Identities({
+      transport,
+      clock: systemClock,
+      counters: this.counters,
+      trust: o.trust,
+      stored: (principal, agent) => this.#cards.get(principal, agent),
+    });
     this.#ledger = new NatsLedger(transport, systemClock, o.principal);
     this.#records = new Records({
       history: undefined,

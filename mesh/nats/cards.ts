@@ -11,6 +11,7 @@ import {
 import type { CardStore, Clock, Incoming, StoredCardEntry } from "../ports/index.ts";
 import { directGetAll } from "./direct-get.ts";
 import type { Link } from "./link.ts";
+import { placeOf } from "./put-ack.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -18,7 +19,8 @@ export class NatsCards implements CardStore {
   readonly #transport: Link;
   readonly #clock: Clock;
   readonly #principal: string | undefined;
-  /** Seals under which each key was written: unchanged cards are not written again. */
+  /** Seals under which each key is stored, by the stream's word: unchanged cards are not written
+   * again. */
   #kept = new Map<string, string>();
 
   constructor(transport: Link, clock: Clock, principal?: string) {
@@ -26,7 +28,7 @@ export class NatsCards implements CardStore {
     this.#clock = clock;
     this.#principal = principal;
     transport.onState((state) => {
-      if (state === "up") this.#kept.clear();
+      if (state === "up") this.#kept = new Map();
     });
   }
 
@@ -34,12 +36,24 @@ export class NatsCards implements CardStore {
     this.#transport.publish(registrationSubject(principal, agent), body, {
       headers: { "Nats-TTL": `${ttlS}s`, [SIGNATURE_HEADER]: seal },
     });
-    const name = `${principal}.${agent}`;
-    if (this.#kept.get(name) === seal) return;
-    this.#kept.set(name, seal);
-    this.#transport.publish(keySubject(principal, agent), body, {
-      headers: { [SIGNATURE_HEADER]: seal },
-    });
+    if (this.#kept.get(`${principal}.${agent}`) === seal) return;
+    void this.#keep(principal, agent, body, seal);
+  }
+
+  /** Without the stream's word it may be lost: the next renewal writes it again. */
+  async #keep(principal: string, agent: string, body: Uint8Array, seal: string): Promise<void> {
+    // An answer of before the link was lost tells nothing of the server behind the next one.
+    const kept = this.#kept;
+    try {
+      const answer = await this.#transport.ask(keySubject(principal, agent), body, {
+        timeoutMs: KEPT_MS,
+        headers: { [SIGNATURE_HEADER]: seal },
+      });
+      placeOf(answer, KEYS_STREAM, `the key of ${principal}.${agent}`, { fenced: false });
+      kept.set(`${principal}.${agent}`, seal);
+    } catch {
+      // Refused, lost, or nobody leads the stream just now.
+    }
   }
 
   leave(principal: string, agent: string): void {
@@ -97,3 +111,5 @@ function entryOf(m: Incoming): StoredCardEntry[] {
 /** The server looks for what has expired about once a second. */
 const LATE_MS = 2_000;
 const TIMEOUT_MS = 10_000;
+/** A stream answers a write within ms; one that takes so long has no leader. */
+const KEPT_MS = 5_000;

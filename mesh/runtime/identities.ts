@@ -1,10 +1,17 @@
 // Whose key is it? Cards answer: a principal's JWT vouches for its key, its signature on a card
 // vouches for the agent's key. Unknown senders are asked for their card (`mesh.who`), which any
 // bearer may pass on, since it proves itself.
-import { KEYS_MAX, type Role, SIGNATURE_HEADER, whoSubject } from "../../contracts/index.ts";
-import type { Signer, Transport, Trust } from "../ports/index.ts";
+import {
+  KEYS_MAX,
+  ParleyError,
+  type Role,
+  SIGNATURE_HEADER,
+  whoSubject,
+} from "../../contracts/index.ts";
+import type { Clock, Signer, Transport, Trust } from "../ports/index.ts";
 import { openCard } from "./cards.ts";
 import type { Counters } from "./counters.ts";
+import { Missing } from "./missing.ts";
 import { digest } from "./signing.ts";
 
 export interface AgentKey {
@@ -23,40 +30,39 @@ const WAITERS_MAX = 1_000;
 /** @param unread there is no key because what is stored could not be read now */
 export type Found = (key: AgentKey | undefined, unread: boolean) => void;
 
-export class Identities {
-  readonly #transport: Transport;
-  readonly #trust: Trust | undefined;
-  readonly #counters: Counters;
+export interface IdentitiesDependencies {
+  transport: Transport;
+  clock: Clock;
+  counters: Counters;
+  /** Absent: nothing is proven. */
+  trust: Trust | undefined;
   /** Looks a card up where it is stored; for senders that have left. */
-  readonly #stored:
-    | ((principal: string, agent: string) => Promise<StoredCard | undefined>)
-    | undefined;
+  stored?: (principal: string, agent: string) => Promise<StoredCard | undefined>;
+}
+
+export class Identities {
+  readonly #d: IdentitiesDependencies;
+  readonly #missing: Missing;
   #keys = new Map<string, AgentKey>();
   #signed = new Map<string, { publicKey: string; covers: string }>();
   #asking = new Map<string, Found[]>();
 
-  constructor(
-    transport: Transport,
-    trust: Trust | undefined,
-    counters: Counters,
-    stored?: (principal: string, agent: string) => Promise<StoredCard | undefined>,
-  ) {
-    this.#transport = transport;
-    this.#trust = trust;
-    this.#counters = counters;
-    this.#stored = stored;
+  constructor(dependencies: IdentitiesDependencies) {
+    this.#d = dependencies;
+    this.#missing = new Missing(dependencies.clock);
   }
 
   /** Is signing in force at all? */
   get on(): boolean {
-    return this.#trust !== undefined;
+    return this.#d.trust !== undefined;
   }
 
   verify(key: AgentKey, data: Uint8Array, signature: Uint8Array): boolean {
-    if (this.#trust === undefined) return true;
+    const { trust } = this.#d;
+    if (trust === undefined) return true;
     const own = this.#signed.get(Buffer.from(signature).toString("latin1"));
     if (own?.publicKey === key.publicKey && own.covers === digest(data)) return true;
-    return this.#trust.verify(key.publicKey, data, signature);
+    return trust.verify(key.publicKey, data, signature);
   }
 
   /** Signs, and remembers having signed: what comes back to this process needs no proof. */
@@ -81,30 +87,46 @@ export class Identities {
       if (oldest !== undefined) this.#keys.delete(oldest);
     }
     this.#keys.set(address, key);
+    this.#missing.delete(address);
   }
 
   forget(address: string): void {
     this.#keys.delete(address);
   }
 
-  /** Calls back at once when the key is known, later otherwise; undefined: cannot be proven. */
-  resolve(principal: string, agent: string, then: Found): void {
+  /** The link is there again: who could not be found may be. */
+  onReturn(): void {
+    this.#missing.clear();
+  }
+
+  /**
+   * Calls back at once when the key is known, later otherwise; undefined: cannot be proven.
+   * @param stored for a read of what is stored: it holds its records anyway, however many wait, and
+   * of whom was asked for in vain just now it asks no more. A sender that was missing a moment ago
+   * is not missing when he sends.
+   */
+  resolve(principal: string, agent: string, then: Found, stored = false): void {
     const address = `${principal}.${agent}`;
     const key = this.#keys.get(address);
     if (key !== undefined) return then(key, false);
     const waiting = this.#asking.get(address);
+    if (stored && waiting === undefined && this.#missing.has(address)) {
+      return then(undefined, false);
+    }
     if (waiting !== undefined) {
-      if (waiting.length < WAITERS_MAX) waiting.push(then);
+      if (stored || waiting.length < WAITERS_MAX) waiting.push(then);
       else then(undefined, true);
       return;
     }
     this.#asking.set(address, [then]);
-    void this.#ask(principal, agent).then(({ key: found, unread }) => {
+    void this.#ask(principal, agent).then(({ key: answered, unread }) => {
+      // Its card may have come meanwhile.
+      const found = answered ?? this.#keys.get(address);
       const waiters = this.#asking.get(address) ?? [];
       this.#asking.delete(address);
       if (found !== undefined) this.learn(address, found);
-      else this.#counters.add("identity.unresolved");
-      for (const waiter of waiters) waiter(found, unread);
+      else this.#d.counters.add("identity.unresolved");
+      for (const waiter of waiters) waiter(found, unread && found === undefined);
     });
   }
 
@@ -113,22 +135,25 @@ export class Identities {
     agent: string,
   ): Promise<{ key: AgentKey | undefined; unread: boolean }> {
     let unread = false;
-    const stored = await this.#stored?.(principal, agent).catch(() => {
+    const stored = await this.#d.stored?.(principal, agent).catch(() => {
       unread = true;
       return undefined;
     });
     const kept = stored && this.#open(principal, agent, stored.body, stored.seal);
-    const key = kept ?? (await this.#askWho(principal, agent));
+    const key = kept ?? (await this.#askWho(principal, agent, unread));
     return { key, unread: unread && key === undefined };
   }
 
-  async #askWho(principal: string, agent: string): Promise<AgentKey | undefined> {
+  async #askWho(principal: string, agent: string, unread: boolean): Promise<AgentKey | undefined> {
     try {
-      const answer = await this.#transport.request(whoSubject(principal, agent), EMPTY, {
+      const answer = await this.#d.transport.request(whoSubject(principal, agent), EMPTY, {
         timeoutMs: WHO_TIMEOUT_MS,
       });
       return this.#open(principal, agent, answer.data, answer.header(SIGNATURE_HEADER));
-    } catch {
+    } catch (error) {
+      // Any other answer comes at once, and is worth asking for again.
+      const silent = error instanceof ParleyError && error.code === "E_TIMEOUT";
+      if (silent && !unread) this.#missing.add(`${principal}.${agent}`);
       return undefined;
     }
   }
@@ -139,7 +164,7 @@ export class Identities {
     body: Uint8Array,
     seal: string | undefined,
   ): AgentKey | undefined {
-    const opened = openCard(principal, agent, body, seal, this.#trust);
+    const opened = openCard(principal, agent, body, seal, this.#d.trust);
     if (opened?.principal === undefined) return undefined;
     return { publicKey: opened.card.publicKey, role: opened.principal.role };
   }

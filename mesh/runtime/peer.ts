@@ -9,7 +9,6 @@ import {
   BeatSchema,
   CARD_RENEW_MS,
   CARD_TTL_S,
-  failure,
   liveSubject,
   type Message,
   MessageSchema,
@@ -21,7 +20,7 @@ import {
   taskPath,
 } from "../../contracts/index.ts";
 import type { Policy } from "../core/policy.ts";
-import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { foldTask } from "../core/task-view.ts";
 import type {
   Artefacts,
   CardStore,
@@ -32,13 +31,11 @@ import type {
   Log,
   Random,
   Signer,
-  SpecDelivery,
   Subscription,
   Supervision,
   Transport,
   Trust,
 } from "../ports/index.ts";
-import { checkParent } from "./authority.ts";
 import { OwnAwards } from "./awards.ts";
 import { type SealedCard, sealCard } from "./cards.ts";
 import { ClockAlarm } from "./clock-alarm.ts";
@@ -47,6 +44,7 @@ import { Counters } from "./counters.ts";
 import type { Deps } from "./dependencies.ts";
 import { Door } from "./door.ts";
 import { Fields } from "./fields.ts";
+import { HandedSpecs } from "./handed-specs.ts";
 import type { AgentDefinition, HostedAgent } from "./hosted-agent.ts";
 import { Identities } from "./identities.ts";
 import { Inbound } from "./inbound.ts";
@@ -135,14 +133,12 @@ export class Peer {
     const { counters } = this;
     const shared = { transport, ledger, clock, random, log, history, counters };
     const inbound = new Inbound(counters);
-    const identities = new Identities(
-      transport,
-      options.trust,
-      counters,
-      options.roles.initiator || options.roles.submitter
-        ? (p, a) => ports.cards.get(p, a)
-        : undefined,
-    );
+    const readsCards = options.roles.initiator || options.roles.submitter;
+    const identities = new Identities({
+      ...shared,
+      trust: options.trust,
+      ...(readsCards && { stored: (p: string, a: string) => ports.cards.get(p, a) }),
+    });
     const ownAwards = new OwnAwards();
     const records = new Records({
       ...shared,
@@ -220,8 +216,9 @@ export class Peer {
     }
     if (roles.initiator || roles.submitter) this.initiators.start();
     if (roles.initiator) {
+      const specs = new HandedSpecs(this.deps, this.initiators);
       await this.#ports.supervision?.start(
-        (spec) => this.#onSpec(spec),
+        (spec) => specs.on(spec),
         (urgency) => this.initiators.room(urgency),
       );
     }
@@ -331,6 +328,7 @@ export class Peer {
 
   #onReconnect(): void {
     this.deps.counters.add("reconnects");
+    this.deps.identities.onReturn();
     const awayMs = Math.round(this.#ports.clock.now() - this.#downAt);
     this.#ports.log.warn({ awayMs }, "the server is there again");
     this.submitters.refresh();
@@ -338,24 +336,6 @@ export class Peer {
     // Away for so long, our cards may have expired: all of them are due now.
     if (this.#ports.clock.now() - this.#downAt > this.#ttlS() * 300) this.#owed = this.#cards.size;
     for (const agent of this.contractors.agents.values()) agent.askForWork();
-  }
-
-  #onSpec(delivery: SpecDelivery): void {
-    const later = () => delivery.receipt.release(1_000);
-    const then = (record: ReadRecord) => {
-      if (delivery.key.owner === delivery.key.fromPrincipal) {
-        return this.initiators.accept(record, delivery);
-      }
-      void checkParent(this.deps.records, delivery.key, record).then((fault) => {
-        if (fault === undefined) return this.initiators.accept(record, delivery);
-        this.deps.inbound.reject("record.spec", "E_AUTHORITY");
-        this.#ports.log.warn({ task: delivery.key.task, fault }, "sub-task without authority");
-        this.initiators.refuse(record, delivery, failure("E_AUTHORITY", fault));
-      }, later);
-    };
-    // What cannot be proven will never be sound: it is counted and not handed on.
-    const otherwise = (unread: boolean) => (unread ? later() : delivery.receipt.ack());
-    this.deps.records.onSpec(delivery, then, otherwise);
   }
 
   #onRecord(message: Incoming): void {

@@ -22,6 +22,7 @@ import {
   type Role,
   recordSubject,
   SIGNATURE_HEADER,
+  type Spec,
   SpecSchema,
   taskGuard,
   taskPath,
@@ -60,6 +61,8 @@ const SCHEMAS: Partial<Record<RecordKind, z.ZodType>> = {
 const AUTHOR_AGAIN_MS = [100, 400];
 /** Pauses before a copy that lags is read again, ms. */
 const COPY_AGAIN_MS = [50, 200, 750];
+/** Records of a read that are proven together: each may ask for its author. */
+const AT_ONCE = 4_000;
 
 export interface RecordsDependencies {
   ledger: Ledger;
@@ -194,14 +197,17 @@ export class Records {
 
   /**
    * A spec from the supervision consumer.
-   * @param otherwise it cannot be proven; `unread`: now, since its author's key cannot be read
+   * @param otherwise it cannot be proven; `unread`: now, since its author's key cannot be read;
+   * `unknown`: what it says, where its author cannot be found
    */
   onSpec(
     delivery: SpecDelivery,
     then: (record: ReadRecord) => void,
-    otherwise: (unread: boolean) => void,
+    otherwise: (unread: boolean, unknown?: Spec) => void,
   ): void {
-    this.#prove(delivery, then, (_code, unread = false) => otherwise(unread));
+    this.#prove(delivery, then, (code, unread = false, body = undefined) =>
+      otherwise(unread, code === "E_IDENTITY" ? (body as Spec) : undefined),
+    );
   }
 
   /**
@@ -242,12 +248,13 @@ export class Records {
     return last !== undefined && last <= rev;
   }
 
-  /** The sound ones among records as stored; the others are counted and left out. */
+  /** Records as stored, in their order; those that cannot be proven are counted and say why. */
   async prove(stored: readonly StoredRecord[]): Promise<ProvenRecord[]> {
     const proven: ProvenRecord[] = [];
-    for (const record of stored) {
-      const one = await this.#proveStored(record);
-      if (one !== undefined) proven.push(one);
+    // One after the other, each author that is nobody would make all that follow wait.
+    for (let i = 0; i < stored.length; i += AT_ONCE) {
+      const some = stored.slice(i, i + AT_ONCE).map((record) => this.#proveStored(record));
+      proven.push(...(await Promise.all(some)));
     }
     return proven;
   }
@@ -287,19 +294,19 @@ export class Records {
   /** Opens one page; whatever is not about this task or not proven is left out. */
   async #open(owner: string, task: string, bytes: Uint8Array) {
     const pack = this.#d.inbound.parse("look", PackSchema, bytes, PACK_LIMITS);
-    const records: ProvenRecord[] = [];
-    for (const r of pack?.records ?? []) {
-      const stored = storedOf(r);
-      if (stored?.key.owner !== owner || stored.key.task !== task) continue;
-      records.push(await this.#proveStored(stored));
-    }
+    const about = (r: StoredRecord | undefined) => r?.key.owner === owner && r.key.task === task;
+    const stored = (pack?.records ?? [])
+      .map(storedOf)
+      .filter((r) => r !== undefined)
+      .filter(about);
+    const records = await this.prove(stored);
     return { records, next: pack?.more === true ? pack.records.at(-1)?.rev : undefined };
   }
 
   #proveStored(record: StoredRecord): Promise<ProvenRecord> {
     const { key, rev, storedAt } = record;
-    return new Promise((resolve) =>
-      this.#prove(record, resolve, (code, unread) =>
+    return new Promise((resolve) => {
+      const otherwise = (code?: FailureCode, unread?: boolean) =>
         resolve({
           key,
           kind: key.kind,
@@ -311,20 +318,22 @@ export class Records {
           ...(unread ? { unread } : {}),
           from: `${key.fromPrincipal}.${key.fromAgent}`,
           to: `${key.toPrincipal}.${key.toAgent}`,
-        }),
-      ),
-    );
+        });
+      this.#prove(record, resolve, otherwise, true);
+    });
   }
 
+  /** @param stored it was read, not heard: see `Identities.resolve` */
   #prove(
     e: Envelope,
     then: (record: ProvenRecord) => void,
-    otherwise?: (code?: FailureCode, unread?: boolean) => void,
+    otherwise?: (code?: FailureCode, unread?: boolean, body?: object) => void,
+    stored = false,
   ): void {
     const { identities, inbound } = this.#d;
     const refuse = (code: FailureCode, unread = false) => {
       inbound.reject(`record.${e.key.kind}`, code);
-      otherwise?.(code, unread);
+      otherwise?.(code, unread, body as object);
     };
     const schema = SCHEMAS[e.key.kind];
     const body =
@@ -360,7 +369,7 @@ export class Records {
       const embedded =
         e.key.kind === "spec" ? undefined : (body as { award?: EmbeddedAward }).award;
       if (embedded === undefined) return then(record);
-      this.#proveEmbedded(record, embedded, then);
+      this.#proveEmbedded(record, embedded, then, stored);
     };
     if (!identities.on) return finish(undefined);
     if (seal.signature.length !== SIGNATURE_BYTES) return refuse("E_SIGNATURE");
@@ -370,7 +379,7 @@ export class Records {
       if (!identities.verify(agent, text(), seal.signature)) return refuse("E_SIGNATURE");
       finish(agent.role);
     };
-    identities.resolve(e.key.fromPrincipal, e.key.fromAgent, check);
+    identities.resolve(e.key.fromPrincipal, e.key.fromAgent, check, stored);
   }
 
   /** Adds the award that a record rests on, once it is proven to name this task and author. */
@@ -378,6 +387,7 @@ export class Records {
     record: ProvenRecord,
     embedded: EmbeddedAward,
     then: (record: ProvenRecord) => void,
+    stored: boolean,
   ): void {
     const { identities, ownAwards, counters } = this.#d;
     const own = ownAwards.find(taskPath(record.key.owner, record.key.task), embedded.terms);
@@ -398,14 +408,15 @@ export class Records {
     if (!fits || own !== undefined || !identities.on) return settle(fits);
     const [principal, agent] = terms.initiator.split(".") as [string, string];
     const signature = Buffer.from(embedded.sig, "base64url");
-    identities.resolve(principal, agent, (key, unread) => {
+    const check = (key: AgentKey | undefined, unread: boolean) => {
       if (key === undefined) record.flaw = AUTHOR_UNKNOWN;
       if (unread) record.unread = true;
       settle(
         key !== undefined &&
           proveAward({ terms, termsBytes, signature }, key, identities) === undefined,
       );
-    });
+    };
+    identities.resolve(principal, agent, check, stored);
   }
 }
 

@@ -1,6 +1,14 @@
 // Cases about who is handed a spec, again and when; and about cards that come and go.
 import { expect } from "vitest";
-import { supervisionConsumer, TASKS_STREAM } from "../../contracts/index.ts";
+import {
+  KEYS_STREAM,
+  keySubject,
+  ROLES,
+  supervisionConsumer,
+  TASKS_STREAM,
+} from "../../contracts/index.ts";
+import { NatsCards } from "../../mesh/nats/cards.ts";
+import type { Link } from "../../mesh/nats/link.ts";
 import type { Incoming, SpecDelivery } from "../../mesh/ports/index.ts";
 import {
   ACK_WAIT_MS,
@@ -354,6 +362,48 @@ export const CARDS: readonly Case[] = [
       const here = await stage.settle(eye.cards.snapshot());
       const names = here.map((c) => c.principal).filter((name) => name.startsWith("ttl-"));
       expect(names).toEqual(["ttl-b"]);
+    },
+  },
+  {
+    name: "who keeps a card is told that it is stored, whatever its role",
+    async play(stage) {
+      for (const role of ROLES) {
+        const a = await stage.join(`told-${role}`, role, role === "contractor" ? ["dig"] : []);
+        const asked = a.link.ask(keySubject(a.name, "main"), bytes("{}"), {
+          timeoutMs: 3_000,
+          headers: { "Mesh-Sig": "1.seal" },
+        });
+        const ack = JSON.parse(text(await stage.settle(asked)));
+        expect([role, ack.stream, ack.seq > 0, a.errors]).toEqual([role, KEYS_STREAM, true, []]);
+      }
+    },
+  },
+  {
+    name: "a card that was not stored is kept with a later renewal, and then not again",
+    async play(stage) {
+      const a = await stage.join("late-a", "contractor", ["dig"]);
+      const told: Promise<unknown>[] = [];
+      const ask: Link["ask"] = (...question) => {
+        const lost = told.length === 0;
+        const answer = lost ? Promise.reject(new Error("lost")) : a.link.ask(...question);
+        told.push(answer.catch(() => undefined));
+        return answer;
+      };
+      const publish: Link["publish"] = (...message) => a.link.publish(...message);
+      const link = { ask, publish, onState: () => undefined } as unknown as Link;
+      const cards = new NatsCards(link, a.clock, a.name);
+      const renew = async () => {
+        cards.announce(a.name, "main", bytes("{}"), "1.seal", 30);
+        await stage.settle(Promise.all(told));
+      };
+      const kept = async () => (await stage.settle(eye.cards.get(a.name, "main")))?.seal;
+      const eye = await stage.join("late-eye", "initiator");
+      await renew();
+      expect(await kept()).toBeUndefined();
+      await renew();
+      expect(await kept()).toBe("1.seal");
+      await renew();
+      expect(told).toHaveLength(2);
     },
   },
 ];

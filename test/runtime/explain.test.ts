@@ -16,7 +16,7 @@ import {
   type ScoredBid,
   seen,
 } from "../../mesh/core/policy.ts";
-import type { Transport } from "../../mesh/ports/index.ts";
+import type { Clock, Transport } from "../../mesh/ports/index.ts";
 import { encodeMsgpack } from "../../mesh/runtime/codec/codec.ts";
 import { Counters } from "../../mesh/runtime/counters.ts";
 import { type Explanation, explain } from "../../mesh/runtime/explain.ts";
@@ -26,7 +26,12 @@ import { bidsDigest, packBids } from "../../mesh/runtime/seen-bids.ts";
 import { Bench } from "../support/core.ts";
 
 // Without trust nobody is asked for a key, so no transport is needed.
-const identities = new Identities(undefined as unknown as Transport, undefined, new Counters());
+const identities = new Identities({
+  transport: undefined as unknown as Transport,
+  clock: undefined as unknown as Clock,
+  counters: new Counters(),
+  trust: undefined,
+});
 
 interface Case {
   bids: ScoredBid[];

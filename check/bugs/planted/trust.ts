@@ -11,7 +11,7 @@ export const trust: readonly Bug[] = [
     patches: [
       {
         file: "mesh/runtime/identities.ts",
-        find: "return this.#trust.verify(key.publicKey, data, signature);",
+        find: "return trust.verify(key.publicKey, data, signature);",
         replace: "return true;",
       },
     ],
