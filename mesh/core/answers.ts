@@ -15,6 +15,16 @@ const LEAST = 2;
 
 export class Answers {
   #estimates = new Map<string, Estimate>();
+  readonly #most: number;
+
+  /** @param most estimates remembered, since names are anybody's; the oldest is forgotten */
+  constructor(most = 50_000) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#estimates.size;
+  }
 
   /** Answers to expect, 2 to `most` (groups with members, or agents that are known). */
   expected(capability: string, rung: string, most: number): number {
@@ -51,6 +61,8 @@ export class Answers {
     const key = `${capability} ${rung}`;
     const e = this.#estimates.get(key);
     if (e === undefined) {
+      const [oldest] = this.#estimates.size >= this.#most ? this.#estimates.keys() : [];
+      if (oldest !== undefined) this.#estimates.delete(oldest);
       this.#estimates.set(key, { answers, roundTripMs: tookMs });
     } else {
       e.answers = answers;

@@ -220,6 +220,7 @@ export function running(t: InitiatorTask, contractor: Address, c: Context): void
   t.phase = "running";
   t.contractor = contractor;
   t.lastSeenAt = c.aware;
+  t.runsSince = c.aware;
   arm(t, c.now + suspicion(c), c);
 }
 

@@ -81,6 +81,8 @@ export interface InitiatorTask {
   /** When its contractor was last heard of, or it was last awarded; the observer's time, ms. */
   lastSeenAt: number;
   waitingSince: number;
+  /** When its contract began, as far as was seen; the observer's time, ms. */
+  runsSince: number;
   failure: Failure | undefined;
   /** Whose attempts failed, of this tier, the last one at the end: others are better. */
   failed: Address[];
@@ -225,6 +227,7 @@ export function newTask(
     leftMs: 0,
     lastSeenAt: 0,
     waitingSince: 0,
+    runsSince: 0,
     failure: undefined,
     failed: [],
     unclaimed: [],

@@ -14,6 +14,7 @@ import {
 } from "../../contracts/index.ts";
 import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
 import { getTasks, READ_AGAIN_MS } from "./direct-get.ts";
+import { fateOf, fateOfOwn, parseAck, parseLast, unknown } from "./fate.ts";
 import type { Link } from "./link.ts";
 
 /** A write whose fate is not known is repeated after this long, ms. The server looks at the fence
@@ -49,6 +50,7 @@ const DOUBTS_MAX = 2;
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const PENDING_MAX = 50_000;
 const SWEEP_MS = 250;
+const LATE = "its deadline passed before the store could be reached";
 
 interface Pending {
   write: Write;
@@ -121,7 +123,14 @@ export class NatsLedger implements Ledger {
     this.#pendingBytes -= p.write.body.length;
   }
 
+  /** Did its deadline pass while it waited here? Whoever would do it now would do it too late. */
+  #isLate({ since, write: { until } }: Pending): boolean {
+    const lateMs = until === undefined ? -1 : this.#clock.wall() - until;
+    return lateMs >= 0 && lateMs < this.#clock.now() - since;
+  }
+
   #send(token: string, p: Pending): void {
+    if (this.#isLate(p)) return this.#dropLate(token, p);
     p.sentAt = this.#clock.now();
     // No link: it is sent when there is one, and that counts as no try.
     if (this.#transport.state() !== "up") return;
@@ -137,6 +146,13 @@ export class NatsLedger implements Ledger {
         "Content-Type": "application/json",
       },
     });
+  }
+
+  #dropLate(token: string, p: Pending): void {
+    this.#take(token, p);
+    // An earlier try of it may have come in time.
+    if (p.tries > 0) return void this.#clearUp(p, undefined);
+    p.done({ ok: false, fault: "unavailable", detail: LATE });
   }
 
   #onAnswer(m: Incoming): void {
@@ -301,6 +317,7 @@ export class NatsLedger implements Ledger {
       }
       if (this.#transport.state() !== "up") {
         p.sentAt = this.#clock.now();
+        if (p.tries === 0 && this.#isLate(p)) this.#dropLate(token, p);
         continue;
       }
       if (p.tries >= REPEATS_MAX) {
@@ -381,104 +398,8 @@ export class NatsLedger implements Ledger {
   }
 }
 
-/** The answer to a leader's read: where the message lies, 0 when there is none. */
-export function parseLast(data: Uint8Array): number | undefined {
-  try {
-    const { message, error } = JSON.parse(Buffer.from(data).toString()) as {
-      message?: { seq?: unknown };
-      error?: { code?: unknown };
-    };
-    if (error !== undefined) return error.code === 404 ? 0 : undefined;
-    return Number.isSafeInteger(message?.seq) ? (message?.seq as number) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function unknown(detail: string): WriteResult {
-  return { ok: false, fault: "unknown", detail };
-}
-
-/**
- * What the records of a task say of a write: it is there, byte for byte; or something newer than
- * its fence is and it is not, so that it can never land. Undefined: neither, it still could.
- * `rev`: as new as the records must be, from a replica that lags they prove nothing.
- */
-export function fateOf(
-  write: Write,
-  records: readonly StoredRecord[],
-  rev: number | undefined,
-): WriteResult | undefined {
-  const name = recordKey(write.key);
-  const mine = records.find(
-    (r) =>
-      r.header(NONCE_HEADER) === write.id &&
-      recordKey(r.key) === name &&
-      Buffer.compare(r.body, write.body) === 0,
-  );
-  if (mine !== undefined) return { ok: true, rev: mine.rev, duplicate: true };
-  const newest = records.at(-1)?.rev ?? 0;
-  if (newest <= write.guard || newest < (rev ?? 0)) return undefined;
-  return { ok: false, fault: "conflict", rev: newest };
-}
-
-/**
- * The same for whoever may read only its own record: under this key lies this write, another, or
- * nothing. Nothing, and the server's word that the task moved on to `rev`: it can never land.
- */
-export function fateOfOwn(
-  write: Write,
-  found: Pick<Incoming, "data" | "header"> | undefined,
-  rev: number | undefined,
-): WriteResult | undefined {
-  if (found === undefined) {
-    return rev === undefined || rev <= write.guard
-      ? undefined
-      : { ok: false, fault: "conflict", rev };
-  }
-  const here = Number(found.header("Nats-Sequence"));
-  const mine =
-    found.header(NONCE_HEADER) === write.id && Buffer.compare(found.data, write.body) === 0;
-  if (mine) return { ok: true, rev: here, duplicate: true };
-  return { ok: false, fault: "conflict", rev: Math.max(here, rev ?? 0) };
-}
-
 /** Stands for a key that does not parse: a literal wildcard, an unknown kind. */
 function unreadable(owner: string, task: string): RecordKey {
   const nobody = { toPrincipal: "_", toAgent: "_", fromPrincipal: "_", fromAgent: "_" };
   return { owner, task, kind: "checkpoint", n: "0", ...nobody };
-}
-
-const text = new TextDecoder();
-
-/** Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4). */
-export function parseAck(data: Uint8Array): WriteResult | undefined {
-  let ack: {
-    seq?: number;
-    duplicate?: boolean;
-    error?: { err_code?: number; code?: number; description?: string };
-  };
-  try {
-    ack = JSON.parse(text.decode(data));
-  } catch {
-    return undefined;
-  }
-  if (ack.error === undefined) {
-    if (typeof ack.seq !== "number") return undefined;
-    return { ok: true, rev: ack.seq, duplicate: ack.duplicate === true };
-  }
-  const { err_code: code, description = "" } = ack.error;
-  if (code === 10071) {
-    const rev = /(\d+)\s*$/.exec(description)?.[1];
-    return { ok: false, fault: "conflict", rev: rev === undefined ? undefined : Number(rev) };
-  }
-  // This very key is taken, by a record that is not to be replaced.
-  if (code === 10077) return { ok: false, fault: "conflict", rev: undefined };
-  // 10158: a first try with the same id is on its way through the cluster.
-  if (code === 10164 || code === 10158) return unknown(description);
-  // Insufficient resources, or storage.
-  if (code === 10023 || code === 10047)
-    return { ok: false, fault: "unavailable", detail: description };
-  const transient = ack.error.code === 503 || ack.error.code === 408 || ack.error.code === 429;
-  return { ok: false, fault: transient ? "unknown" : "refused", detail: description };
 }

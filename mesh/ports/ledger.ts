@@ -9,6 +9,8 @@ export interface Write {
   guard: number;
   /** 128 random bits, kept for repeats, so that an unknown fate can be cleared up. */
   id: string;
+  /** Not to be sent any more from then on, ms since the epoch: a task's deadline. */
+  until?: number;
 }
 
 export type WriteResult =

@@ -20,7 +20,7 @@ import {
 import { roomFor } from "../core/admission.ts";
 import { Answers } from "../core/answers.ts";
 import { Breakers } from "../core/breaker.ts";
-import { Calibration } from "../core/calibration.ts";
+import { actualOf, Calibration } from "../core/calibration.ts";
 import { step } from "../core/initiator.ts";
 import { spokenFor } from "../core/initiator-choice.ts";
 import {
@@ -294,6 +294,7 @@ export class Initiators {
     if (subject === undefined) return void this.#d.inbound.reject("bid", "E_KIND");
     // Processes of one principal hear each other's bids, and count their calls alike.
     if (`${subject.toPrincipal}.${subject.toAgent}` !== this.#o.agent) return;
+    this.#rooms.answered(subject.from);
     const entry = this.#calls.get(subject.cfp);
     if (entry === undefined) return this.#d.counters.add("bid.late");
     const event = readReply(this.#d, subject, message);
@@ -492,6 +493,7 @@ export class Initiators {
     }
     if (t.awarded === undefined) return;
     const { from, bid } = t.awarded;
-    this.calibration.learn(from, t.spec.capability, bid.durationMs, workedMs, good);
+    const tookMs = actualOf(t, workedMs, this.watch.aware());
+    this.calibration.learn(from, t.spec.capability, bid.durationMs, tookMs, good);
   }
 }

@@ -142,6 +142,7 @@ export class Records {
         body,
         guard: fence,
         id,
+        ...(key.kind === "spec" ? { until: (value as Spec).deadline } : {}),
         headers: { [SIGNATURE_HEADER]: sealText(at, signature) },
       },
       (result) => told(result, () => digest(text())),

@@ -14,8 +14,9 @@ import {
   RECALL_MS_MAX,
 } from "../../contracts/index.ts";
 import { Arrivals } from "../core/arrivals.ts";
-import { type Event, type InitiatorTask, pathOf } from "../core/initiator-task.ts";
+import { type Event, pathOf } from "../core/initiator-task.ts";
 import { asksNoMore, type Needs, needsKey, needsOf, refuses } from "../core/match.ts";
+import { type OfferLimits, OpenOffers } from "../core/open-offers.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import { type RefusalLimits, Refusals } from "../core/refusals.ts";
 import {
@@ -25,31 +26,20 @@ import {
   type Waiter,
   WaitingRoom,
 } from "../core/waiting-room.ts";
-import type { Incoming, Subscription } from "../ports/index.ts";
+import type { Incoming } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 import type { CardChange } from "./registry.ts";
+import {
+  every,
+  first,
+  type Offered,
+  offeredTo,
+  type Room,
+  type Row,
+  type WaitingEntry,
+} from "./room.ts";
 
-export interface WaitingEntry {
-  t: InitiatorTask;
-  /** On offer to somebody until then. */
-  offeredUntil: number;
-  offered: (Offered & { row: string }) | undefined;
-  /** Waits, and calls because a newcomer came: to learn of slots that nobody freed. */
-  trying: boolean;
-  /** Has it called in vain since it waits? */
-  called: boolean;
-  refusedBy: Refusals | undefined;
-}
-
-/** Whom a task was offered to, and how that search goes on where it is refused. */
-interface Offered {
-  to: Address;
-  least: number;
-  /** How many it was offered one after the other. */
-  nth: number;
-  /** Rows whose first it refused for the price: others have their turn before the next of these. */
-  passed: readonly string[];
-}
+export type { WaitingEntry };
 
 interface Hooks<E> {
   offer(entry: E, capability: string, to: Address, urgent: number): void;
@@ -60,48 +50,16 @@ interface Hooks<E> {
   blocked(capability: string, agent?: Address): boolean;
 }
 
-/** Tasks that ask for the same. */
-interface Row {
-  /** Undefined: they ask for all sorts of things. */
-  needs: Needs | undefined;
-  /** The most that one of them would pay. */
-  most: number;
-  refusedBy: Refusals;
-  /** When one of them, or one like them, was last taken, or the first of them came. */
-  takenAt: number;
-}
-
-interface Room<E> {
-  room: WaitingRoom;
-  /** In the order of their turns. */
-  rows: Map<string, Row>;
-  /** Those that have not called yet, since others were before them. */
-  uncalled: Set<E>;
-  /** Those that nobody has refused by judgement. */
-  unseen: Arrivals<E>;
-  /** Those that called in vain, the longest ago first. */
-  called: Set<E>;
-  entries: Map<string, E>;
-  idle: Subscription;
-  recall: { cancel(): void };
-  pauseMs: number;
-  /** How many newcomers make for a call each, of whoever is first in the row: slots that were left
-   * over. None once a call found nobody. */
-  credit: number;
-  triedAt: number;
-  /** Calls once the newcomer that made for it has entered. */
-  instead: E | undefined;
-  /** Every other time of each: a newcomer makes its own call, the most urgent is not the one who
-   * calls, who has not called yet is not asked first, who called the longest ago is. */
-  every: Record<"own" | "other" | "called" | "longest", boolean>;
-}
-
 /** Waiting tasks of one capability that may call again at a time. */
 const RECALLED = 2;
 /** Where others wait, a newcomer makes for a call this often without any slot left over, ms. */
 const TRY_MS = 10;
 /** Offers to one freed agent at a time. */
 const OFFERS_MAX = 8;
+/** Offers that an agent, and all agents of a principal, leave open and unanswered. Guesses: who has
+ * many slots has many open; a principal of which nobody answers so many is deaf, or pretends. */
+const OF_AGENT: OfferLimits = { open: 64, silent: 16, askers: 10_000 };
+const OF_PRINCIPAL: OfferLimits = { open: Number.POSITIVE_INFINITY, silent: 256, askers: 10_000 };
 /** Rows of one room; what asks for yet something else shares one more. Guess. */
 const ROWS_MAX = 64;
 const MIXED = "*";
@@ -134,6 +92,8 @@ export class WaitingRooms<E extends WaitingEntry> {
   /** Which room each waiting task is in: its capability may have changed since it came. */
   #where = new Map<string, string>();
   readonly #deaf: () => void;
+  readonly #ofAgents = new OpenOffers(OF_AGENT);
+  readonly #ofPrincipals = new OpenOffers(OF_PRINCIPAL);
 
   constructor(dependencies: Deps, hooks: Hooks<E>) {
     this.#d = dependencies;
@@ -458,7 +418,17 @@ export class WaitingRooms<E extends WaitingEntry> {
     if (waiting === undefined) return;
     const to = address(subject.principal, subject.agent);
     if (this.#hooks.blocked(subject.capability, to)) return;
-    this.#offer(waiting, Math.min(idle.slots, OFFERS_MAX), offeredTo(to, idle.rank));
+    const now = this.#d.clock.now();
+    const own = this.#ofAgents.room(to, Math.min(idle.slots, OFFERS_MAX), now);
+    const slots = this.#ofPrincipals.room(subject.principal, own, now);
+    if (slots > 0) this.#offer(waiting, slots, offeredTo(to, idle.rank));
+  }
+
+  /** An agent answered a call or an offer of this initiator. */
+  answered(from: { principal: string; agent: string } | undefined): void {
+    if (from === undefined || this.#ofPrincipals.size === 0) return;
+    this.#ofAgents.answered(address(from.principal, from.agent));
+    this.#ofPrincipals.answered(from.principal);
   }
 
   /** The most urgent that wait, for so many slots of one agent. @returns how many there were */
@@ -477,20 +447,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     const now = this.#d.clock.now();
     entry.offeredUntil = now + OFFER_HOLD_MS;
     entry.offered = { ...how, row: w.row };
+    this.#ofAgents.offered(how.to, now);
+    this.#ofPrincipals.offered(how.to.slice(0, how.to.indexOf(".")), now);
     this.#hooks.offer(entry, entry.t.spec.capability, how.to, urgency(w, now));
   }
-}
-
-function first<E>(entries: Iterable<E>, free: (entry: E) => boolean): E | undefined {
-  for (const entry of entries) if (free(entry)) return entry;
-  return undefined;
-}
-
-function offeredTo(to: Address, least = 0): Offered {
-  return { to, least, nth: 1, passed: [] };
-}
-
-function every<E>({ every: turns }: Room<E>, what: keyof Room<E>["every"]): boolean {
-  turns[what] = !turns[what];
-  return turns[what];
 }

@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { Answers } from "../../mesh/core/answers.ts";
 
+test("so many estimates are remembered; the oldest is forgotten", () => {
+  const answers = new Answers(2);
+  for (const name of ["a", "b", "c"]) answers.missed(name, "all", 1, 5);
+  expect(answers.size).toBe(2);
+  expect(["a", "b", "c"].map((name) => answers.roundTripMs(name, "all"))).toEqual([
+    undefined,
+    5,
+    5,
+  ]);
+});
+
 describe("expected answers", () => {
   test("before the first call: as many as the cards allow, and at least one", () => {
     expect(new Answers().expected("ocr", "s8", 8)).toBe(8);

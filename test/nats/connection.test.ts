@@ -7,8 +7,9 @@ import { type RecordKey, recordSubject, taskGuard } from "../../contracts/index.
 import { type LocalMesh, startLocalMesh } from "../../mesh/local.ts";
 import { connectNats, leastRecent } from "../../mesh/nats/connect.ts";
 import { directGet } from "../../mesh/nats/direct-get.ts";
+import { fateOf, parseAck } from "../../mesh/nats/fate.ts";
 import { credsAuth } from "../../mesh/nats/identity/authenticator.ts";
-import { fateOf, NatsLedger, parseAck } from "../../mesh/nats/ledger.ts";
+import { NatsLedger } from "../../mesh/nats/ledger.ts";
 import { systemClock } from "../../mesh/nats/system.ts";
 import { NatsTransport } from "../../mesh/nats/transport.ts";
 import type { StoredRecord, Write, WriteResult } from "../../mesh/ports/index.ts";

@@ -40,7 +40,7 @@ export const contractor: readonly Bug[] = [
     about: "a refused write counts as stored",
     patches: [
       {
-        file: "mesh/nats/ledger.ts",
+        file: "mesh/nats/fate.ts",
         find: 'return { ok: false, fault: "conflict", rev: rev === undefined ?',
         replace:
           "if (code > 0) return { ok: true, rev: Number(rev ?? 0), duplicate: true };\n" +
