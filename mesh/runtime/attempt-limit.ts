@@ -4,7 +4,7 @@ import type { Deps } from "./dependencies.ts";
 import type { Running } from "./running.ts";
 
 /** A handler that is told to stop has this long to do so, ms. Guess. */
-const LEAVE_MS = 500;
+export const LEAVE_MS = 500;
 
 /**
  * Tells a handler to stop after `limitMs`. If it goes on all the same the attempt has failed
@@ -17,7 +17,10 @@ export function watchLimit(
   limitMs: number | undefined,
   fail: (late: Failure) => void,
 ): () => void {
-  if (limitMs === undefined) return () => undefined;
+  const ended = () => {
+    run.delivering = true;
+  };
+  if (limitMs === undefined) return ended;
   const late = failureOf("E_HANDLER", `the handler took longer than its limit of ${limitMs} ms`);
   const abandon = () => {
     if (run.over) return;
@@ -33,5 +36,8 @@ export function watchLimit(
     timer = clock.after(LEAVE_MS, abandon);
     run.abort.abort(new ParleyError("E_HANDLER", late.message));
   });
-  return () => timer.cancel();
+  return () => {
+    ended();
+    timer.cancel();
+  };
 }

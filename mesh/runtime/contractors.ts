@@ -32,6 +32,7 @@ import { detached } from "./codec/detached.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import { ContractNotices } from "./contract-notices.ts";
 import type { Deps } from "./dependencies.ts";
+import { drained } from "./draining.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
 import { Participants } from "./participants.ts";
@@ -95,20 +96,11 @@ export class Contractors {
   }
 
   /** Stops taking work; resolves when what runs has ended, or after `graceMs`. */
-  async drain(graceMs: number): Promise<void> {
+  drain(graceMs: number): Promise<void> {
     for (const agent of this.agents.values()) agent.leave();
-    if (this.#running.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = this.#d.clock.after(graceMs, () => {
-        for (const run of this.#running.values()) {
-          run.abort.abort(new ParleyError("E_DRAINING"));
-        }
-        this.#d.clock.after(500, resolve);
-      });
-      this.#idleWaiters.push(() => {
-        timer.cancel();
-        resolve();
-      });
+    return drained(this.#d.clock, this.#running, graceMs, {
+      whenIdle: (wake) => this.#idleWaiters.push(wake),
+      settle: (run, failure) => this.#settle(run, failure),
     });
   }
 
@@ -300,6 +292,7 @@ export class Contractors {
   }
 
   #work(run: Running, input: unknown): void {
+    if (run.over) return this.#finish(run);
     const { spec, terms } = run.award;
     const service = run.agent.service(terms.capability);
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));

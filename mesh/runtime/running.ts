@@ -28,6 +28,8 @@ export interface Running {
   journal: Journal | undefined;
   /** Over: fenced, canceled or ended; nothing more is written. */
   over: boolean;
+  /** Its handler has ended: what came of it is on its way. */
+  delivering?: boolean;
   /** It took longer than its limit. */
   late?: Failure;
   /** Failed while its handler goes on: only the slot is still to be given back. */

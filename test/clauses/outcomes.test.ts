@@ -147,6 +147,29 @@ describe("outcomes", () => {
     );
   });
 
+  test("P10.13: so does what a handler that heeds nothing goes on with", async () => {
+    const capability = "do-p1013x";
+    const user = await wire.peer("p1013xu", "agent", [capability]);
+    const worker = async (name: string, work: (run: Run) => Promise<unknown>) => {
+      const open = await wire.peer(name, "agent", [capability]);
+      const output = async (run: Run) => ({ output: await work(run) });
+      open.peer.host({ name: "w", slots: 1, services: [service(capability, output)] });
+      return open;
+    };
+    const submit = () =>
+      user.peer.submitters.submit(capability, {}, { retry: { attempts: 1 }, timeoutMs: 20_000 });
+    const begun = gate();
+    const deaf = await worker("p1013xa", () => {
+      begun.open();
+      return new Promise(() => undefined);
+    });
+    const handle = await submit();
+    await begun.promise;
+    await deaf.close(0);
+    await worker("p1013xb", async ({ attempt }) => attempt);
+    expect(await handle.outcome()).toMatchObject({ attempts: 1, epoch: 2, output: 1 });
+  });
+
   test("P10.4: a failure that no retry will help ends the task at once", async () => {
     const { a, capability } = await workshop("p104", async () => {
       throw new ParleyError("E_INPUT", "no such thing");
