@@ -82,8 +82,9 @@ export class Calibration {
     if (actualMs === undefined || claimedMs <= 0) return;
     const ratio = Math.log(Math.max(actualMs, DURATION_MS_MIN) / sound(claimedMs));
     const believed = r.logRatio / r.weight;
-    // Who claims too much gains no more by it than a hundredfold.
-    const bounded = Math.min(believed + STEP_MAX, Math.max(-STEP_MAX, ratio));
+    // By claims that are too large nobody gains more than a hundredfold for when he lies.
+    const least = Math.max(-STEP_MAX, believed - STEP_MAX);
+    const bounded = Math.min(believed + STEP_MAX, Math.max(least, ratio));
     r.weight = r.weight * DECAY + 1;
     r.logRatio = r.logRatio * DECAY + bounded;
   }
