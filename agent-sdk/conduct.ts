@@ -2,7 +2,8 @@
 // simulator's, the chaos worker's).
 import type { OpenPeer, Run } from "../mesh/index.ts";
 import type { Clock, Log } from "../mesh/ports/index.ts";
-import { Acts, DurableRun, type MakeTask } from "./durable.ts";
+import { Acts } from "./durable.ts";
+import { DurableRun, type MakeTask } from "./durable-run.ts";
 import { cancelOn, handleOf } from "./handle.ts";
 import { inherit, taskOptions } from "./options.ts";
 import { readWorkflow } from "./read-workflow.ts";

@@ -9,7 +9,8 @@ import type {
   InputOf,
   OutputOf,
 } from "./capability.ts";
-import { Acts, type DurableActs, DurableRun, TIMER_MS_MAX } from "./durable.ts";
+import { Acts, type DurableActs, TIMER_MS_MAX } from "./durable.ts";
+import { DurableRun } from "./durable-run.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
 import { Purse } from "./purse.ts";

@@ -6,23 +6,11 @@
 // The boundary: between two journalled acts a handler must do the same whenever it is run with the
 // same input. Time, chance, I/O and what other branches do belong into `step`, `now`, `random`, or
 // a branch of `all`.
-import { createHash } from "node:crypto";
-import {
-  type FailureCode,
-  type JournalEntry,
-  type Outcome,
-  ParleyError,
-} from "../contracts/index.ts";
-import type { Run } from "../mesh/index.ts";
+import { type FailureCode, failure as failureOf, ParleyError } from "../contracts/index.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
+import type { DurableRun } from "./durable-run.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { SubmitOptions } from "./options.ts";
-
-/** Acts in one scope are told apart by their place and held to their name. */
-interface Place {
-  key: string;
-  entry: JournalEntry | undefined;
-}
 
 export interface StepOptions {
   /** Further tries of the step itself, before its failure is the handler's. Default 0. */
@@ -40,9 +28,9 @@ export type Branch<T> = (acts: DurableActs) => Promise<T> | T;
 export interface DurableActs {
   readonly signal: AbortSignal;
   /**
-   * Runs `fn` once and keeps what it gave (JSON). A TerminalError is kept too; any other error is
-   * not, so the next attempt tries the step again. Its effect on the world happens at least once:
-   * give it the key, which is the same in every attempt.
+   * Runs `fn` once and keeps what it gave (JSON). A TerminalError is kept too, and an error that
+   * the handler caught and went on from; after any other the next attempt tries the step again. Its
+   * effect on the world happens at least once: give it the key, the same in every attempt.
    */
   step<T>(
     name: string,
@@ -82,176 +70,6 @@ export interface DurableActs {
   ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }>;
   /** The first branch to succeed, in every attempt the same one; the others are aborted. */
   race<T>(branches: readonly Branch<T>[]): Promise<T>;
-}
-
-interface Past {
-  entries: Map<string, JournalEntry>;
-  /** Attempts that failed, not those that were lost. */
-  failures: number;
-}
-
-/** How a sub-task is made; its handle can tell whether it has ended. */
-export type MakeTask = <C extends Capability>(
-  capability: C,
-  input: InputOf<C>,
-  options: SubmitOptions,
-) => Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
-
-/** The journal of one run, loaded when it is first needed. */
-export class DurableRun {
-  readonly run: Run;
-  readonly #now: () => number;
-  readonly #submit: MakeTask;
-  #loading: Promise<Past> | undefined;
-  readonly #used = new Set<string>();
-  /** Scopes whose entries may stay unused: branches that lost a race. */
-  readonly #dropped: string[] = [];
-  /** What may differ or stay unused: it followed a failure that may not come this time. */
-  readonly #loose = new Set<string>();
-  /** Failures of this attempt that are written down once anything follows them. */
-  readonly #failed: JournalEntry[] = [];
-  /** Thrown into the handler, which may catch it like any other. */
-  #changed: ParleyError | undefined;
-
-  constructor(run: Run, submit: MakeTask, now: () => number = Date.now) {
-    this.run = run;
-    this.#submit = submit;
-    this.#now = now;
-  }
-
-  now(): number {
-    return this.#now();
-  }
-
-  #past(): Promise<Past> {
-    this.#loading ??= this.#load();
-    return this.#loading;
-  }
-
-  async #load(): Promise<Past> {
-    const { entries, failures } = (await this.run.journal?.read()) ?? { entries: [], failures: 0 };
-    const past: Past = { entries: new Map(), failures };
-    const failed: string[] = [];
-    for (const entry of entries) {
-      if (entry.failure?.retry === true) {
-        failed.push(entry.key);
-        continue;
-      }
-      past.entries.set(entry.key, entry);
-      if (failed.some((key) => follows(entry.key, key))) this.#loose.add(entry.key);
-    }
-    return past;
-  }
-
-  /** An act failed, which the handler may catch to go another way. The next attempt tries it anew,
-   * and is not held to what came after. */
-  failed(key: string, name: string, error: unknown): void {
-    const message = error instanceof Error ? error.message.slice(0, 256).toWellFormed() : "";
-    const failure = { code: "E_HANDLER" as FailureCode, message, retry: true };
-    this.#failed.push({ key, op: "step", d: labelOf(name), failure });
-  }
-
-  /**
-   * A sub-task, made once at its place. One that did not complete is final for this attempt; after
-   * a failed attempt the next one makes it anew.
-   */
-  async task<C extends Capability>(
-    place: string,
-    capability: C,
-    input: InputOf<C>,
-    options: SubmitOptions,
-  ): Promise<TaskHandle<OutputOf<C>>> {
-    const { entries, failures } = await this.#past();
-    for (let again = 0; ; again++) {
-      const task = this.idAt(place, again);
-      const handle = await this.#submit(capability, input, { task, ...options });
-      if (again >= failures || options.task !== undefined) return handle;
-      const end = await handle.ended();
-      if (end === undefined || end.state === "completed") return handle;
-      for (const key of entries.keys()) if (follows(key, place)) this.#loose.add(key);
-    }
-  }
-
-  async entry(key: string): Promise<JournalEntry | undefined> {
-    this.#used.add(key);
-    return (await this.#past()).entries.get(key);
-  }
-
-  /** What stands at this place. @throws ParleyError E_JOURNAL when something else does */
-  async at(key: string, op: JournalEntry["op"], name: string): Promise<Place> {
-    const entry = (await this.#past()).entries.get(key);
-    this.#used.add(key);
-    if (entry === undefined) return { key, entry };
-    const said = `${op} "${labelOf(name)}"`;
-    const was = `${entry.op} "${labelOf(entry.d ?? "")}"`;
-    if (said === was) return { key, entry };
-    if (this.#loose.has(key)) return { key, entry: undefined };
-    this.#changed ??= changed(`at ${key} the journal has ${was}, the handler asks for ${said}`);
-    throw this.#changed;
-  }
-
-  async keep(key: string, op: JournalEntry["op"], name: string, rest: Partial<JournalEntry>) {
-    const { journal } = this.run;
-    if (journal === undefined) return;
-    const entries = [...this.#failed.splice(0), { key, op, d: labelOf(name), ...rest }];
-    await Promise.all(entries.map((entry) => journal.append(entry)));
-  }
-
-  drop(scope: string): void {
-    this.#dropped.push(scope);
-  }
-
-  /** The handler has ended: it must have asked for everything that its journal holds. */
-  async check(): Promise<void> {
-    if (this.#changed !== undefined) throw this.#changed;
-    if (this.#loading === undefined) return;
-    for (const [key, entry] of (await this.#loading).entries) {
-      if (this.#used.has(key) || this.#loose.has(key)) continue;
-      if (this.#dropped.some((scope) => key.startsWith(scope))) continue;
-      throw changed(
-        `the journal has ${entry.op} "${entry.d}" at ${key}, the handler ended without`,
-      );
-    }
-  }
-
-  /** An id that is the same in every attempt. */
-  idAt(place: string, again = 0): string {
-    const { owner, task } = this.run.spec;
-    return subTaskId(owner, task, place, again);
-  }
-}
-
-/**
- * The id of what a task made at this place; `=key` where it was made under a name.
- * @param again how often it was made anew after a failed attempt; set off by what is in no key
- */
-export function subTaskId(owner: string, task: string, place: string, again = 0): string {
-  const text = `${owner}.${task}/${place}${again === 0 ? "" : `\n${again}`}`;
-  return createHash("sha256").update(text).digest("base64url").slice(0, 32);
-}
-
-/** Can the act under this key come after that one, as the handler takes them? */
-function follows(key: string, before: string): boolean {
-  const [its, others] = [key.split("/"), before.split("/")];
-  const at = its.findIndex((part, i) => part !== others[i]);
-  if (at < 0) return false;
-  const [place, other] = [its[at], others[at]].map((part) => Number.parseInt(part ?? "", 10));
-  // Of branches side by side neither does; what is known by a name may stand anywhere.
-  return !((place as number) <= (other as number));
-}
-
-/** What is kept of an act's name. */
-function labelOf(name: string): string {
-  const [line = ""] = name.split("\n");
-  return line.slice(0, 64).toWellFormed();
-}
-
-function changed(difference: string): ParleyError {
-  return new ParleyError(
-    "E_JOURNAL",
-    `${difference}: the handler was changed while this task was under way. Serve the old version ` +
-      "beside the new one until its tasks have ended",
-  );
 }
 
 const PAUSE_MS = 200;
@@ -325,14 +143,20 @@ export class Acts implements DurableActs {
       try {
         return await fn();
       } catch (error) {
+        // Cut off, it has not failed.
+        if (this.signal.aborted) throw error;
         if (isTerminal(error)) {
           const message = (error as Error).message.slice(0, 4_096).toWellFormed();
           const failure = { code: "E_TERMINAL" as FailureCode, message, retry: false };
           await this.#durable.keep(key, "step", name, { failure });
           throw error;
         }
-        if (tries >= retries || this.signal.aborted) {
-          this.#durable.failed(key, name, error);
+        if (tries >= retries) {
+          const failure = failureOf(
+            "E_HANDLER",
+            error instanceof Error ? error.message : undefined,
+          );
+          this.#durable.failed({ key, op: "step", d: name, failure });
           throw error;
         }
         await pause(backoffMs * 2 ** tries, this.signal);
@@ -454,9 +278,10 @@ export class Acts implements DurableActs {
   }
 }
 
+/** A moment that has passed is over at once. */
 function checkDuration(of: string, ms: number): void {
-  if (ms >= 0 && Number.isFinite(ms)) return;
-  throw new ParleyError("E_SCHEMA", `${of} must be a number of ms, 0 or more, not ${ms}`);
+  if (Number.isFinite(ms)) return;
+  throw new ParleyError("E_SCHEMA", `${of} must be a number of ms, not ${ms}`);
 }
 
 function isTerminal(error: unknown): boolean {

@@ -9,7 +9,7 @@ import { type FailureCode, ParleyError, type StoredTrigger } from "../contracts/
 import { fill } from "../mesh/core/workflow/template.ts";
 import type { BucketEntry, MeshEvent } from "../mesh/ports/index.ts";
 import { untyped } from "./capability.ts";
-import { subTaskId } from "./durable.ts";
+import { subTaskId } from "./durable-run.ts";
 import { optionsOfTerms } from "./options.ts";
 import { duesBetween, nextDue } from "./trigger-due.ts";
 import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";

@@ -18,7 +18,7 @@ import {
 import { type Duty, type TaskWish, type Verdict, WorkflowRun } from "../mesh/core/workflow/run.ts";
 import { defineCapability, untyped } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
-import { subTaskId } from "./durable.ts";
+import { subTaskId } from "./durable-run.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
 import { optionsOfTerms, type SubmitOptions } from "./options.ts";
@@ -114,14 +114,18 @@ export type WorkflowHost = Pick<
   handOver?: (duties: readonly Duty[]) => Promise<void>;
   /** By another clock than this machine's. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>;
-} & Partial<Pick<TaskContext, "budgetLeft">>;
+} & Partial<Pick<TaskContext, "budgetLeft" | "deadline">>;
 
 /** Steps that are being stored at a time: of hundreds that may begin at once, the first are put out
  * to tender while the others are still on their way. Guess. */
 const STORED_AT_ONCE = 8;
 /** For the output of a step that completed; after two minutes it is lost. Guess. */
 const OUTPUT_TRIES = 20;
+const HAND_OVER_TRIES = 20;
 
+const TIME_IS_UP = "the deadline has passed";
+/** By so much clocks differ that are set by NTP, ms. */
+const CLOCKS_DIFFER_MS = 250;
 /** Reasons for which nobody goes on with a workflow. */
 const OVER: readonly FailureCode[] = ["E_CANCELED", "E_DEADLINE"];
 
@@ -175,17 +179,39 @@ class Driver {
 
   #aborted(): void {
     const { reason } = this.#task.signal;
-    const over = reason instanceof ParleyError && OVER.includes(reason.code);
+    const code = reason instanceof ParleyError ? reason.code : "E_HANDLER";
+    const over = OVER.includes(code) || (code === "E_FENCED" && this.#isTime());
     if (!over || this.#task.handOver === undefined) return this.#ended.reject(reason);
-    this.#leaving = true;
-    this.#run.leave(reason.message);
+    this.#leave(code === "E_FENCED" ? TIME_IS_UP : reason.message);
     this.#goOn();
+  }
+
+  #leave(reason: string): void {
+    this.#leaving = true;
+    this.#run.leave(reason);
+  }
+
+  /** Whoever supervises this may have a clock that is a little ahead, and have ended it. */
+  #isTime(): boolean {
+    const { deadline = Number.POSITIVE_INFINITY } = this.#task;
+    return deadline - Date.now() <= CLOCKS_DIFFER_MS;
   }
 
   /** What a predecessor decided; or keeps what is decided now. */
   async #verdict(now: Verdict | undefined): Promise<Verdict | undefined> {
     if (now === undefined) return this.#task.recall<Verdict>("verdict");
     return this.#task.step("verdict", () => now, { key: "verdict" });
+  }
+
+  async #keepVerdict(verdict: Verdict): Promise<void> {
+    try {
+      await this.#verdict(verdict);
+    } catch (error) {
+      // Outputs that are nested too deep: whoever takes over judges anew, by the same ends.
+      const unkept = error instanceof ParleyError && error.code === "E_OUTPUT";
+      // Ended meanwhile: it is handed over.
+      if (!unkept && !this.#leaving) throw error;
+    }
   }
 
   /** What a predecessor was told, in its order. */
@@ -236,11 +262,11 @@ class Driver {
           this.#cancel(effect.keys);
           break;
         case "verdict":
-          await this.#verdict(effect.verdict);
+          await this.#keepVerdict(effect.verdict);
           break;
         case "handOver":
-          await this.#task.handOver?.(effect.duties);
-          this.#ended.reject(this.#task.signal.reason);
+          await this.#handOver(effect.duties);
+          this.#ended.reject(this.#task.signal.reason ?? new ParleyError("E_DEADLINE"));
           break;
         case "end":
           if (effect.failure === undefined) this.#ended.resolve(effect.output);
@@ -248,6 +274,13 @@ class Driver {
       }
     }
     this.#makeMore();
+  }
+
+  /** The contract is over, and with it what a fault that passes could be waited for with. */
+  async #handOver(duties: readonly Duty[]): Promise<void> {
+    const { handOver, pause: rest } = this.#task;
+    const own = new AbortController().signal;
+    await untilItPasses(own, async () => handOver?.(duties), { most: HAND_OVER_TRIES, rest });
   }
 
   #cancel(keys: readonly string[]): void {
@@ -293,17 +326,33 @@ class Driver {
     }
   }
 
+  /** A try that failed may have been stored all the same: from then on it is asked for until that
+   * is known, and canceled then if it is not wanted any more. */
+  async #ask(wish: TaskWish, stop: AbortSignal) {
+    const { signal, pause: rest } = this.#task;
+    let tries = 0;
+    const store = () => {
+      const until = tries++ === 0 ? AbortSignal.any([signal, stop]) : signal;
+      return this.#store(wish, optionsOf(wish, until));
+    };
+    const handle = await untilItPasses(signal, store, { rest });
+    if (tries === 1) return handle;
+    const cancel = () => void handle.cancel("the workflow ends").catch(() => undefined);
+    if (stop.aborted) cancel();
+    else stop.addEventListener("abort", cancel, { once: true });
+    return handle;
+  }
+
   async #make(wish: TaskWish): Promise<void> {
     const stop = new AbortController();
     this.#stops.set(wish.key, stop);
     const { signal, pause: rest } = this.#task;
-    const either = AbortSignal.any([signal, stop.signal]);
     try {
-      const handle = await untilItPasses(either, () => this.#store(wish, optionsOf(wish, either)), {
-        rest,
-      });
+      const handle = await this.#ask(wish, stop.signal);
       if (this.#unwanted.has(wish.key)) stop.abort(new Error("the workflow ends"));
       const outcome = await handle.outcome();
+      const late = outcome.state === "expired" && this.#isTime();
+      if (late && this.#task.handOver !== undefined) this.#leave(TIME_IS_UP);
       const output =
         outcome.state === "completed"
           ? await untilItPasses(signal, () => handle.output(), { most: OUTPUT_TRIES, rest })

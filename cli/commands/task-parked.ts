@@ -78,7 +78,7 @@ function row(file: TaskFile): string[] {
     file.task,
     view.spec?.capability ?? "?",
     file.owner,
-    String(view.epoch),
+    String(view.epoch - view.left),
     timeText(view.endedAt) ?? "-",
     why === undefined ? "-" : `${why.code}: ${why.message.split("\n")[0]?.slice(0, 80)}`,
   ];

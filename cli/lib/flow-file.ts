@@ -1,5 +1,5 @@
 // A workflow as the store shows it: its definition with all changes, and the tasks of its steps.
-import { subTaskId } from "../../agent-sdk/durable.ts";
+import { subTaskId } from "../../agent-sdk/durable-run.ts";
 import { readWorkflow } from "../../agent-sdk/read-workflow.ts";
 import {
   changeKey,

@@ -90,8 +90,10 @@ export interface TaskView {
   /** Contracts that were handed back, which are no attempts; and was the last one? */
   left: number;
   handedBack: boolean;
-  /** Who held a contract of that tier and did not hand it back, the last one at the end. */
+  /** Who held a contract of that tier and did not hand it back, the last one at the end; and who
+   * had before the last contract. */
   tried: Address[];
+  triedBefore: Address[];
   /** Questions of the handler that nobody has answered yet. */
   questions: { key: string; question: unknown; until?: number }[];
   /** The last attempt's failure, when no contract came after it. */
@@ -123,6 +125,7 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     left: 0,
     handedBack: false,
     tried: [],
+    triedBefore: [],
     questions: [],
     failure: undefined,
     cancel: undefined,
@@ -222,6 +225,7 @@ function apply(view: TaskView, record: ReadRecord): void {
       view.contractOpen = true;
       view.fenced = false;
       enterTier(view, record.terms?.tier ?? 0, contract.epoch);
+      view.triedBefore = view.tried;
       view.tried = toTheEnd(view.tried, record.from);
       view.epoch = contract.epoch;
       view.failure = undefined;
@@ -235,7 +239,7 @@ function apply(view: TaskView, record: ReadRecord): void {
     case "failure":
       view.failure = record.body as FailureRecord;
       view.contractOpen = false;
-      if (isHandedBack(view.failure, view.left)) handBack(view, record.from);
+      if (isHandedBack(view.failure, view.left)) handBack(view);
       break;
     case "cancel":
       view.cancel = record.body as CancelRecord;
@@ -272,11 +276,11 @@ export function isHandedBack(
   return leaving === true && failure.retry && left < HAND_BACKS_MAX;
 }
 
-function handBack(view: TaskView, from: Address): void {
+function handBack(view: TaskView): void {
   view.handedBack = true;
   view.left++;
   view.tierBase++;
-  view.tried = view.tried.filter((agent) => agent !== from);
+  view.tried = view.triedBefore;
 }
 
 /** The same agents, this one last. */

@@ -21,6 +21,9 @@ const TIMEOUT_MS = 10_000;
 /** Least time that one is kept, ms: clocks differ, and people look at results later. */
 const KEPT_MS_MIN = 7 * 24 * 3_600_000;
 
+/** The server's code for a stream that takes no TTL of a message. */
+const NO_TTL = 10166;
+
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -69,8 +72,9 @@ export class NatsArtefacts implements Artefacts {
     const parts = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
     for (let i = 0; i < parts; i++) {
       const part = bytes.subarray(i * PART_BYTES, (i + 1) * PART_BYTES);
-      await this.#store(`$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`, part, keepMs);
-      await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part), keepMs);
+      const forMs = Math.max(KEPT_MS_MIN, keepMs);
+      await this.#store(`$O.${ARTEFACTS_BUCKET}.C.${id}-${i}`, part, forMs);
+      await this.#store(metaSubject(`${id}-${i}`), meta(`${id}-${i}`, part), forMs);
     }
     return {
       $ref: `${ARTEFACTS_BUCKET}/${id}`,
@@ -81,11 +85,17 @@ export class NatsArtefacts implements Artefacts {
     };
   }
 
+  /** @param keepMs 0: for as long as the stream keeps what says nothing */
   async #store(subject: string, data: Uint8Array, keepMs: number): Promise<void> {
-    const keptMs = Math.min(ARTEFACT_MS_MAX, Math.max(KEPT_MS_MIN, keepMs));
-    const headers = { [FENCE_HEADER]: "0", "Nats-TTL": `${Math.ceil(keptMs / 1_000)}s` };
+    const keptMs = Math.min(ARTEFACT_MS_MAX, keepMs);
+    const ttl = { "Nats-TTL": `${Math.ceil(keptMs / 1_000)}s` };
+    const headers = { [FENCE_HEADER]: "0", ...(keepMs > 0 ? ttl : {}) };
     const m = await this.#transport.ask(subject, data, { timeoutMs: TIMEOUT_MS, headers });
-    const ack = JSON.parse(Buffer.from(m.data).toString()) as { error?: { description?: string } };
+    const ack = JSON.parse(Buffer.from(m.data).toString()) as {
+      error?: { err_code?: number; description?: string };
+    };
+    // A mesh that an older version made: it is kept for as long as the stream says.
+    if (ack.error?.err_code === NO_TTL && keepMs > 0) return this.#store(subject, data, 0);
     if (ack.error !== undefined) {
       throw new ParleyError("E_ARTEFACT", `not stored: ${ack.error.description}`);
     }

@@ -4,7 +4,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { type NatsConnection, TimeoutError } from "@nats-io/nats-core";
-import { AGENTS_BUCKET, ParleyError, TASKS_BUCKET, TASKS_STREAM } from "../../contracts/index.ts";
+import {
+  AGENTS_BUCKET,
+  ARTEFACTS_BUCKET,
+  ParleyError,
+  TASKS_BUCKET,
+  TASKS_STREAM,
+} from "../../contracts/index.ts";
 import {
   consumerConfigs,
   type ProvisionOptions,
@@ -82,14 +88,17 @@ async function ensureStream(
   );
 }
 
-/** How long things are kept may change from one version to the next: what is there goes on so. */
+/** Artefacts were once kept for a week only, whatever their task. Other streams, and a longer time,
+ * are an operator's to set. */
 async function bringUpToDate(
   jsm: JetStreamManager,
   found: StreamConfig,
   wanted: Wanted,
   say: (line: string) => void,
 ): Promise<void> {
-  const differing = differences(found, wanted, KEPT_FOR);
+  if (wanted.name !== `OBJ_${ARTEFACTS_BUCKET}`) return;
+  const longer = found.max_age === 0 || found.max_age >= Number(wanted.max_age);
+  const differing = differences(found, wanted, longer ? ["allow_msg_ttl"] : KEPT_FOR);
   if (differing.length === 0) return;
   const changes = Object.fromEntries(differing.map((field) => [field, wanted[field]]));
   await jsm.streams.update(wanted.name, { ...found, ...changes } as StreamConfig);

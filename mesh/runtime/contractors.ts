@@ -298,7 +298,7 @@ export class Contractors {
     if (service === undefined) return this.#fail(run, failureOf("E_DRAINING"));
     if (!terms.live) run.journal = this.#journal(run);
     const ended = watchLimit(this.#d, run, service.limitMs, async (late) => {
-      await run.journal?.settled();
+      await run.journal?.settled(true);
       this.#settle(run, late);
     });
     service

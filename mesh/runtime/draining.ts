@@ -40,6 +40,6 @@ async function handBack(run: Running, { settle }: Hooks): Promise<void> {
   // Its result is on its way: nobody else is to do it again.
   if (!claimed || run.over || run.delivering || run.abandoned) return;
   run.abandoned = true;
-  await run.journal?.settled();
+  await run.journal?.settled(true);
   settle(run, failureOf("E_DRAINING"));
 }

@@ -11,14 +11,13 @@ import {
   CheckpointSchema,
   type Contract,
   type FailureRecord,
-  INLINE_BYTES_MAX,
   type JournalEntry,
   JournalEntrySchema,
   ParleyError,
   RECORD_BYTES_MAX,
 } from "../../contracts/index.ts";
 import type { Artefacts, WriteResult } from "../ports/index.ts";
-import { neededMs, openArtefact } from "./artefact.ts";
+import { encodeContent, neededMs, openArtefact } from "./artefact.ts";
 import { encodeJson } from "./codec/codec.ts";
 import type { ProvenRecord } from "./records.ts";
 import type { Running } from "./running.ts";
@@ -47,6 +46,8 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+const LEFT = "this attempt is over: it took too long, or its agent stops";
+
 /** Entries of one checkpoint. */
 const ENTRIES_MAX = 256;
 
@@ -61,8 +62,8 @@ export class Journal implements RunJournal {
   #queue: Waiting[] = [];
   #asked = new Map<string, (value: unknown) => void>();
   #writing = false;
-  /** The handler has ended. */
-  #over = false;
+  /** The handler has ended; or the attempt has, and the handler goes on. */
+  #over: "ended" | "left" | undefined;
   #written = 0;
   #idle: (() => void)[] = [];
 
@@ -90,10 +91,10 @@ export class Journal implements RunJournal {
   /** What comes when the handler has ended is not kept: nobody waits for it, and it must not come
    * before the result. @throws ParleyError E_OUTPUT for what no reader would take */
   async append(entry: JournalEntry): Promise<void> {
-    if (this.#over) return new Promise(() => undefined);
+    if (this.#over !== undefined) return this.#tooLate();
     const closed = await this.#closed(entry);
     checkEntry(closed);
-    if (this.#over) return new Promise(() => undefined);
+    if (this.#over !== undefined) return this.#tooLate();
     const bytes = Buffer.byteLength(JSON.stringify(closed));
     return new Promise((resolve, reject) => {
       this.#queue.push({ entry: closed, bytes, resolve, reject });
@@ -125,16 +126,27 @@ export class Journal implements RunJournal {
   /** What is too large for a record goes by reference. */
   async #closed(entry: JournalEntry): Promise<JournalEntry> {
     if (entry.value === undefined) return entry;
-    const bytes = Buffer.from(JSON.stringify(entry.value));
-    if (bytes.length <= INLINE_BYTES_MAX) return entry;
+    let content: ReturnType<typeof encodeContent>;
+    try {
+      content = encodeContent(entry.value);
+    } catch {
+      throw unkept(entry);
+    }
+    if (content.inline) return entry;
     const { value: _, ...rest } = entry;
     const keepMs = neededMs(this.#run.award.spec, this.#hooks.now());
-    return { ...rest, ref: await this.#artefacts.put(bytes, keepMs) };
+    return { ...rest, ref: await this.#artefacts.put(content.bytes, keepMs) };
   }
 
-  /** Resolved when nothing is on its way. */
-  async settled(): Promise<void> {
-    this.#over = true;
+  #tooLate(): Promise<never> {
+    // Whoever goes on is to end, and to give its slot back.
+    if (this.#over === "left") return Promise.reject(new ParleyError("E_FENCED", LEFT));
+    return new Promise(() => undefined);
+  }
+
+  /** Resolved when nothing is on its way. @param goesOn the handler does, though nobody waits */
+  async settled(goesOn = false): Promise<void> {
+    this.#over = goesOn ? "left" : "ended";
     if (!this.#writing) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -204,9 +216,12 @@ function isReadable(entries: readonly JournalEntry[]): boolean {
 /** What readers refuse would be void, and all that is chained behind it. */
 function checkEntry(entry: JournalEntry): void {
   const { success } = JournalEntrySchema.safeParse(entry);
-  if (success && isReadable([entry])) return;
+  if (!success || !isReadable([entry])) throw unkept(entry);
+}
+
+function unkept(entry: JournalEntry): ParleyError {
   const what = `${entry.op} "${entry.d ?? ""}" at ${entry.key.slice(0, 64)}`;
-  throw new ParleyError(
+  return new ParleyError(
     "E_OUTPUT",
     `${what} cannot be kept: give JSON of at most 30 levels, whole numbers up to 2^53, sound ` +
       "texts, and keys of at most 512 characters",

@@ -58,6 +58,7 @@ async function hunt(o: Options, stopped: () => boolean): Promise<number> {
     if (stopped()) break;
     const run = { seeds: o.seeds, jobs: o.jobs, shrink: false, bug, untilFound: true, stopped };
     const hit = (await swarm(run)).find((a) => a.played.wrong !== undefined)?.played;
+    if (stopped() && hit === undefined) break;
     found.push({
       bug,
       ...(hit?.wrong === undefined ? {} : { seed: hit.seed, ...pickWrong(hit.wrong) }),

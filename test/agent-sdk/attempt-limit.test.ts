@@ -34,6 +34,26 @@ describe("an attempt that takes longer than its limit", () => {
     await expect(call).rejects.toThrow("the handler took longer than its limit of 60 ms");
   });
 
+  test("and goes on with its acts is told so, and gives its slot back", async () => {
+    const acting = texts("acting");
+    const eve = await mesh.join("eve");
+    const release = gate();
+    let runs = 0;
+    await eve.serve(
+      acting,
+      async (_, task) => {
+        if (++runs > 1) return "next";
+        await task.step("long", () => release.promise);
+        return "late";
+      },
+      { limitMs: LIMIT_MS, slots: 1 },
+    );
+    const first = await eve.submit(acting, "", { retry: { attempts: 1 } });
+    expect((await first.outcome()).state).toBe("failed");
+    release.open();
+    expect(await (await eve.submit(acting, "", {})).result()).toBe("next");
+  });
+
   test("is done elsewhere though its handler goes on, whose slot is not free", async () => {
     const stuck = texts("stuck");
     const said: string[] = [];

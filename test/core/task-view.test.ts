@@ -90,6 +90,9 @@ describe("a sound task", () => {
     expect(fold(spec(), ...rows[0]!(), contract(2)).handedBack).toBe(false);
     const all = fold(spec(), ...rows.flatMap((row) => row()));
     expect(all).toMatchObject({ epoch: 101, left: 100, tierBase: 100, handedBack: false });
+    // Who had failed it before has failed it still.
+    const again = fold(spec(), contract(1), failure(1), contract(2), leaves(2));
+    expect(again).toMatchObject({ left: 1, tried: ["b.w"] });
   });
 
   test("what is handed back for good is a failure like any other", () => {

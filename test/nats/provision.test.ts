@@ -38,7 +38,21 @@ test("how long artefacts are kept is brought up to date, and those there stay", 
   );
   const ref = await artefacts.put(Buffer.from("new"), 0);
   expect(Buffer.from(await artefacts.get(ref)).toString()).toBe("new");
+  await jsm.streams.update(STREAM, { ...config, max_age: 0 });
   said.length = 0;
   await provision(admin, { ...options, say: (line) => said.push(line) });
   expect(said).toEqual(["streams, buckets and consumers are in place"]);
+  // An operator's own.
+  expect((await jsm.streams.info(STREAM)).config.max_age).toBe(0);
+});
+
+test("who is newer than the mesh stores artefacts all the same", async () => {
+  const admin = await mesh.join("newer", "admin");
+  const jsm = await jetstreamManager(admin, { checkAPI: false });
+  const { config } = await jsm.streams.info(STREAM);
+  await jsm.streams.delete(STREAM);
+  await jsm.streams.add({ ...config, max_age: WEEK_NS, allow_msg_ttl: false });
+  const artefacts = new NatsArtefacts(new NatsTransport(admin), systemRandom());
+  const ref = await artefacts.put(Buffer.from("new"), 1_000);
+  expect(Buffer.from(await artefacts.get(ref)).toString()).toBe("new");
 });
