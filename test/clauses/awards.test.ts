@@ -104,7 +104,7 @@ describe("awards on the wire", () => {
     await ghost.announce("w", { capabilities: [{ name: "sum716", version: "1.0.0" }] });
     ghost.answerWho("w");
     ghost.nc.subscribe("mesh.cfp.sum716.all.*.*", {
-      callback: (_, m) => ghost.publish(`${m.reply}.p716g.w`, msgpack(makeBid({ durationMs: 1 }))),
+      callback: (_, m) => ghost.publish(`${m.reply}.p716g.w`, msgpack(makeBid({ durationMs: 99 }))),
     });
     await ghost.nc.flush();
     await wire.known("sum716", 2);
