@@ -6,6 +6,7 @@ import type { Requirements } from "../../contracts/spec.ts";
 import type { Peer, TaskEvent, TaskOptions, Tracker } from "../../mesh/index.ts";
 import { CliError, Interrupted, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
+import { readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import type { Output } from "../lib/output.ts";
 import {
@@ -14,7 +15,6 @@ import {
   list,
   moment,
   numberFrom,
-  readInput,
   requirement,
   token,
   weights,
@@ -116,7 +116,7 @@ async function run(
 ): Promise<void> {
   const s = session<Options>(command);
   const options = taskOptions(s, durable);
-  const input = readInput(text);
+  const input = await readInput(text);
   await withSubmitter(s, async (peer) => {
     const startedAt = performance.now();
     if (!durable) return call(s, peer, capability, input, options, startedAt);

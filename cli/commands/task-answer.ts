@@ -4,8 +4,9 @@ import type { Command } from "commander";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
+import { readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
-import { readInput, token } from "../lib/parse.ts";
+import { token } from "../lib/parse.ts";
 import { session, withInspector } from "../lib/session.ts";
 import { findTask } from "../lib/task-file.ts";
 
@@ -36,7 +37,7 @@ export function registerTaskAnswer(task: Command): void {
 
 async function answer(command: Command, id: string, text: string | undefined): Promise<void> {
   const s = session<Options>(command);
-  const value = readInput(text);
+  const value = await readInput(text);
   await withInspector(s, "admin", async (mesh) => {
     const file = await findTask(mesh, token("task")(id), s.options.owner);
     const key = chosen(file, s.options.question);

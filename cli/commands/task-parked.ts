@@ -1,8 +1,9 @@
 // `parley task parked` and `parley task redrive`: tasks whose every attempt failed for reasons
 // that may pass stay readable until somebody has looked at them, and can be done again.
 import type { Command } from "commander";
+import { ParleyError } from "../../contracts/failure.ts";
 import { CARRIED, type Spec } from "../../contracts/spec.ts";
-import type { TaskOptions } from "../../mesh/index.ts";
+import type { Peer, TaskOptions } from "../../mesh/index.ts";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
@@ -89,25 +90,62 @@ async function redrive(command: Command, ids: readonly string[]): Promise<void> 
   if ((ids.length === 0) === (s.options.all !== true)) {
     throw usage("name the tasks, or say --all", "parley task redrive ID    (see: task parked)");
   }
-  const specs = await withInspector(s, "read", async (mesh) => {
-    if (s.options.all === true) return (await find(mesh, s)).map(specOf);
-    const chosen: Spec[] = [];
-    for (const id of ids) {
-      chosen.push(specOf(await findTask(mesh, token("task")(id), s.options.owner)));
+  await withInspector(s, "read", async (mesh) => {
+    const specs: Spec[] = [];
+    if (s.options.all === true) specs.push(...(await find(mesh, s)).map(specOf));
+    for (const id of new Set(ids)) {
+      specs.push(specOf(await findTask(mesh, token("task")(id), s.options.owner)));
     }
-    return chosen;
+    if (specs.length === 0) return s.out.note("no task is parked");
+    await withSubmitter(s, ({ submitters }) => again(s, mesh, submitters, specs));
   });
-  if (specs.length === 0) return s.out.note("no task is parked");
-  await withSubmitter(s, async (peer) => {
-    const made: { task: string; redriveOf: string }[] = [];
+}
+
+/** One after the other: an input that is gone costs the other tasks nothing. */
+async function again(
+  s: Session<Options>,
+  mesh: Inspector,
+  submitters: Peer["submitters"],
+  specs: readonly Spec[],
+): Promise<void> {
+  const made: { task: string; redriveOf: string }[] = [];
+  const gone: string[] = [];
+  try {
     for (const spec of specs) {
-      const again = repeated(spec, Date.now());
-      const { task } = await peer.submitters.submit(spec.capability, spec.input, again);
+      s.signal.throwIfAborted();
+      const input = await inputOf(mesh, spec);
+      if (input === undefined) {
+        gone.push(spec.task);
+        continue;
+      }
+      const { task } = await submitters.submit(
+        spec.capability,
+        input.value,
+        repeated(spec, Date.now()),
+      );
       made.push({ task, redriveOf: spec.task });
       if (!s.out.json) s.out.text(task);
     }
+  } finally {
     if (s.out.json) s.out.document(made);
+  }
+  if (gone.length === 0) return;
+  throw new CliError("E_ARTEFACT", `the input is not kept any more: ${gone.join(", ")}`, {
+    next: "give it again: parley submit CAPABILITY - < input.json",
   });
+}
+
+/**
+ * A large input is read, and sealed anew for as long as the new task may take; undefined when it
+ * is gone.
+ */
+async function inputOf(mesh: Inspector, spec: Spec): Promise<{ value: unknown } | undefined> {
+  try {
+    return { value: await mesh.input(spec) };
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === "E_ARTEFACT") return undefined;
+    throw error;
+  }
 }
 
 /** @throws CliError E_TERMINAL when the task is not parked */
@@ -122,7 +160,7 @@ function specOf(file: TaskFile): Spec {
 /** The same task with as much time as it had; its parent's contract is over. */
 function repeated(spec: Spec, now: number): TaskOptions {
   const options: TaskOptions = { redriveOf: spec.task, deadline: now + spec.deadline - spec.at };
-  for (const name of [...CARRIED, "priority", "retry", "inputRef"] as const) {
+  for (const name of [...CARRIED, "priority", "retry"] as const) {
     if (spec[name] !== undefined) Object.assign(options, { [name]: spec[name] });
   }
   return options;

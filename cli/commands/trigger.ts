@@ -2,9 +2,10 @@
 import type { Command } from "commander";
 import type { StoredTrigger, When } from "../../contracts/index.ts";
 import { withExamples } from "../lib/examples.ts";
+import { readInput, readJsonFile } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import { timeText } from "../lib/output.ts";
-import { readInput, readJsonFile, token } from "../lib/parse.ts";
+import { token } from "../lib/parse.ts";
 import { logTo, type Session, session, withSubmitter } from "../lib/session.ts";
 
 type Triggers = import("../../agent-sdk/triggers.ts").Triggers;
@@ -137,7 +138,7 @@ async function serve(command: Command): Promise<void> {
 
 async function emit(command: Command, topic: string, data: string | undefined): Promise<void> {
   const s = session(command);
-  const value = data === undefined ? null : readInput(data);
+  const value = data === undefined ? null : await readInput(data);
   await withTriggers(s, async (triggers) => {
     const seq = await triggers.emit(topic, value);
     if (s.out.json) s.out.document({ topic, seq });

@@ -21,9 +21,10 @@ import {
   stepOfKey,
 } from "../lib/flow-file.ts";
 import { flowPicture } from "../lib/flow-picture.ts";
+import { readJsonFile } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import { lengthText, timeText } from "../lib/output.ts";
-import { readJsonFile, token } from "../lib/parse.ts";
+import { token } from "../lib/parse.ts";
 import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
 import { findTask, summary, tookText } from "../lib/task-file.ts";
 

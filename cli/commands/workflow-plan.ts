@@ -5,7 +5,8 @@ import { planWorkflow } from "../../mesh/core/workflow/plan.ts";
 import type { Inspector } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
-import { list, readJsonFile, token } from "../lib/parse.ts";
+import { readJsonFile } from "../lib/input.ts";
+import { list, token } from "../lib/parse.ts";
 import { session, withInspector, withSubmitter } from "../lib/session.ts";
 
 export function registerWorkflowPlan(flow: Command): void {

@@ -8,8 +8,9 @@ import type { Profile } from "../../mesh/local.ts";
 import type { FlowReport } from "../../sim/flow/report.ts";
 import { CliError, EXIT, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
+import { parseJson, readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
-import { numberFrom, parseJson, readInput } from "../lib/parse.ts";
+import { numberFrom } from "../lib/parse.ts";
 import { type Session, session, withSubmitter } from "../lib/session.ts";
 import { registerWorkflowPlan } from "./workflow-plan.ts";
 import { registerWorkflowTasks } from "./workflow-tasks.ts";
@@ -117,7 +118,7 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
 }
 
 async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
-  const params = s.options.params === undefined ? {} : readInput(s.options.params);
+  const params = s.options.params === undefined ? {} : await readInput(s.options.params);
   await withSubmitter(s, async (peer) => {
     const { timeout } = s.options;
     const time = timeout === undefined ? {} : { timeoutMs: timeout };

@@ -1,10 +1,7 @@
 // Arguments as people write them.
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { InvalidArgumentError } from "commander";
 import { isToken, parseAddress, tokenAdvice } from "../../contracts/ids.ts";
 import type { Requirements } from "../../contracts/spec.ts";
-import { usage } from "./errors.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -105,36 +102,4 @@ export function weights(text: string): Record<string, number> {
     found[name] = Number(value);
   }
   return found;
-}
-
-/** A task's input: JSON, or `-` for JSON on standard input. Nothing at all is `{}`. */
-export function readInput(text: string | undefined): unknown {
-  if (text === undefined) return {};
-  const source = text === "-" ? readFileSync(0, "utf8") : text;
-  try {
-    return JSON.parse(source) as unknown;
-  } catch (error) {
-    throw usage(
-      `the input is no JSON: ${(error as Error).message}`,
-      `quote it for the shell, as in: '{"text":"hello"}' , or pipe it in with -`,
-    );
-  }
-}
-
-/** A file of JSON; - for a pipe. */
-export async function readJsonFile(file: string): Promise<unknown> {
-  if (file === "-") return readInput("-");
-  const bytes = await readFile(file).catch((error: Error) => {
-    throw usage(error.message);
-  });
-  return parseJson(file, bytes);
-}
-
-export function parseJson(file: string, bytes: Buffer): unknown {
-  try {
-    // Decoded without the mark that some editors put before a text.
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw usage(`${file} is no JSON: ${(error as Error).message}`);
-  }
 }

@@ -51,6 +51,22 @@ describe("usage", () => {
   });
 
   it.each([
+    ["what is no JSON", "{", 2, "the input is no JSON"],
+    ["nothing", "", 2, "the input is no JSON"],
+    ["too much", " ".repeat(64 * 1024 * 1024 + 1), 1, "more than 64 MiB on standard input"],
+    [
+      "a mark before the text, and more than a pipe holds",
+      `\uFEFF{}${" ".repeat(1e6)}`,
+      3,
+      "no NATS",
+    ],
+  ])("an input in a pipe: %s", async (_what, input, status, text) => {
+    const { code, err } = await run(["submit", "echo", "-"], { NATS_URL: "127.0.0.1:1" }, input);
+    expect(err).toContain(text);
+    expect(code).toBe(status);
+  });
+
+  it.each([
     [[]],
     [["submit"]],
     [["task", "ls", "--limit", "many"]],

@@ -58,6 +58,8 @@ export function start(
   child.stderr.on("data", (chunk) => {
     err += chunk;
   });
+  // Who refuses an input need not read it to its end.
+  child.stdin.on("error", () => undefined);
   child.stdin.end(input ?? "");
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
