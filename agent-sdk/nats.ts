@@ -273,7 +273,17 @@ async function mint(
 export async function rejoin(open: OpenPeer, jwt: string | undefined): Promise<void> {
   if (jwt !== undefined) open.peer.options.jwt = jwt;
   const { transport } = open;
-  await new Promise<void>((done, fail) => {
+  open.peer.renewing = true;
+  try {
+    await renewed(transport);
+    await transport.established();
+  } finally {
+    open.peer.renewing = false;
+  }
+}
+
+function renewed(transport: OpenPeer["transport"]): Promise<void> {
+  return new Promise<void>((done, fail) => {
     const timer = setTimeout(
       () =>
         fail(
@@ -291,7 +301,6 @@ export async function rejoin(open: OpenPeer, jwt: string | undefined): Promise<v
       clearTimeout(timer);
       done();
     });
-    void transport.connection.reconnect();
+    transport.renew();
   });
-  await transport.established();
 }

@@ -19,7 +19,7 @@ const LATE_TURNS = 10;
 /** The client's own parts that its public side does not show; each may be missing. */
 interface Inner {
   protocol?: {
-    options?: { timeout?: number };
+    options?: { timeout?: number; reconnectDelayHandler?: () => number };
     transport?: { socket?: Socket };
   };
 }
@@ -113,6 +113,17 @@ function giveUp(connection: NatsConnection): void {
 export function limitRedial(connection: NatsConnection, timeoutMs: number): void {
   const options = inner(connection).protocol?.options;
   if (options !== undefined) options.timeout = timeoutMs;
+}
+
+/** The next attempt to connect does not wait: nothing has failed. The one after it does. */
+export function redialAtOnce(connection: NatsConnection): void {
+  const options = inner(connection).protocol?.options;
+  const usual = options?.reconnectDelayHandler;
+  if (options === undefined || usual === undefined) return;
+  options.reconnectDelayHandler = () => {
+    options.reconnectDelayHandler = usual;
+    return 0;
+  };
 }
 
 function inner(connection: NatsConnection): Inner {

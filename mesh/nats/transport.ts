@@ -10,7 +10,7 @@ import { ParleyError } from "../../contracts/index.ts";
 import type { Incoming, PublishOptions, Subscription } from "../ports/index.ts";
 import type { Link } from "./link.ts";
 import { LinkStatus } from "./link-status.ts";
-import { LinkWatch } from "./link-watch.ts";
+import { LinkWatch, redialAtOnce } from "./link-watch.ts";
 
 /** The server appends these behind what the author sent: of two, its own is the last. Of all
  * others the first one counts, as it does for the server. */
@@ -157,6 +157,12 @@ export class NatsTransport extends LinkStatus implements Link {
 
   get payloadMax(): number {
     return this.connection.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Connects anew, for the server to see new credentials. */
+  renew(): void {
+    redialAtOnce(this.connection);
+    void this.connection.reconnect().catch(() => undefined);
   }
 
   async #follow(): Promise<void> {

@@ -116,6 +116,8 @@ export class Peer {
   readonly #instance: string;
   readonly #view: View;
   #downAt = 0;
+  /** Set while the link ends and comes back because its owner asked for it: that is no news. */
+  renewing = false;
   #subs: Subscription[] = [];
   #cards = new Map<string, SealedCard>();
   #toRenew: string[] = [];
@@ -323,6 +325,7 @@ export class Peer {
 
   #onLost(): void {
     this.#downAt = this.#ports.clock.now();
+    if (this.renewing) return;
     this.#ports.log.warn({}, "the server is gone; looking for it again and again");
   }
 
@@ -330,7 +333,7 @@ export class Peer {
     this.deps.counters.add("reconnects");
     this.deps.identities.onReturn();
     const awayMs = Math.round(this.#ports.clock.now() - this.#downAt);
-    this.#ports.log.warn({ awayMs }, "the server is there again");
+    if (!this.renewing) this.#ports.log.warn({ awayMs }, "the server is there again");
     this.submitters.refresh();
     if (this.options.roles.initiator) void this.#view.refresh();
     // Away for so long, our cards may have expired: all of them are due now.

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { join } from "../../agent-sdk/index.ts";
 import { findPlace } from "../../agent-sdk/settings.ts";
 import { addIdentity, homeFiles, revokeIdentity } from "../../mesh/nats/identity/home.ts";
+import type { Log } from "../../mesh/ports/log.ts";
 import { codeOf, silent, texts, useMesh } from "./fixture.ts";
 
 const mesh = useMesh();
@@ -110,7 +111,13 @@ describe("the identity", () => {
   });
 
   test("grows with what is served, several at once, while tasks run", async () => {
-    const agent = await mesh.join("grower");
+    const said: string[] = [];
+    const log: Log = {
+      ...silent,
+      warn: (_fields, text) => void said.push(text),
+      child: () => log,
+    };
+    const agent = await mesh.join("grower", { log });
     const [one, two, three] = [texts("grow-1"), texts("grow-2"), texts("grow-3")];
     await agent.serve(one, async (s) => {
       await agent.serve(three, (t) => `${t}!`);
@@ -122,6 +129,8 @@ describe("the identity", () => {
     expect(await Promise.all([two, three].map((c) => other.call(c, "y")))).toEqual(["y", "y!"]);
     const [card] = await agent.agents({ capability: three });
     expect(card?.capabilities.map((c) => c.name)).toEqual(["grow-1", "grow-3", "grow-2"]);
+    // Each capability takes a reconnect, which nobody need worry about.
+    expect(said).toEqual([]);
   });
 
   test("of a creds file serves what it covers, and says how to get the rest", async () => {
