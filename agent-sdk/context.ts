@@ -167,13 +167,7 @@ function contextOf<Input>(
     signal,
     deadline: spec.deadline,
     log,
-    progress: (done, note) =>
-      run.progress({
-        ...(done === undefined || Number.isNaN(done)
-          ? {}
-          : { done: Math.min(1, Math.max(0, done)) }),
-        ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX).toWellFormed() }),
-      }),
+    progress: (done, note) => run.progress(progressOf(done, note)),
     partial: (value) => {
       const bytes = Buffer.byteLength(JSON.stringify(value) ?? "");
       if (bytes > PROGRESS_BYTES_MAX) {
@@ -205,5 +199,17 @@ function contextOf<Input>(
     random: () => acts.random(),
     all: (branches) => acts.all(branches),
     race: (branches) => acts.race(branches),
+  };
+}
+
+/** @throws ParleyError E_SCHEMA for what is no number or no text: callers may have no types */
+function progressOf(done: unknown, note: unknown): { done?: number; note?: string } {
+  const isNumber = done === undefined || typeof done === "number";
+  if (!isNumber || !(note === undefined || typeof note === "string")) {
+    throw new ParleyError("E_SCHEMA", 'progress takes a number and a text: progress(0.5, "half")');
+  }
+  return {
+    ...(done === undefined || Number.isNaN(done) ? {} : { done: Math.min(1, Math.max(0, done)) }),
+    ...(note === undefined ? {} : { note: note.slice(0, NOTE_LENGTH_MAX).toWellFormed() }),
   };
 }

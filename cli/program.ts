@@ -6,6 +6,7 @@ import { registerCaps } from "./commands/caps.ts";
 import { registerDescribe } from "./commands/describe.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerIdentity } from "./commands/identity.ts";
+import { registerProvision } from "./commands/provision.ts";
 import { registerSim } from "./commands/sim.ts";
 import { registerSubmit } from "./commands/submit.ts";
 import { registerTask } from "./commands/task.ts";
@@ -38,6 +39,7 @@ async function program(args: string[]): Promise<Command> {
   for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);
   registerUp(parley);
+  registerProvision(parley);
   registerIdentity(parley);
   registerAgents(parley);
   registerCaps(parley);

@@ -226,7 +226,7 @@ export class Inspector {
     if (info.state === undefined) {
       throw new ParleyError(
         "E_STORE",
-        `there is no stream ${TASKS_STREAM} on this server; make it with: parley up`,
+        `there is no stream ${TASKS_STREAM} on this server; make it with: parley provision`,
       );
     }
     return { firstSeq: Math.max(1, info.state.first_seq), lastSeq: info.state.last_seq };

@@ -5,14 +5,16 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import type { LocalMesh, Profile } from "../../mesh/local.ts";
-import { homeFiles } from "../../mesh/nats/identity/home.ts";
-import { CliError, EXIT, Interrupted } from "../lib/errors.ts";
+import { homeFiles, readTrust } from "../../mesh/nats/identity/home.ts";
+import { CliError, EXIT, Interrupted, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { interruption, orInterrupted } from "../lib/interrupt.ts";
 import { type Output, paint } from "../lib/output.ts";
 import { numberFrom } from "../lib/parse.ts";
-import { logTo, session } from "../lib/session.ts";
+import { provisionOn } from "../lib/provision.ts";
+import { type Session, session, withInspector } from "../lib/session.ts";
 import { STANDING, standingCreds } from "../lib/standing.ts";
+import { type Place, type Steward, startSteward } from "../lib/steward.ts";
 import { homeOf } from "../lib/target.ts";
 import { readUp, removeUp, type UpFile, writeUp } from "../lib/up-file.ts";
 
@@ -27,7 +29,10 @@ export function registerUp(parley: Command): void {
   withExamples(
     parley
       .command("up")
-      .description("start a mesh on this machine: server, streams, doors; until Ctrl-C")
+      .description(
+        "start a mesh on this machine: server, streams, doors; until Ctrl-C. " +
+          "With --server: the same on a server of yours",
+      )
       .addOption(
         new Option(
           "--profile <name>",
@@ -53,6 +58,7 @@ export function registerUp(parley: Command): void {
     "parley up --profile durable-1 --store ./data",
     "parley up --profile durable-3      # three servers, for trying out: kill one",
     "parley up --port 0 --json        # any free port, told on standard output",
+    "parley up --server nats://10.0.0.7:4222   # streams, doors, janitor; starts no server",
   );
 }
 
@@ -69,6 +75,13 @@ async function up(command: Command): Promise<void> {
       { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` },
     );
   }
+  if (s.options.server !== undefined) {
+    for (const name of ["port", "profile", "store", "monitor"]) {
+      if (command.getOptionValueSource(name) !== "cli") continue;
+      throw usage(`--${name} is for a server that parley up starts; --server names one of yours`);
+    }
+    return upOn(s, home);
+  }
   const three = profile === "durable-3";
   for (let i = 0; port !== 0 && i < (three ? 3 : 1); i++) await checkPort(port + i);
   const { startLocalMesh } = await import("../../mesh/local.ts");
@@ -83,16 +96,54 @@ async function up(command: Command): Promise<void> {
     ...(port === 0 ? {} : { port }),
     ...(s.options.monitor === true ? { monitor: true } : {}),
   });
-  const told = toldOf(mesh, home, store);
-  let stopSteward: (() => Promise<void>) | undefined;
+  try {
+    const place = { home: mesh.home, servers: mesh.urls };
+    await stand(
+      s,
+      place,
+      () => toldOf(mesh, home, store),
+      () => ended(mesh),
+    );
+  } finally {
+    await mesh.stop();
+  }
+}
+
+/** On servers that others started and look after. */
+async function upOn(s: Session<Options>, home: string): Promise<void> {
+  const say = (line: string) => s.out.note(line);
+  const { servers, tls } = await withInspector(s, "admin", async (mesh, target) => {
+    await provisionOn(mesh, target, { audit: true }, say);
+    return target;
+  });
+  const place = { home: { dir: home, trust: await readTrust(home) }, servers };
+  await stand(s, tls === undefined ? place : { ...place, tls }, ({ version }) => ({
+    url: servers.join(","),
+    home,
+    pid: process.pid,
+    version,
+    startedAt: new Date().toISOString(),
+  }));
+}
+
+/** Makes the standing identities, runs the steward, and tells of it all, until Ctrl-C. */
+async function stand(
+  s: Session<Options>,
+  place: Place,
+  toldOf: (steward: Steward) => UpFile,
+  over: (steward: Steward) => Promise<never> = refused,
+): Promise<void> {
+  const { dir } = place.home;
+  let steward: Steward | undefined;
   try {
     for (const who of [STANDING.admin, STANDING.submit, STANDING.read]) {
-      await standingCreds(home, who);
+      await standingCreds(dir, who);
     }
-    stopSteward = await startSteward(s.out, home, mesh);
+    steward = await startSteward(s.out, place);
+    const told = toldOf(steward);
     await writeUp(told);
     tell(s.out, told);
-    await orInterrupted(ended(mesh));
+    await orInterrupted(over(steward));
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     s.out.note("stopping");
@@ -100,10 +151,19 @@ async function up(command: Command): Promise<void> {
     if (error.exit !== EXIT.interrupted) process.exitCode = EXIT.ok;
     else throw error;
   } finally {
-    await removeUp(home);
-    await stopSteward?.();
-    await mesh.stop();
+    await removeUp(dir);
+    await steward?.stop();
   }
+}
+
+/** A server that is away is waited for; one that refuses us is not. */
+async function refused({ closed }: Steward): Promise<never> {
+  const reason = await closed;
+  throw new CliError(
+    "E_CONNECTION",
+    `the server takes the steward no more${reason instanceof Error ? `: ${reason.message}` : ""}`,
+    { exit: EXIT.failed, next: "parley doctor    (are the credentials still good?)" },
+  );
 }
 
 function toldOf(mesh: LocalMesh, home: string, store: string): UpFile {
@@ -179,63 +239,10 @@ async function checkPort(port: number): Promise<void> {
     {
       next:
         `parley up --port ${port + 1}    (or --port 0 for a free one), or use that server: ` +
-        `parley doctor --server nats://127.0.0.1:${port}`,
+        `parley up --server nats://127.0.0.1:${port}`,
       cause: fault,
     },
   );
-}
-
-/** The doors for the nats program, an initiator for the tasks, and the janitor. */
-async function startSteward(
-  out: Output,
-  home: string,
-  mesh: LocalMesh,
-): Promise<() => Promise<void>> {
-  const [{ openPeer }, { credentialsOf }, { Inspector }, { Janitor }, { systemClock }] =
-    await Promise.all([
-      import("../../mesh/index.ts"),
-      import("../../mesh/local.ts"),
-      import("../../mesh/inspector.ts"),
-      import("../../mesh/nats/janitor.ts"),
-      import("../../mesh/nats/system.ts"),
-    ]);
-  const { steward, janitor } = STANDING;
-  const servers = mesh.urls;
-  const log = logTo(out);
-  const peer = await openPeer({
-    ...credentialsOf(await standingCreds(home, steward), mesh.home),
-    servers,
-    log,
-    name: "parley steward",
-    principal: steward.name,
-    agent: "main",
-    role: steward.role,
-    use: { contractor: false },
-  });
-  const reader = await Inspector.open({
-    ...credentialsOf(await standingCreds(home, janitor), mesh.home),
-    servers,
-    name: "parley janitor",
-    principal: janitor.name,
-    role: janitor.role,
-  });
-  const sweeper = new Janitor(
-    reader.transport,
-    systemClock,
-    log,
-    janitor.name,
-    async (owner, task, rev) =>
-      (await reader.tasks(task)).some(
-        (file) =>
-          file.owner === owner && file.view.outcome !== undefined && file.view.outcomeRev === rev,
-      ),
-  );
-  sweeper.start();
-  return async () => {
-    sweeper.stop();
-    await peer.close(1_000).catch(() => undefined);
-    await reader.close().catch(() => undefined);
-  };
 }
 
 function tell(out: Output, told: UpFile): void {
@@ -253,8 +260,9 @@ function tell(out: Output, told: UpFile): void {
     `--server ${told.url} --creds ${creds(name)} --inbox-prefix _INBOX.${name}`;
   const { admin, submit, read } = STANDING;
   out.text(
-    `${paint("bold", "the mesh is up")}: ${told.url} (nats-server ${told.version}, ` +
-      `profile ${told.profile}, data in ${told.store})`,
+    `${paint("bold", "the mesh is up")}: ${told.url} (nats-server ${told.version}` +
+      (told.store === undefined ? "" : `, profile ${told.profile}, data in ${told.store}`) +
+      ")",
   );
   out.text(`
 with parley, in this folder:

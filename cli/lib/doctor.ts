@@ -118,7 +118,7 @@ function streamCheck({ name, state, differing, messages }: StreamFinding): Check
       check,
       verdict: "fail",
       text: `other settings than wanted: ${differing.join(", ")}`,
-      fix: `nats stream info ${name}; set them back, or remove it and start parley up`,
+      fix: `nats stream info ${name}; set them back, or remove it, then: parley provision`,
     };
   }
   if (state === "not permitted") {
@@ -131,7 +131,7 @@ function streamCheck({ name, state, differing, messages }: StreamFinding): Check
   }
   return name === AUDIT_STREAM
     ? { check, verdict: "ok", text: "not kept: no history for audits" }
-    : { check, verdict: "fail", text: "missing", fix: "parley up makes it" };
+    : { check, verdict: "fail", text: "missing", fix: "parley provision makes it" };
 }
 
 function limits(mesh: Inspector, facts: ServerFacts | undefined): Check[] {
@@ -276,7 +276,7 @@ async function registry(mesh: Inspector): Promise<Check> {
       check: "agents",
       verdict: "warn",
       text: (error as Error).message,
-      fix: "parley up makes the registry",
+      fix: "parley provision makes the registry",
     };
   }
 }

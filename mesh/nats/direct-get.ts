@@ -141,7 +141,7 @@ function refusal(status: number, stream: string): ParleyError {
   return new ParleyError(
     "E_STORE",
     status === 503
-      ? `there is no stream ${stream} on this server; make it with: parley up`
+      ? `there is no stream ${stream} on this server; make it with: parley provision`
       : `stream ${stream} refused a read (${status})`,
   );
 }

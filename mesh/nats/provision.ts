@@ -1,7 +1,12 @@
 // Streams and buckets as code: made when absent, verified when present, never silently different.
 // The settings themselves: stream-configs.ts.
 import { setTimeout as pause } from "node:timers/promises";
-import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import {
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { type NatsConnection, TimeoutError } from "@nats-io/nats-core";
 import {
@@ -41,6 +46,20 @@ export async function provision(nc: NatsConnection, o: ProvisionOptions = {}): P
   say("streams, buckets and consumers are in place");
 }
 
+/** How many copies there are of what the mesh keeps; undefined where it keeps nothing yet. */
+export async function copiesThere(nc: NatsConnection): Promise<number | undefined> {
+  const jsm = await jetstreamManager(nc, { checkAPI: false });
+  await awake(jsm);
+  return (await infoOf(jsm, TASKS_STREAM))?.config.num_replicas;
+}
+
+async function infoOf(jsm: JetStreamManager, stream: string): Promise<StreamInfo | undefined> {
+  return jsm.streams.info(stream).catch((error: unknown) => {
+    if (/not found/i.test(String(error))) return undefined;
+    throw error;
+  });
+}
+
 function isTimeout(error: unknown): boolean {
   return error instanceof TimeoutError || (error as Error).cause instanceof TimeoutError;
 }
@@ -66,10 +85,7 @@ async function ensureStream(
   wanted: Wanted,
   say: (line: string) => void,
 ): Promise<void> {
-  const found = await jsm.streams.info(wanted.name).catch((error: unknown) => {
-    if (/not found/i.test(String(error))) return undefined;
-    throw error;
-  });
+  const found = await infoOf(jsm, wanted.name);
   if (found === undefined) {
     await jsm.streams.add(wanted as unknown as Partial<StreamConfig> & { name: string });
     say(`made stream ${wanted.name}`);

@@ -88,6 +88,16 @@ describe("a call", () => {
       [undefined, undefined, { text: "upon" }],
     ]);
   });
+
+  test("what is no progress is refused in words that its author can use", async () => {
+    const odd = texts("odd-progress");
+    const fred = await mesh.join("fred");
+    await fred.serve(odd, (topic, { progress }) => {
+      progress({ done: 0.5 } as never);
+      return topic;
+    });
+    await expect(fred.call(odd, "x")).rejects.toThrow(/progress takes a number and a text/);
+  });
 });
 
 describe("validation at the handler", () => {

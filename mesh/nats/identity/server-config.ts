@@ -136,6 +136,7 @@ export function serverConfig(config: ServerConfig): string {
   return [
     "# nats-server for a Parley mesh. Start it where this file is, after `parley init`:",
     "#   nats-server -c nats-server.conf",
+    "#   parley up --server nats://127.0.0.1:4222      (its streams, doors and janitor)",
     "# `parley up` starts a server with the same settings and its own port and store.",
     "# Written by serverConfig() in mesh/nats/identity/server-config.ts.",
     "",
