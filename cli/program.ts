@@ -34,7 +34,7 @@ async function program(args: string[]): Promise<Command> {
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) =>
-        write(errorText(usage(text.replace(/^error: /, "").trimEnd()), args)),
+        write(errorText(usage(text.replace(/^error: /, "").trimEnd()), args, parley)),
     });
   for (const option of globalOptions()) parley.addOption(option);
   withExamples(parley, ...EXAMPLES);
@@ -95,8 +95,9 @@ function version(): string {
 
 /** The status of the program. */
 async function main(args: string[]): Promise<number> {
+  let parley: Command | undefined;
   try {
-    const parley = await program(args);
+    parley = await program(args);
     if (args.length === 0) {
       parley.outputHelp({ error: true });
       return EXIT.usage;
@@ -104,26 +105,40 @@ async function main(args: string[]): Promise<number> {
     await parley.parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
-    return report(error, args);
+    return report(error, args, parley);
   }
 }
 
-function report(error: unknown, args: string[]): number {
+function report(error: unknown, args: string[], parley: Command | undefined): number {
   if (error instanceof Interrupted) return error.exit;
   if (error instanceof CommanderError && !(error instanceof InvalidArgumentError)) {
     // Commander has said it already; asking for help or the version is no error.
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
   const shown = asCliError(error);
-  process.stderr.write(errorText(shown, args));
+  process.stderr.write(errorText(shown, args, parley));
   if (process.env.PARLEY_TRACE) process.stderr.write(`${(error as Error).stack}\n`);
   return shown.exit;
 }
 
-function errorText(error: CliError, args: readonly string[]): string {
-  if (!args.includes("--json")) return `${errorLines(error).join("\n")}\n`;
-  const { code, message, next } = error;
+function errorText(error: CliError, args: readonly string[], parley: Command | undefined): string {
+  const { code, message } = error;
+  const next = error.next ?? (code === "E_USAGE" ? helpOn(args, parley) : undefined);
+  if (!args.includes("--json")) return `${errorLines({ code, message, next }).join("\n")}\n`;
   return `${JSON.stringify({ error: { code, message, next } })}\n`;
+}
+
+/** The help of the command that was meant. */
+function helpOn(args: readonly string[], parley: Command | undefined): string {
+  let path = "parley";
+  let command = parley;
+  for (const arg of args) {
+    const child = command?.commands.find((one) => one.name() === arg);
+    if (child === undefined) continue;
+    command = child;
+    path += ` ${arg}`;
+  }
+  return `${path} --help`;
 }
 
 /** Runs one command and ends the process with its status. */

@@ -27,6 +27,7 @@ export function registerCaps(parley: Command): void {
       .description("capabilities on offer: agents, versions, bids and refusals")
       .action(async (_options: object, command: Command) => caps(command)),
     "parley caps",
+    "parley describe summarize        # what one of them takes and gives",
     "parley caps --json | jq '.[] | select(.refusals.busy > .bids)'   # where agents are short",
   );
 }

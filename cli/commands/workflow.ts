@@ -8,7 +8,7 @@ import type { Profile } from "../../mesh/local.ts";
 import type { FlowReport } from "../../sim/flow/report.ts";
 import { CliError, EXIT, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
-import { parseJson, readInput } from "../lib/input.ts";
+import { parseJson, readBytes, readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import { numberFrom } from "../lib/parse.ts";
 import { type Session, session, withSubmitter } from "../lib/session.ts";
@@ -106,12 +106,13 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   if (files.length === 1 && stored) {
     return submitted(s, { use: first });
   }
-  const bytes = await readFile(first).catch((error: Error) => {
-    throw usage(error.message);
-  });
+  const bytes = await readBytes(first);
   const packed = bytes[0] === 0x1f;
   const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
-  if (value?.kind !== WORKFLOW) return recorded(s, files);
+  if (value?.kind !== WORKFLOW) {
+    if (first === "-") throw usage("standard input is no definition of a workflow");
+    return recorded(s, files);
+  }
   if (files.length > 1) throw usage("one definition at a time");
   const { readWorkflow } = await import("../../agent-sdk/read-workflow.ts");
   return submitted(s, { definition: readWorkflow(value) });

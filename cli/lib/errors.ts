@@ -36,7 +36,6 @@ const NEXT: Partial<Record<CliCode, string>> = {
   E_NO_BID: "parley agents    (who is there, with how many slots)",
   E_DEADLINE: "give it more time: --timeout 5m",
   E_IDENTITY: "parley identity ls",
-  E_USAGE: "parley --help",
 };
 
 /** What is wrong with a file or folder that somebody named. */
@@ -107,7 +106,7 @@ export function asCliError(error: unknown): CliError {
 }
 
 /** `what: why`, then what to do next, then the code: one line each. */
-export function errorLines(error: CliError): string[] {
+export function errorLines(error: Pick<CliError, "code" | "message" | "next">): string[] {
   return [
     `parley: ${error.message}`,
     ...(error.next === undefined ? [] : [`  next: ${error.next}`]),

@@ -38,15 +38,19 @@ async function readPipe(): Promise<Buffer> {
 
 /** A file of JSON; - for a pipe. */
 export async function readJsonFile(file: string): Promise<unknown> {
-  if (file === "-") return readInput("-");
-  const bytes = await readFile(file).catch((error: Error) => {
+  return parseJson(file, await readBytes(file));
+}
+
+/** A file; - for a pipe. */
+export async function readBytes(file: string): Promise<Buffer> {
+  if (file === "-") return orInterrupted(readPipe());
+  return readFile(file).catch((error: Error) => {
     throw usage(error.message);
   });
-  return parseJson(file, bytes);
 }
 
 export function parseJson(file: string, bytes: Uint8Array): unknown {
-  return parsed(file, bytes);
+  return parsed(file === "-" ? "standard input" : file, bytes);
 }
 
 /** Decoded without the mark that some editors put before a text. */

@@ -50,6 +50,15 @@ describe("usage", () => {
     expect(err).toContain("code: E_USAGE");
   });
 
+  it("wrong usage names the help of the command that was meant", async () => {
+    const { err } = await run(["--home", ".", "task", "redrive"]);
+    expect(err).toContain("next: parley task redrive");
+    expect((await run(["trigger", "emit"])).err).toContain("next: parley trigger emit --help");
+    expect((await run(["workflow", "run", "no-such-file.json"])).err).toMatch(
+      /no-such-file.json'\n +next: parley workflow run --help/,
+    );
+  });
+
   it.each([
     ["what is no JSON", "{", 2, "the input is no JSON"],
     ["nothing", "", 2, "the input is no JSON"],

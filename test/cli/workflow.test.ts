@@ -209,6 +209,10 @@ describe("parley workflow", { timeout: 60_000 }, () => {
     const ran = await mesh.json(["workflow", "run", name, ...params]);
     expect(ran).toMatchObject({ state: "completed", output: { coffee: "dark coffee" } });
     expect(await steps(ran.task)).toMatchObject([{ id: "brew", state: "completed" }]);
+    const piped = await mesh.run(["workflow", "run", "-", ...params], {}, planned.out);
+    expect(JSON.parse(piped.out)).toEqual({ coffee: "dark coffee" });
+    const odd = await mesh.run(["workflow", "run", "-"], {}, "[]");
+    expect([odd.code, odd.err]).toEqual([2, expect.stringContaining("no definition of a work")]);
   });
 
   test("check names values that do not fit", async () => {
