@@ -108,6 +108,8 @@ export function nobody({ spec, unfit }: InitiatorTask): string {
         "version, requirements, exclusions"
       );
     default:
-      return `no agent had a free slot for "${spec.capability}"`;
+      return spec.only === true && spec.to !== undefined
+        ? `${spec.to}, and nobody else may do it, had no free slot or is not here`
+        : `no agent had a free slot for "${spec.capability}"`;
   }
 }

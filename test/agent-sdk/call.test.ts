@@ -226,6 +226,17 @@ describe("deadlines", () => {
     expect(await codeOf(call)).toBe("E_NO_CAPABILITY");
   });
 
+  test("a call for one agent alone names it when it is not here", async () => {
+    const pia = await mesh.join("pia");
+    const there = texts("alone");
+    await pia.serve(there, (s) => s);
+    const call = pia.call(there, "", { to: "away.w", only: true, timeoutMs: 500 });
+    await expect(call).rejects.toThrow(
+      /away\.w, and nobody else may do it, had no free slot or is/,
+    );
+    expect(await codeOf(call)).toBe("E_NO_BID");
+  });
+
   test("abort the handler's signal", async () => {
     const slow = texts("slow");
     const stopped = gate<unknown>();
