@@ -1,8 +1,12 @@
 // `parley init` and `parley identity …`: the mesh's keys, and who was given credentials.
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { expandPermissions, ROLES, type Role } from "../../contracts/roles.ts";
 import {
   addIdentity,
+  type Home,
   homeFiles,
   type IssuedIdentity,
   initHome,
@@ -13,7 +17,8 @@ import {
   revokeIdentity,
   writeServerAuth,
 } from "../../mesh/nats/identity/home.ts";
-import { CliError } from "../lib/errors.ts";
+import { includePath, ROOT_CONFIG, serverConfig } from "../../mesh/nats/identity/server-config.ts";
+import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { timeText } from "../lib/output.ts";
 import { duration, list, token } from "../lib/parse.ts";
@@ -33,9 +38,15 @@ export function registerIdentity(parley: Command): void {
       .command("init")
       .description("make a mesh's identity: operator, account, one signing key per role")
       .option("--mesh <name>", "name of the mesh", token("mesh name"), "mesh")
+      .option(
+        "--server-config <file>",
+        "also a configuration for a nats-server of yours, which uses this identity; " +
+          "with an identity that is there, only this",
+      )
       .action((_options: object, command: Command) => init(command)),
     "parley init",
     "parley init --home ./deploy/.parley --mesh production",
+    "parley init --server-config nats-server.conf && nats-server -c nats-server.conf",
   );
   const identity = withExamples(
     parley.command("identity").description("credentials: who may do what"),
@@ -103,12 +114,38 @@ async function push(command: Command): Promise<void> {
 }
 
 async function init(command: Command): Promise<void> {
-  const s = session<{ mesh: string }>(command);
-  const home = await initHome(homeOf(s.options), { name: s.options.mesh });
-  if (s.out.json) return s.out.document({ home: home.dir, trust: home.trust });
+  const s = session<{ mesh: string; serverConfig?: string }>(command);
+  const { mesh, serverConfig: file } = s.options;
+  const dir = homeOf(s.options);
+  const there = file !== undefined && existsSync(homeFiles(dir).operatorSeed);
+  const home = there ? await openHome(dir) : await initHome(dir, { name: mesh });
+  if (file !== undefined) await writeOwnServer(home, file);
+  if (s.out.json) return s.out.document({ home: home.dir, trust: home.trust, serverConfig: file });
   s.out.text(home.dir);
-  s.out.note(`made a mesh's identity. Its keys are in ${homeFiles(home.dir).keys}: keep a copy.`);
-  s.out.note("next: parley up, or: parley identity add NAME --role agent --cap CAPABILITY");
+  if (!there) {
+    s.out.note(`made a mesh's identity. Its keys are in ${homeFiles(home.dir).keys}: keep a copy.`);
+  }
+  s.out.note(
+    file === undefined
+      ? "next: parley up, or: parley identity add NAME --role agent --cap CAPABILITY"
+      : `next: nats-server -c ${file}, then: parley up --server nats://127.0.0.1:4222`,
+  );
+}
+
+/** A file that is there may hold what somebody wrote: it stays. */
+async function writeOwnServer(home: Home, path: string): Promise<void> {
+  const files = homeFiles(home.dir);
+  const text = serverConfig({
+    ...ROOT_CONFIG,
+    include: includePath(resolve(path), files.serverAuth),
+    accountsDir: files.accounts,
+    storeDir: join(home.dir, "store"),
+  });
+  await writeFile(path, text, { flag: "wx" }).catch((cause: NodeJS.ErrnoException) => {
+    throw cause.code === "EEXIST"
+      ? usage(`${path} is there already`, "name another file, or move that one away")
+      : cause;
+  });
 }
 
 async function add(command: Command, name: string): Promise<void> {
@@ -129,6 +166,7 @@ async function add(command: Command, name: string): Promise<void> {
     `use it: NATS_CREDS=${credsPath} parley …, or ` +
       `nats --creds ${credsPath} --inbox-prefix _INBOX.${name} …`,
   );
+  s.out.note(`elsewhere it needs ${homeFiles(home.dir).trust} beside it`);
 }
 
 async function ls(command: Command): Promise<void> {

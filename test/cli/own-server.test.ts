@@ -1,11 +1,14 @@
 // A server that is not ours: `parley provision` and `parley up --server` make a mesh of it.
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { openPeer } from "../../mesh/index.ts";
 import { credentialsOf } from "../../mesh/local.ts";
 import { addIdentity, mintUser, revokeIdentity } from "../../mesh/nats/identity/home.ts";
-import { startMesh, type TestMesh } from "../support/nats-server.ts";
+import { findServer } from "../../mesh/nats/server/find-server.ts";
+import { startMesh, type TestMesh, tempDir } from "../support/nats-server.ts";
 import { type Program, parley, startParley } from "../support/program.ts";
 
 let mesh: TestMesh;
@@ -25,6 +28,20 @@ const run = (...args: string[]) => parley([...args, ...here()], mesh.home.dir);
 const up = () => startParley(["up", ...here(), "--json"], mesh.home.dir);
 
 describe("a server of one's own", { timeout: 30_000 }, () => {
+  it("has a configuration from `init`, which overwrites none", async () => {
+    const { dir, remove } = await tempDir();
+    onTestFinished(remove);
+    const init = () => parley(["init", "--server-config", "own.conf"], dir);
+    const { code, err } = await init();
+    expect([code, err]).toEqual([0, expect.stringMatching(/next: nats-server -c own\.conf/)]);
+    const { binary } = await findServer();
+    const tried = await promisify(execFile)(binary, ["-t", "-c", "own.conf"], { cwd: dir });
+    expect(tried.stderr).toContain("configuration file own.conf is valid");
+    const again = await init();
+    expect([again.code, again.err]).toEqual([2, expect.stringMatching(/own\.conf is there/)]);
+    expect((await parley(["init", "--server-config", "other.conf"], dir)).code).toBe(0);
+  });
+
   it("lacks everything, says the doctor; provision makes it, and repeats nothing", async () => {
     const before = await run("doctor");
     expect(before.code).toBe(1);
