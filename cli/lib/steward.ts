@@ -1,5 +1,6 @@
 // What a mesh wants to have somewhere, beside its agents: doors for the nats program, an initiator,
 // and the janitor. Any number of them may run.
+import { randomBytes } from "node:crypto";
 import type { Home } from "../../mesh/nats/identity/home.ts";
 import type { Output } from "./output.ts";
 import { logTo } from "./session.ts";
@@ -40,7 +41,8 @@ export async function startSteward(out: Output, place: Place): Promise<Steward> 
     log,
     name: "parley steward",
     principal: steward.name,
-    agent: "main",
+    // Another one may run on another machine, as the same principal.
+    agent: `main-${randomBytes(3).toString("hex")}`,
     role: steward.role,
     use: { contractor: false },
   });
