@@ -30,18 +30,15 @@ export function registerProvision(parley: Command): void {
 async function provision(command: Command): Promise<void> {
   const s = session<Options>(command);
   const { replicas, audit } = s.options;
+  const wanted = { audit, ...(replicas === undefined ? {} : { replicas: Number(replicas) }) };
   const done: string[] = [];
-  await withInspector(s, "admin", (mesh, target) =>
-    provisionOn(
-      mesh,
-      target,
-      { audit, ...(replicas === undefined ? {} : { replicas: Number(replicas) }) },
-      (line) => {
-        done.push(line);
-        if (!s.out.json) s.out.text(line);
-      },
-    ),
-  );
+  const { servers, up } = await withInspector(s, "admin", async (mesh, target) => {
+    await provisionOn(mesh, target, wanted, (line) => {
+      done.push(line);
+      if (!s.out.json) s.out.text(line);
+    });
+    return target;
+  });
   if (s.out.json) return s.out.document({ done });
-  s.out.note("next: parley up --server URL    (doors, an initiator, and the janitor)");
+  if (up === undefined) s.out.note(`next: parley up --server ${servers.join(",")}`);
 }
