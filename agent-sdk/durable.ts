@@ -254,6 +254,7 @@ export class Acts implements DurableActs {
   }
 
   async race<T>(branches: readonly Branch<T>[]): Promise<T> {
+    if (branches.length === 0) throw new ParleyError("E_SCHEMA", "a race of no branches");
     const place = this.#next();
     const name = `of ${branches.length}`;
     const { key, entry } = await this.#durable.at(`${this.#scope}${place}`, "step", name);
