@@ -26,6 +26,7 @@ import { NatsArtefacts } from "./nats/artefacts.ts";
 import { NatsCards } from "./nats/cards.ts";
 import { type ConnectOptions, connectNats } from "./nats/connect.ts";
 import { directGet, getTaskRecords } from "./nats/direct-get.ts";
+import { type DumpOptions, dumpRecords } from "./nats/dump.ts";
 import { NatsLedger } from "./nats/ledger.ts";
 import { systemClock, systemRandom } from "./nats/system.ts";
 import { NatsTransport } from "./nats/transport.ts";
@@ -361,6 +362,15 @@ export class Inspector {
       );
     }
     return explanations;
+  }
+
+  /** Every record that is kept, oldest first. Only for those who may read everything. */
+  async *records(options: Omit<DumpOptions, "principal"> = {}): AsyncGenerator<StoredRecord> {
+    const { principal, role } = this.#o;
+    if (!this.#reads) {
+      throw new ParleyError("E_PERMISSION", `${principal}, a ${role}, may read its own tasks only`);
+    }
+    yield* dumpRecords(this.transport, { ...options, principal });
   }
 
   /** The input of a task, fetched where it travels by reference. */

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { withExamples } from "../lib/examples.ts";
 import { registerTaskAnswer } from "./task-answer.ts";
 import { registerTaskCancel } from "./task-cancel.ts";
+import { registerTaskDump } from "./task-dump.ts";
 import { registerTaskGet } from "./task-get.ts";
 import { registerTaskLs } from "./task-ls.ts";
 import { registerTaskParked } from "./task-parked.ts";
@@ -23,4 +24,5 @@ export function registerTask(parley: Command): void {
   registerTaskWhy(task);
   registerTaskParked(task);
   registerTaskAnswer(task);
+  registerTaskDump(task);
 }

@@ -96,6 +96,12 @@ export function asCliError(error: unknown): CliError {
   ) {
     return usage(e.message, "name a file or folder that is there, and may be read and written");
   }
+  if (e?.code === "ENOSPC" || e?.code === "EDQUOT") {
+    return new CliError("E_HANDLER", e.message, {
+      cause: e,
+      next: "make room, or write elsewhere",
+    });
+  }
   if (e?.name === "ServerNotFoundError" || e?.name === "ServerStartError") {
     return new CliError("E_NO_SERVER", e.message, { cause: e, next: "parley up --help" });
   }

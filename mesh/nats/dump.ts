@@ -1,12 +1,22 @@
-// Every record of the task bucket, in the order of the server's revisions: for judges, audits and
-// people. Paged direct gets, so it needs no consumer and no more than an observer's rights.
+// Every record of the task bucket, or of its copy for audits, in the order of the server's
+// revisions: for judges, audits and people. Paged direct gets, so it needs no consumer and no more
+// than an observer's rights.
 import { createInbox } from "@nats-io/nats-core";
-import { ParleyError, parseRecordSubject, TASKS_STREAM } from "../../contracts/index.ts";
+import {
+  AUDIT_STREAM,
+  ParleyError,
+  parseRecordSubject,
+  TASKS_STREAM,
+} from "../../contracts/index.ts";
 import type { Incoming, StoredRecord, Transport } from "../ports/index.ts";
 
 export interface DumpOptions {
   /** The reader's principal: replies come to its own inbox. */
   readonly principal?: string;
+  /** From the copy for audits: thirty days, but without what writes were fenced by. */
+  readonly audit?: boolean;
+  /** Only what was stored from then on, ms since the epoch; default: everything. */
+  readonly fromMs?: number;
   /** Subject filter; default: the whole bucket. See `taskGuard` and `patterns.outcomes`. */
   readonly pattern?: string;
   /** First revision wanted; default 1. Follow a bucket by going on behind the last one seen. */
@@ -19,6 +29,8 @@ const PATTERN_ALL = "$KV.mesh_tasks.>";
 const PAGE_RECORDS = 500;
 /** A page ends here too, so that large records do not overrun the connection's buffer, bytes. */
 const PAGE_BYTES = 8 * 1024 * 1024;
+/** In the copy the server names stream, sequence, filter, destination, and the subject it was. */
+const SOURCE_HEADER = "Nats-Stream-Source";
 /** Silence within a page after which the reader gives up, ms. */
 const SILENCE_MS = 10_000;
 
@@ -38,13 +50,21 @@ export async function* dumpRecords(
   transport: Transport,
   options: DumpOptions = {},
 ): AsyncGenerator<StoredRecord> {
+  const { fromMs } = options;
   let from = options.fromRev ?? 1;
+  let start: object | undefined =
+    fromMs === undefined ? undefined : { start_time: new Date(fromMs).toISOString() };
   for (;;) {
-    const page = await readPage(transport, from, options);
+    const page = await readPage(transport, start ?? { seq: from }, options);
+    start = undefined;
     for (const m of page.messages) {
-      const rev = Number(m.header("Nats-Sequence"));
-      if (Number.isSafeInteger(rev)) from = Math.max(from, rev + 1);
-      const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
+      const seq = Number(m.header("Nats-Sequence"));
+      if (Number.isSafeInteger(seq)) from = Math.max(from, seq + 1);
+      const source = m.header(SOURCE_HEADER)?.split(" ");
+      const rev = source === undefined ? seq : Number(source[1]);
+      const key = parseRecordSubject(
+        (source === undefined ? m.header("Nats-Subject") : source[4]) ?? "",
+      );
       if (key === undefined || m.data.length === 0) continue;
       yield {
         key,
@@ -58,7 +78,7 @@ export async function* dumpRecords(
   }
 }
 
-function readPage(transport: Transport, from: number, options: DumpOptions): Promise<Page> {
+function readPage(transport: Transport, from: object, options: DumpOptions): Promise<Page> {
   const inbox = createInbox(
     options.principal === undefined ? undefined : `_INBOX.${options.principal}`,
   );
@@ -87,12 +107,13 @@ function readPage(transport: Transport, from: number, options: DumpOptions): Pro
   });
   watch();
   const body = {
-    seq: from,
+    ...from,
     batch: options.pageRecords ?? PAGE_RECORDS,
     max_bytes: PAGE_BYTES,
-    next_by_subj: options.pattern ?? PATTERN_ALL,
+    next_by_subj: options.pattern ?? (options.audit === true ? ">" : PATTERN_ALL),
   };
-  transport.publish(`$JS.API.DIRECT.GET.${TASKS_STREAM}`, Buffer.from(JSON.stringify(body)), {
+  const stream = options.audit === true ? AUDIT_STREAM : TASKS_STREAM;
+  transport.publish(`$JS.API.DIRECT.GET.${stream}`, Buffer.from(JSON.stringify(body)), {
     reply: inbox,
   });
   return promise;
@@ -101,7 +122,7 @@ function readPage(transport: Transport, from: number, options: DumpOptions): Pro
 function refusal(status: number): ParleyError {
   if (status === 503) {
     const text =
-      "nobody keeps the task records here; is this server provisioned? parley up does it";
+      "nobody keeps these records here; is this server provisioned? parley provision does it";
     return new ParleyError("E_STORE", text);
   }
   return new ParleyError("E_PERMISSION", `the store refused a read (status ${status})`);

@@ -8,8 +8,8 @@ import { type MarketFigures, type Replay, readMarket, replay } from "./market.ts
 
 const EXAMPLES = `
 Examples:
-  $ npm run chaos -- --scenario mix --dir run && parley sim replay run --policy cheapest
-  $ parley sim replay run/dump.ndjson --json
+  $ parley task dump day.ndjson --since 24h && parley sim replay day.ndjson --policy cheapest
+  $ npm run chaos -- --scenario mix --dir run && parley sim replay run --json
 
 Every award keeps the bids that its initiator saw. They are judged again; who was free, and what was
 asked of whom, stays as it was.

@@ -48,11 +48,11 @@ export async function readMarket(path: string): Promise<Choice[]> {
     throw new WorkloadError(
       "unreadable",
       path,
-      "is not there; give a recorded run: a folder or its dump.ndjson",
+      "is not there; record a market with: parley task dump FILE",
     );
   const file = known.isDirectory() ? join(path, "dump.ndjson") : path;
   if (known.isDirectory() && !(await stat(file).catch(() => undefined))?.isFile()) {
-    const todo = "is not there; give a folder that npm run chaos -- --dir DIR has made";
+    const todo = "is not there; give what parley task dump FILE has written";
     throw new WorkloadError("unreadable", file, todo);
   }
   const choices: Choice[] = [];
@@ -64,7 +64,11 @@ export async function readMarket(path: string): Promise<Choice[]> {
     try {
       line = JSON.parse(text) as DumpLine;
     } catch {
-      throw new WorkloadError("row", `${file}:${at}`, "is no JSON; give a dump.ndjson");
+      throw new WorkloadError(
+        "row",
+        `${file}:${at}`,
+        "is no JSON; give what parley task dump has written",
+      );
     }
     const { award } = line;
     if (line.kind !== "contract" || award?.offers === undefined) continue;
@@ -78,7 +82,7 @@ export async function readMarket(path: string): Promise<Choice[]> {
     });
   }
   if (choices.length > 0) return choices;
-  const todo = "holds no award with its bids; make one with: npm run chaos -- --dir DIR";
+  const todo = "holds no award with its bids; record a market with: parley task dump FILE";
   throw new WorkloadError("empty", file, todo);
 }
 

@@ -22,7 +22,7 @@ describe("refused with what to do", () => {
     ["flags before the command's name", ["--agents", "5", "virtual"], /--agents comes before/],
     ["a trace that cannot be written", ["virtual", "--trace", "no/such/x"], /--trace no.such.x/],
     ["a plot that cannot be written", ["compare", "--svg", "no/such/x"], /name a file/],
-    ["a folder without a history", ["replay", "test"], /npm run chaos/],
+    ["a folder without a history", ["replay", "test"], /parley task dump FILE/],
     ["a fault named twice", ["virtual", "--faults", "crash=5,crash=0"], /each once/],
     ["clocks that are broken", ["virtual", "--faults", "driftPpm=80000"], /at most 10000/],
     ["a workflow as requests", ["virtual", "--workload", "package.json"], /parley sim compare/],
