@@ -21,9 +21,11 @@ Examples:
   $ parley sim compare --policies fastest,balanced --workload trace.csv --agents 100 --svg out.svg
   $ parley sim compare --workload montage.json.gz --agents 100    # a recorded workflow
   $ parley sim compare --workload mk01.json                       # a job shop with its machines
+  $ parley sim compare --workload steps.csv --agents 16           # recorded runs of agents
 
-Workloads: recorded requests (CSV), recorded workflows (WfFormat 1.5), flexible job shops (JSON of
-ScheduleOpt/benchmarks; .gz too), or the generator. Rules are computed, with nothing to pay for
+Workloads: recorded requests (CSV), recorded workflows (WfFormat 1.5), recorded runs of agents (CSV:
+task_id, trial, step, capability, chars), flexible job shops (JSON of ScheduleOpt/benchmarks); .gz
+too; or the generator. Rules are computed, with nothing to pay for
 messages; rows of the mesh are played on a virtual clock.
 `;
 

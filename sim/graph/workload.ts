@@ -1,5 +1,5 @@
-// Workloads whose tasks come after one another: recorded workflows (WfFormat) and job shops, whose
-// agents differ in what they can do and in how long it takes them.
+// Workloads whose tasks come after one another: recorded workflows (WfFormat), recorded runs of
+// agents, and job shops, whose machines differ in what they can do and in how long it takes them.
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -7,6 +7,7 @@ import { z } from "zod";
 import { cycles, ranks } from "../../mesh/core/workflow/graph.ts";
 import { readFlow } from "../flow/wfformat.ts";
 import { WorkloadError } from "../workload/task.ts";
+import { isAgentRuns, readAgentRuns } from "./agent-runs.ts";
 
 export interface GraphTask {
   /** Indices of the tasks that it comes after. */
@@ -51,13 +52,16 @@ const ShopSchema = z.object({
 const UNIT_MS = 1_000;
 const BYTES_MAX = 256 * 1024 * 1024;
 
-/** Is this a graph, by its name? The trace is a table. */
+/** Is this a graph? The trace of a queue is a table, and so are recorded runs of agents. */
 export function isGraphFile(file: string): boolean {
-  return /\.json(\.gz)?$/i.test(file);
+  return /\.json(\.gz)?$/i.test(file) || isAgentRuns(file);
 }
 
 /** @throws WorkloadError, FlowError */
 export function readGraph(file: string): GraphWorkload {
+  if (isAgentRuns(file)) {
+    return { name: basename(file), kind: "workflow", tasks: ranked(readAgentRuns(file)) };
+  }
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);

@@ -104,7 +104,7 @@ function columnsOf(line: string, name: string): Columns {
   if (time >= 0 && context >= 0 && generated >= 0) return [time, context, generated, heads.length];
   const todo =
     `the first line must name the columns ${COLUMNS.join(", ")}, as that of an Azure LLM trace; ` +
-    "workflows and job shops are played by: parley sim compare --workload FILE";
+    "workflows, runs of agents and job shops go to: parley sim compare --workload FILE";
   throw new WorkloadError("header", `${name}:1`, todo);
 }
 

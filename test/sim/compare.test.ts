@@ -11,6 +11,7 @@ import { playGraph } from "../../sim/graph/play.ts";
 import { references } from "../../sim/graph/references.ts";
 import { type GraphWorkload, readGraph } from "../../sim/graph/workload.ts";
 import { readMarket, replay } from "../../sim/replay/market.ts";
+import { runsFile, runsReason } from "./data.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -69,6 +70,51 @@ describe("job shops", () => {
       expect(() => readGraph(path)).toThrow(why);
     }
     expect(() => readGraph(join(dir, "none.json"))).toThrow(/check the path/);
+  });
+});
+
+describe("recorded runs of agents", () => {
+  const HEAD = "task_id,trial,step,actor,capability,chars,reward";
+  const table = (...rows: string[]) => [HEAD, ...rows, ""].join("\n");
+
+  test("each is a chain of what agents did; a model takes what its tokens take", async () => {
+    const runs = readGraph(
+      await file(
+        "steps.csv",
+        table(
+          "0,0,1,user,user,400,1.0",
+          "0,0,2,assistant,llm,40,1.0",
+          "0,0,3,tool,look_up,9,1.0",
+          "0,1,2,assistant,llm,40,1.0",
+          "0,0,4,assistant,llm,0,1.0",
+        ),
+      ),
+    );
+    expect(runs.kind).toBe("workflow");
+    expect(runs.tasks.map((t) => t.parents)).toEqual([[], [0], [], [1]]);
+    // 100 tokens read and 10 said; a tool; nothing read and 10 said; 449 characters read.
+    expect(runs.tasks.map((t) => t.ms)).toEqual([320, 250, 300, 22.6]);
+    const run = await playGraph(runs, { agents: 2, policy: "balanced", seed: 1 });
+    expect(run.completed).toBe(4);
+  });
+
+  test("a row that is none says where", async () => {
+    const cases: [string, RegExp][] = [
+      [table("0,0,x,tool,t,1,0"), /:2: step "x" must be a whole number/],
+      [table("0,0,2,tool,t,1,0", "0,0,2,tool,t,1,0"), /:3: is before the row above of its run/],
+      [table("0,0,1,tool,,1,0"), /:2: names no capability/],
+      [table("0,0,1,user,user,1,0"), /holds no step of an agent/],
+    ];
+    for (const [text, why] of cases) {
+      const path = await file("bad.csv", text);
+      expect(() => readGraph(path)).toThrow(why);
+    }
+  });
+
+  test.skipIf(runsFile === undefined)(`those of tau-bench are 100 chains${runsReason}`, () => {
+    const { tasks } = readGraph(runsFile as string);
+    expect(tasks.filter((t) => t.parents.length === 0)).toHaveLength(100);
+    expect(tasks).toHaveLength(2_002);
   });
 });
 
@@ -224,7 +270,7 @@ describe("a recorded market", () => {
 
   test("what holds no bids is refused with what to do", async () => {
     const empty = await file("empty.ndjson", '{"kind":"spec","task":"o.a"}\n');
-    await expect(readMarket(empty)).rejects.toThrow(/npm run chaos/);
+    await expect(readMarket(empty)).rejects.toThrow(/parley task dump FILE/);
     await expect(readMarket(await file("odd.ndjson", "x\n"))).rejects.toThrow(/odd.ndjson:1/);
   });
 });
