@@ -15,6 +15,7 @@ import { registerUp } from "./commands/up.ts";
 import { registerWorkflow } from "./commands/workflow.ts";
 import { asCliError, type CliError, EXIT, errorLines, Interrupted, usage } from "./lib/errors.ts";
 import { withExamples } from "./lib/examples.ts";
+import { harmless } from "./lib/output.ts";
 import { duration, token } from "./lib/parse.ts";
 
 const EXAMPLES = [
@@ -124,7 +125,8 @@ function report(error: unknown, args: string[], parley: Command | undefined): nu
 function errorText(error: CliError, args: readonly string[], parley: Command | undefined): string {
   const { code, message } = error;
   const next = error.next ?? (code === "E_USAGE" ? helpOn(args, parley) : undefined);
-  if (!args.includes("--json")) return `${errorLines({ code, message, next }).join("\n")}\n`;
+  if (!args.includes("--json"))
+    return `${harmless(errorLines({ code, message, next }).join("\n"))}\n`;
   return `${JSON.stringify({ error: { code, message, next } })}\n`;
 }
 

@@ -192,12 +192,7 @@ async function ls(command: Command): Promise<void> {
 async function show(command: Command, name: string): Promise<void> {
   const s = session(command);
   const home = await openHome(homeOf(s.options));
-  const identity = await readIdentity(home, token("name")(name));
-  if (identity === undefined) {
-    throw new CliError("E_NOT_FOUND", `nobody named "${name}" was given credentials here`, {
-      next: "parley identity ls",
-    });
-  }
+  const identity = await known(home, name);
   const may = expandPermissions(identity.role, identity.name, identity.capabilities);
   const creds = homeFiles(home.dir).credsOf(name);
   if (s.out.json) return s.out.document({ ...shown(identity), creds, permissions: may });
@@ -220,6 +215,14 @@ async function show(command: Command, name: string): Promise<void> {
   }
 }
 
+async function known(home: Home, name: string): Promise<IssuedIdentity> {
+  const identity = await readIdentity(home, token("name")(name));
+  if (identity !== undefined) return identity;
+  throw new CliError("E_NOT_FOUND", `nobody named "${name}" was given credentials here`, {
+    next: "parley identity ls",
+  });
+}
+
 async function revoke(command: Command, name: string): Promise<void> {
   const s = session<{ dryRun?: boolean }>(command);
   const home = await openHome(homeOf(s.options));
@@ -231,6 +234,7 @@ async function revoke(command: Command, name: string): Promise<void> {
     );
     return;
   }
+  await known(home, name);
   const { identity, delivery } = await revokeIdentity(home, name, server);
   if (s.out.json) return s.out.document({ ...shown(identity), delivery });
   s.out.text(`revoked ${name}`);

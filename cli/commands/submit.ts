@@ -8,7 +8,8 @@ import { CliError, Interrupted, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
-import type { Output } from "../lib/output.ts";
+import { lateSignal } from "../lib/late.ts";
+import { type Output, oneLine } from "../lib/output.ts";
 import {
   addressOf,
   duration,
@@ -17,6 +18,7 @@ import {
   numberFrom,
   requirement,
   token,
+  version,
   weights,
 } from "../lib/parse.ts";
 import { type Session, session, withSubmitter } from "../lib/session.ts";
@@ -103,7 +105,11 @@ function common(command: Command): Command {
     .option("--otherwise <capabilities>", "tried in this order when it failed", list)
     .option("--patience <time>", "how long to look for a free agent before the next", duration)
     .option("--budget <cost>", "most that it may cost", numberFrom(0, 1e15, false))
-    .option("--cap-version <v>", "version of the capability: the same major, at least this")
+    .option(
+      "--cap-version <v>",
+      "version of the capability: the same major, at least this",
+      version,
+    )
     .option("--progress", "show progress on standard error")
     .option("--jsonl", "every event as a line of JSON on standard output");
 }
@@ -163,11 +169,15 @@ function taskOptions(s: Session<Options>, durable: boolean): TaskOptions {
   if (o.deadline !== undefined && o.deadline <= Date.now()) {
     throw usage("the deadline has passed already", "--deadline 5m    (five minutes from now)");
   }
+  const longest = Math.max((o.deadline ?? 0) - Date.now(), o.timeout ?? 0);
+  if (longest > DEADLINE_MS_MAX) {
+    throw usage("a task has 30 days at most", "--deadline 30d, or a trigger that begins it later");
+  }
   // The program's --timeout is the task's own here; NATS_TIMEOUT is only about connecting.
   const timeoutMs = o.timeout ?? (durable ? undefined : CALL_TIMEOUT_MS);
   const wanted: TaskOptions = {};
   if (o.deadline !== undefined) wanted.deadline = o.deadline;
-  else if (timeoutMs !== undefined) wanted.timeoutMs = Math.min(timeoutMs, DEADLINE_MS_MAX);
+  else if (timeoutMs !== undefined) wanted.timeoutMs = timeoutMs;
   if (o.policy !== undefined || o.weights !== undefined) {
     wanted.award = {
       policy: o.policy ?? "hybrid",
@@ -202,7 +212,7 @@ async function follow(
     shown = show(s, tracker);
   }
   const left = options.deadline === undefined ? options.timeoutMs : options.deadline - Date.now();
-  const waiting = left === undefined ? undefined : AbortSignal.timeout(left + GRACE_MS);
+  const waiting = left === undefined ? undefined : lateSignal(left + GRACE_MS);
   const outcome = await orInterrupted(
     tracker.outcome(waiting).catch((error: unknown) => {
       if (waiting?.aborted !== true) throw error;
@@ -219,7 +229,7 @@ async function follow(
 async function show(s: Session<Options>, tracker: Tracker): Promise<void> {
   for await (const event of tracker.events(true)) {
     if (s.options.jsonl === true) s.out.line({ task: tracker.task, ...event });
-    if (s.options.progress === true) s.out.note(eventText(event));
+    if (s.options.progress === true) s.out.note(oneLine(eventText(event)));
   }
 }
 
@@ -264,7 +274,7 @@ async function print(
 function ended(task: string, outcome: Outcome): CliError {
   const code = outcome.failure?.code ?? "E_HANDLER";
   const why = outcome.failure?.message ?? "no reason was given";
-  return new CliError(code, `task ${task} ${outcome.state}: ${why}`, {
+  return new CliError(code, `task ${task} ${outcome.state}: ${oneLine(why)}`, {
     // What an agent says of its own input or work is no wrong usage of this program.
     ...(code === "E_SCHEMA" || code === "E_CONNECTION" ? { exit: 1 } : {}),
   });

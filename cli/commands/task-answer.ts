@@ -23,11 +23,11 @@ const AGAIN_MS = 100;
 export function registerTaskAnswer(task: Command): void {
   withExamples(
     task
-      .command("answer <id> [answer]")
+      .command("answer <id> <answer>")
       .description("answer a question that a task asks. Answer: JSON, or - for a pipe")
       .option("--question <key>", "which, where it asks several")
       .option("--owner <principal>", "whose, where two owners chose the same id", token("owner"))
-      .action((id: string, text: string | undefined, _o: Options, command: Command) =>
+      .action((id: string, text: string, _o: Options, command: Command) =>
         answer(command, id, text),
       ),
     `parley task answer ID '{"approved":true}'`,
@@ -35,7 +35,7 @@ export function registerTaskAnswer(task: Command): void {
   );
 }
 
-async function answer(command: Command, id: string, text: string | undefined): Promise<void> {
+async function answer(command: Command, id: string, text: string): Promise<void> {
   const s = session<Options>(command);
   const value = await readInput(text);
   await withInspector(s, "admin", async (mesh) => {

@@ -5,6 +5,7 @@ import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
 import { CliError } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
+import { lateSignal } from "../lib/late.ts";
 import { token } from "../lib/parse.ts";
 import { session, withInspector } from "../lib/session.ts";
 import { findTask } from "../lib/task-file.ts";
@@ -80,7 +81,7 @@ async function stop(
     return now?.view.state ?? "gone";
   }
   const waitMs = options.timeout ?? WAIT_MS;
-  const late = AbortSignal.timeout(waitMs);
+  const late = lateSignal(waitMs);
   return orInterrupted(
     new Promise<string>((resolve, reject) => {
       ended.then(resolve, reject);

@@ -1,7 +1,9 @@
 // `parley task parked` and `parley task redrive`: tasks whose every attempt failed for reasons
 // that may pass stay readable until somebody has looked at them, and can be done again.
+import { hash } from "node:crypto";
 import type { Command } from "commander";
 import { ParleyError } from "../../contracts/failure.ts";
+import { RETAIN_MS_PARKED } from "../../contracts/limits.ts";
 import { CARRIED, type Spec } from "../../contracts/spec.ts";
 import type { Peer, TaskOptions } from "../../mesh/index.ts";
 import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
@@ -16,6 +18,7 @@ interface Options {
   owner?: string;
   cap?: string;
   all?: boolean;
+  again?: boolean;
   limit: number;
 }
 
@@ -35,7 +38,8 @@ export function registerTaskParked(task: Command): void {
     task
       .command("redrive [ids...]")
       .description("do parked tasks again, as new tasks of yours; prints their ids")
-      .option("--all", "every parked task that --cap and --owner leave")
+      .option("--all", "every parked task that --cap and --owner leave, but for those begun again")
+      .option("--again", "also what was begun again already")
       .option("--cap <capability>", "with --all: only of this capability", token("capability"))
       .option("--owner <principal>", "only of this owner", token("owner"))
       .option("--limit <n>", "with --all: how many at most", numberFrom(1, 100_000), 1_000)
@@ -62,17 +66,23 @@ async function parked(command: Command): Promise<void> {
   const s = session<Options>(command);
   await withInspector(s, "read", async (mesh) => {
     const found = await find(mesh, s);
-    if (s.out.json) s.out.document(found.map(summary));
+    const again = await Promise.all(found.map((file) => begunAgain(mesh, file)));
+    const shown = (file: TaskFile, i: number) => ({ ...summary(file), again: again[i]?.task });
+    if (s.out.json) s.out.document(found.map(shown));
     else if (found.length === 0) s.out.note("no task is parked");
-    else s.out.table(HEADS, found.map(row));
+    else
+      s.out.table(
+        HEADS,
+        found.map((file, i) => row(file, again[i])),
+      );
     for (const file of found) warnOf(s.out, file);
     if (found.length > 0) s.out.note("do one again: parley task redrive ID");
   });
 }
 
-const HEADS = ["TASK", "CAPABILITY", "OWNER", "ATTEMPTS", "ENDED", "WHY"];
+const HEADS = ["TASK", "CAPABILITY", "OWNER", "ATTEMPTS", "ENDED", "AGAIN", "WHY"];
 
-function row(file: TaskFile): string[] {
+function row(file: TaskFile, again: TaskFile | undefined): string[] {
   const { view } = file;
   const why = view.outcome?.failure;
   return [
@@ -81,6 +91,7 @@ function row(file: TaskFile): string[] {
     file.owner,
     String(view.epoch - view.left),
     timeText(view.endedAt) ?? "-",
+    again === undefined ? "-" : `${again.task}: ${again.view.state}`,
     why === undefined ? "-" : `${why.code}: ${why.message.split("\n")[0]?.slice(0, 80)}`,
   ];
 }
@@ -91,14 +102,54 @@ async function redrive(command: Command, ids: readonly string[]): Promise<void> 
     throw usage("name the tasks, or say --all", "parley task redrive ID    (see: task parked)");
   }
   await withInspector(s, "read", async (mesh) => {
-    const specs: Spec[] = [];
-    if (s.options.all === true) specs.push(...(await find(mesh, s)).map(specOf));
-    for (const id of new Set(ids)) {
-      specs.push(specOf(await findTask(mesh, token("task")(id), s.options.owner)));
+    const specs = ids.length === 0 ? await allOf(mesh, s) : await namedOf(mesh, s, ids);
+    if (specs.length === 0) {
+      s.out.note("no task is parked that was not begun again");
+      return s.out.json ? s.out.document([]) : undefined;
     }
-    if (specs.length === 0) return s.out.note("no task is parked");
     await withSubmitter(s, ({ submitters }) => again(s, mesh, submitters, specs));
   });
+}
+
+async function allOf(mesh: Inspector, s: Session<Options>): Promise<Spec[]> {
+  const specs: Spec[] = [];
+  for (const file of await find(mesh, s)) {
+    const done = s.options.again !== true && (await begunAgain(mesh, file)) !== undefined;
+    if (!done) specs.push(specOf(file));
+  }
+  return specs;
+}
+
+async function namedOf(
+  mesh: Inspector,
+  s: Session<Options>,
+  ids: readonly string[],
+): Promise<Spec[]> {
+  const specs: Spec[] = [];
+  for (const id of new Set(ids)) {
+    const file = await findTask(mesh, token("task")(id), s.options.owner);
+    const spec = specOf(file);
+    const before = s.options.again === true ? undefined : await begunAgain(mesh, file);
+    if (before !== undefined) {
+      const isParked = before.view.outcome?.parked === true;
+      throw new CliError("E_TAKEN", `task ${id} was begun again: ${before.task}`, {
+        next: `parley task ${isParked ? "redrive" : "get"} ${before.task}    (or say --again)`,
+      });
+    }
+    specs.push(spec);
+  }
+  return specs;
+}
+
+/** The task that was made of a parked one. It stays readable for as long as that one. */
+async function begunAgain(mesh: Inspector, file: TaskFile): Promise<TaskFile | undefined> {
+  const made = await mesh.tasks(againId(file.owner, file.task));
+  return made.find(({ view }) => view.spec?.redriveOf === file.task);
+}
+
+/** The same whoever makes it: two who do it at a time make one task. */
+function againId(owner: string, task: string): string {
+  return `r-${hash("sha256", `${owner}.${task}`, "base64url").slice(0, 30)}`;
 }
 
 /** One after the other: an input that is gone costs the other tasks nothing. */
@@ -121,7 +172,7 @@ async function again(
       const { task } = await submitters.submit(
         spec.capability,
         input.value,
-        repeated(spec, Date.now()),
+        repeated(spec, s.options.again === true, Date.now()),
       );
       made.push({ task, redriveOf: spec.task });
       if (!s.out.json) s.out.text(task);
@@ -158,10 +209,15 @@ function specOf(file: TaskFile): Spec {
 }
 
 /** The same task with as much time as it had; its parent's contract is over. */
-function repeated(spec: Spec, now: number): TaskOptions {
-  const options: TaskOptions = { redriveOf: spec.task, deadline: now + spec.deadline - spec.at };
+function repeated(spec: Spec, isFurther: boolean, now: number): TaskOptions {
+  const options: TaskOptions = {
+    redriveOf: spec.task,
+    deadline: now + spec.deadline - spec.at,
+    ...(isFurther ? {} : { task: againId(spec.owner, spec.task) }),
+  };
   for (const name of [...CARRIED, "priority", "retry"] as const) {
     if (spec[name] !== undefined) Object.assign(options, { [name]: spec[name] });
   }
+  options.retainMs = Math.max(spec.retainMs ?? 0, RETAIN_MS_PARKED);
   return options;
 }

@@ -96,6 +96,7 @@ export function asCliError(error: unknown): CliError {
   ) {
     return usage(e.message, "name a file or folder that is there, and may be read and written");
   }
+  if (e?.name === "EncodeError") return usage(e.message);
   if (e?.code === "ENOSPC" || e?.code === "EDQUOT") {
     return new CliError("E_HANDLER", e.message, {
       cause: e,

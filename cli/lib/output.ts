@@ -32,17 +32,17 @@ export class Output {
   }
 
   text(text: string): void {
-    process.stdout.write(`${text}\n`);
+    process.stdout.write(`${harmless(text)}\n`);
   }
 
   /** For people, not for programs. */
   note(text: string): void {
-    if (!this.quiet) process.stderr.write(`${text}\n`);
+    if (!this.quiet) process.stderr.write(`${harmless(text)}\n`);
   }
 
   /** Shown even when quiet. */
   warn(text: string): void {
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${harmless(text)}\n`);
   }
 
   /** Columns wide enough for their longest cell; the last one is as long as it likes. */
@@ -52,6 +52,7 @@ export class Output {
     );
     const put = (cells: readonly string[]) =>
       cells
+        .map(oneLine)
         .map((cell, i) => (i === cells.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
         .join("  ")
         .trimEnd();
@@ -64,9 +65,26 @@ export class Output {
     const there = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined);
     const width = Math.max(0, ...there.map(([name]) => name.length));
     for (const [name, value] of there) {
-      this.text(`${paint("dim", `${name.padEnd(width)} `)} ${value}`);
+      this.text(`${paint("dim", `${name.padEnd(width)} `)} ${oneLine(value)}`);
     }
   }
+}
+
+/**
+ * Text of others may hold anything: what a terminal would obey is shown instead. Colours stay,
+ * they are ours too.
+ */
+export function harmless(text: string): string {
+  return text.replace(/\p{Cc}/gu, (c, at: number) => {
+    if (c === "\n" || c === "\t") return c;
+    if (c === "\u001b" && /^\[[\d;]*m/.test(text.slice(at + 1, at + 16))) return c;
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** What somebody else says, so that it cannot pass for lines of ours. */
+export function oneLine(text: string): string {
+  return text.replaceAll("\n", "\\n");
 }
 
 /** Colour where standard output is a terminal and nobody has turned it off. */

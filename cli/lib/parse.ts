@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { isToken, parseAddress, tokenAdvice } from "../../contracts/ids.ts";
 import type { Requirements } from "../../contracts/spec.ts";
+import { isVersion } from "../../mesh/core/match.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -40,9 +41,22 @@ export function numberFrom(low: number, high: number, integer = true) {
 export function moment(text: string): number {
   const length = lengthOf(text);
   if (length !== undefined) return Date.now() + length;
-  const at = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  const [day = ""] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
+  const at = isDay(day) ? Date.parse(text) : Number.NaN;
   if (Number.isFinite(at)) return at;
   throw new InvalidArgumentError("Write a time such as 2027-01-31T12:00:00Z, or a length: 5m.");
+}
+
+/** The platform takes 31 February for 3 March. */
+function isDay(day: string): boolean {
+  const at = Date.parse(`${day}T00:00:00Z`);
+  return Number.isFinite(at) && new Date(at).toISOString().startsWith(day);
+}
+
+/** `2`, `2.1`, `2.1.0`. */
+export function version(text: string): string {
+  if (isVersion(text)) return text;
+  throw new InvalidArgumentError("Write a version: 2, 2.1 or 2.1.0.");
 }
 
 export function token(what: string) {

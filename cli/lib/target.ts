@@ -17,6 +17,7 @@ import { jwtTrust, keyringTrust } from "../../mesh/nats/trust.ts";
 import type { Signer, Trust as TrustPort } from "../../mesh/ports/index.ts";
 import { localPath, type NatsContext, readContext, selectedContext } from "./context.ts";
 import { CliError, usage } from "./errors.ts";
+import { TIMER_MS_MAX } from "./late.ts";
 import { lengthOf } from "./parse.ts";
 import { type Purpose, STANDING, standingCreds } from "./standing.ts";
 import { readUp, type UpFile } from "./up-file.ts";
@@ -93,10 +94,17 @@ export async function findTarget(
     serversFrom: serversFrom(globals, env, context, contextName, up),
     home,
     up,
-    timeoutMs: globals.timeout ?? lengthOf(env.NATS_TIMEOUT ?? "") ?? TIMEOUT_MS_DEFAULT,
+    timeoutMs: Math.min(TIMER_MS_MAX, globals.timeout ?? timeoutIn(env) ?? TIMEOUT_MS_DEFAULT),
     ...(context.ca === undefined && context.cert === undefined ? {} : { tls: tls(context, env) }),
     ...found,
   };
+}
+
+function timeoutIn(env: Env): number | undefined {
+  const text = given(env.NATS_TIMEOUT);
+  const ms = text === undefined ? undefined : lengthOf(text);
+  if (text === undefined || ms !== undefined) return ms;
+  throw usage(`NATS_TIMEOUT "${text}" is no length of time`, "NATS_TIMEOUT=5s, or leave it unset");
 }
 
 function given(text: string | undefined): string | undefined {

@@ -120,6 +120,11 @@ export function versionMeets(wanted: string | undefined, have: string): boolean 
   return h[2] >= w[2];
 }
 
+/** Can any agent's version meet it? */
+export function isVersion(wanted: string): boolean {
+  return wanted === "" || numbers(wanted) !== undefined;
+}
+
 function numbers(version: string): [number, number, number] | undefined {
   const match = /^[\^~]?(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?$/.exec(version);
   if (match === null) return undefined;

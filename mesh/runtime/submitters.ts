@@ -4,7 +4,9 @@ import {
   type Alternative,
   type AwardWish,
   CARRIED,
+  CLOCK_SKEW_MS,
   DEADLINE_MS_DEFAULT,
+  DEADLINE_MS_MAX,
   directedSubject,
   type Failure,
   failure as failureOf,
@@ -25,6 +27,7 @@ import {
   taskPath,
   urgencyOf,
 } from "../../contracts/index.ts";
+import { isVersion } from "../core/match.ts";
 import { AUTHOR_UNKNOWN, type ReadRecord } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, neededMs } from "./artefact.ts";
@@ -373,8 +376,17 @@ export type { TaskEvent, TaskState };
 /** What no initiator could read would stay open for ever. @throws ParleyError E_SCHEMA */
 function checkSpec(spec: Spec): void {
   const issue = SpecSchema.safeParse(spec).error?.issues[0];
-  if (issue === undefined) return;
-  throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
+  if (issue !== undefined) {
+    throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
+  }
+  if (spec.deadline > spec.at + DEADLINE_MS_MAX + CLOCK_SKEW_MS) {
+    const days = DEADLINE_MS_MAX / 86_400_000;
+    throw new ParleyError("E_SCHEMA", `the deadline is more than ${days} days away`);
+  }
+  for (const { version } of [spec, ...(spec.otherwise ?? [])]) {
+    if (version === undefined || isVersion(version)) continue;
+    throw new ParleyError("E_SCHEMA", `"${version}" is no version: 2, 2.1 or 2.1.0`);
+  }
 }
 
 /** @returns false: it cannot be told @throws ParleyError E_TAKEN */

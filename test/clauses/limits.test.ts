@@ -114,6 +114,13 @@ describe("limits", () => {
     await sue.store({ key: specKey("p133s", spec.task), body: json(spec), fence: 0 });
     await until(() => a.peer.counters.get("refused.record.spec.E_SCHEMA") === 1, "the refusal");
     expect(await wire.recordsOf("p133s", spec.task)).toHaveLength(1);
+
+    // Whoever uses a peer hears of it before anything is stored; and of a version that is none.
+    const submit = (options: object) => a.peer.submitters.submit("do-p133", {}, options);
+    await expect(submit({ deadline: spec.deadline })).rejects.toThrow(/more than 30 days away/);
+    await expect(submit({ version: "new" })).rejects.toThrow(/"new" is no version/);
+    const otherwise = [{ capability: "do-p133", version: "1.x" }];
+    await expect(submit({ otherwise })).rejects.toThrow(/"1.x" is no version/);
   });
 
   test("P13.4: a task for another owner needs a parent's open contract", async () => {

@@ -51,7 +51,7 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
  * @throws TypeError from JSON.stringify, for a circular value or a bigint
  */
 export function encodeJson(value: unknown, limits: Limits = RECORD_LIMITS): Uint8Array {
-  const text: string | undefined = JSON.stringify(value);
+  const text = textOf(value);
   if (text === undefined) {
     throw new EncodeError("bad_type", `cannot be sent: JSON has no form for a ${typeof value}`);
   }
@@ -60,6 +60,15 @@ export function encodeJson(value: unknown, limits: Limits = RECORD_LIMITS): Uint
   if (refusal === undefined) return bytes;
   const place = refusal.code === "too_large" ? "" : " of its JSON";
   throw new EncodeError(refusal.code, `cannot be sent: ${refusal.detail}${place}`);
+}
+
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new EncodeError("too_deep", "cannot be sent: nested too deep, or too long, for JSON");
+  }
 }
 
 /**
