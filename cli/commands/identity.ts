@@ -15,6 +15,7 @@ import {
   pushAccount,
   readIdentity,
   revokeIdentity,
+  revokeKeys,
   writeServerAuth,
 } from "../../mesh/nats/identity/home.ts";
 import { includePath, ROOT_CONFIG, serverConfig } from "../../mesh/nats/identity/server-config.ts";
@@ -22,7 +23,7 @@ import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { timeText } from "../lib/output.ts";
 import { duration, list, token } from "../lib/parse.ts";
-import { type Session, session } from "../lib/session.ts";
+import { type Session, session, withInspector } from "../lib/session.ts";
 import { homeOf } from "../lib/target.ts";
 import { readUp } from "../lib/up-file.ts";
 
@@ -192,7 +193,8 @@ async function ls(command: Command): Promise<void> {
 async function show(command: Command, name: string): Promise<void> {
   const s = session(command);
   const home = await openHome(homeOf(s.options));
-  const identity = await known(home, name);
+  const identity = await readIdentity(home, token("name")(name));
+  if (identity === undefined) throw unknown(name);
   const may = expandPermissions(identity.role, identity.name, identity.capabilities);
   const creds = homeFiles(home.dir).credsOf(name);
   if (s.out.json) return s.out.document({ ...shown(identity), creds, permissions: may });
@@ -215,10 +217,8 @@ async function show(command: Command, name: string): Promise<void> {
   }
 }
 
-async function known(home: Home, name: string): Promise<IssuedIdentity> {
-  const identity = await readIdentity(home, token("name")(name));
-  if (identity !== undefined) return identity;
-  throw new CliError("E_NOT_FOUND", `nobody named "${name}" was given credentials here`, {
+function unknown(name: string): CliError {
+  return new CliError("E_NOT_FOUND", `nobody named "${name}" was given credentials here`, {
     next: "parley identity ls",
   });
 }
@@ -227,16 +227,19 @@ async function revoke(command: Command, name: string): Promise<void> {
   const s = session<{ dryRun?: boolean }>(command);
   const home = await openHome(homeOf(s.options));
   const server = await serverOf(s, home.dir);
+  const listed = await readIdentity(home, token("name")(name));
+  // Agents that join beside the folder make themselves credentials that nobody has noted.
+  const keys = listed === undefined ? await keysInUse(s, name) : [listed.publicKey];
   if (s.options.dryRun === true) {
+    const file = listed === undefined ? "" : `remove ${homeFiles(home.dir).credsOf(name)}, `;
     s.out.note(
-      `would remove ${homeFiles(home.dir).credsOf(name)}, void its key, and ` +
+      `would ${file}void ${keys.join(", ")}, and ` +
         `${server === undefined ? "tell no server: none is known to run" : `tell ${server}`}`,
     );
     return;
   }
-  await known(home, name);
-  const { identity, delivery } = await revokeIdentity(home, name, server);
-  if (s.out.json) return s.out.document({ ...shown(identity), delivery });
+  const { shownAs, delivery } = await taken(home, name, listed === undefined ? keys : [], server);
+  if (s.out.json) return s.out.document({ ...shownAs, delivery });
   s.out.text(`revoked ${name}`);
   s.out.note(
     delivery === "none"
@@ -244,6 +247,24 @@ async function revoke(command: Command, name: string): Promise<void> {
           `or say: parley identity revoke ${name} --server URL`
       : `${server} has cut its connections (${delivery})`,
   );
+}
+
+/** @param keys those that are in no file; none: the file says */
+async function taken(home: Home, name: string, keys: string[], server: string | undefined) {
+  if (keys.length > 0) {
+    const delivery = await revokeKeys(home, keys, server);
+    return { shownAs: { name, state: "revoked", publicKeys: keys }, delivery };
+  }
+  const { identity, delivery } = await revokeIdentity(home, name, server);
+  return { shownAs: shown(identity), delivery };
+}
+
+/** What the agents of that name sign with, by their cards. @throws CliError E_NOT_FOUND */
+async function keysInUse(s: Session<object>, name: string): Promise<string[]> {
+  const cards = await withInspector(s, "read", (mesh) => mesh.readCards()).catch(() => []);
+  const keys = new Set(cards.filter((c) => c.principal === name).map((c) => c.publicKey));
+  if (keys.size > 0) return [...keys];
+  throw unknown(name);
 }
 
 /** The server to tell: the one that is named, else the one that `parley up` runs. */

@@ -1,13 +1,15 @@
 // A server that is not ours: `parley provision` and `parley up --server` make a mesh of it.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join as path } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { join } from "../../agent-sdk/index.ts";
 import { openPeer } from "../../mesh/index.ts";
 import { credentialsOf } from "../../mesh/local.ts";
 import { addIdentity, mintUser, revokeIdentity } from "../../mesh/nats/identity/home.ts";
 import { findServer } from "../../mesh/nats/server/find-server.ts";
+import { silent, texts } from "../agent-sdk/fixture.ts";
 import { startMesh, type TestMesh, tempDir } from "../support/nats-server.ts";
 import { type Program, parley, startParley } from "../support/program.ts";
 
@@ -113,8 +115,28 @@ describe("a server of one's own", { timeout: 30_000 }, () => {
 
     program.process.kill("SIGTERM");
     expect((await program.ended).code).toBe(0);
-    expect(existsSync(join(mesh.home.dir, "up.json"))).toBe(false);
+    expect(existsSync(path(mesh.home.dir, "up.json"))).toBe(false);
     expect((await run("task", "ls", "--json")).code).toBe(0);
+  });
+
+  it("takes back what an agent made itself beside the folder", async () => {
+    const agent = await join({
+      name: "guest",
+      home: mesh.home.dir,
+      server: mesh.server.url,
+      log: silent,
+    });
+    await agent.serve(texts("visit"), (s) => s);
+    expect((await run("identity", "show", "guest")).code).toBe(4);
+    const { code, out } = await run("identity", "revoke", "guest", "--json");
+    expect([code, JSON.parse(out)]).toEqual([
+      0,
+      expect.objectContaining({ name: "guest", state: "revoked", delivery: "pushed" }),
+    ]);
+    expect((await run("agents", "--all")).out).not.toContain("guest");
+    const again = await run("identity", "revoke", "guest");
+    expect([again.code, again.err]).toEqual([4, expect.stringMatching(/nobody named "guest"/)]);
+    await agent.close().catch(() => undefined);
   });
 
   it("says so when the server takes its steward no more", async () => {

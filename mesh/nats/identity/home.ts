@@ -32,4 +32,4 @@ export {
   readIdentity,
   renewIdentity,
 } from "./identities.ts";
-export { type Delivery, pushAccount, revokeIdentity } from "./revoke.ts";
+export { type Delivery, pushAccount, revokeIdentity, revokeKeys } from "./revoke.ts";

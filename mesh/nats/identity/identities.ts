@@ -170,18 +170,21 @@ export async function requireIdentity(home: Home, name: string): Promise<IssuedI
   );
 }
 
+/** What was signed with these keys until then counts no more, here and at servers to come. */
+export async function voidKeys(home: Home, keys: readonly string[], at: number): Promise<void> {
+  // Another process may have revoked somebody since this home was opened.
+  const { revocations } = await readTrust(home.dir);
+  const added = Object.fromEntries(keys.map((key) => [key, Math.floor(at / 1000)]));
+  home.trust = { ...home.trust, revocations: { ...revocations, ...added } };
+  await writeSecret(homeFiles(home.dir).trust, json(home.trust));
+  await writeServerAuth(home);
+}
+
 /** Notes a revocation in the folder; the server learns of it through revokeIdentity. */
 export async function recordRevocation(home: Home, identity: IssuedIdentity): Promise<void> {
   const files = homeFiles(home.dir);
   const revokedAt = Math.max(Date.now(), identity.issuedAt);
-  // Another process may have revoked somebody since this home was opened.
-  const { revocations } = await readTrust(home.dir);
-  home.trust = {
-    ...home.trust,
-    revocations: { ...revocations, [identity.publicKey]: Math.floor(revokedAt / 1000) },
-  };
-  await writeSecret(files.trust, json(home.trust));
-  await writeServerAuth(home);
+  await voidKeys(home, [identity.publicKey], revokedAt);
   // After the rest, so that a revocation that was interrupted is done again.
   await writeSecret(files.identity(identity.name), json({ ...identity, revokedAt }));
   await rm(files.credsOf(identity.name), { force: true });

@@ -3,7 +3,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { credsAuth } from "./authenticator.ts";
 import { accountJwt, type Home, systemCreds } from "./folder.ts";
-import { type IssuedIdentity, recordRevocation, requireIdentity } from "./identities.ts";
+import { type IssuedIdentity, recordRevocation, requireIdentity, voidKeys } from "./identities.ts";
 
 /** How long the server may take to answer, ms. */
 const PUSH_TIMEOUT_MS = 5_000;
@@ -30,6 +30,20 @@ export async function revokeIdentity(
   if (identity.revokedAt === undefined) await recordRevocation(home, identity);
   const delivery = pushTo === undefined ? "none" : await pushAccount(home, pushTo);
   return { identity: await requireIdentity(home, name), delivery };
+}
+
+/**
+ * The same for keys of which the folder has no note: agents that joined beside it made themselves
+ * credentials with its keys.
+ * @throws ParleyError as revokeIdentity
+ */
+export async function revokeKeys(
+  home: Home,
+  keys: readonly string[],
+  pushTo?: string | string[],
+): Promise<Delivery> {
+  await voidKeys(home, keys, Date.now());
+  return pushTo === undefined ? "none" : pushAccount(home, pushTo);
 }
 
 /** Brings a running server's mesh account up to date with the folder. */
