@@ -1,11 +1,11 @@
 // `parley up`: a mesh on this machine, in the foreground, until Ctrl-C.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import { join } from "node:path";
+import { connect as connectSocket, createServer } from "node:net";
+import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { LocalMesh, Profile } from "../../mesh/local.ts";
-import { homeFiles, readTrust } from "../../mesh/nats/identity/home.ts";
+import { defaultHomeDir, homeFiles, readTrust } from "../../mesh/nats/identity/home.ts";
 import { CliError, EXIT, Interrupted, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { interruption, orInterrupted } from "../lib/interrupt.ts";
@@ -68,11 +68,12 @@ async function up(command: Command): Promise<void> {
   const { port, profile } = s.options;
   interruption();
   const running = await readUp(home);
-  if (running !== undefined) {
+  // Its process may be another's by now: in a container they have the same numbers every time.
+  if (running !== undefined && running.pid !== process.pid && (await answers(running.url))) {
     throw new CliError(
       "E_RUNNING",
       `the mesh in ${home} is up already: ${running.url}, process ${running.pid}`,
-      { next: `kill ${running.pid}    (ends it), or use it as it is: parley agents` },
+      { next: `kill ${running.pid}    (ends it), or use it as it is: parley${at(home)} agents` },
     );
   }
   if (s.options.server !== undefined) {
@@ -87,7 +88,7 @@ async function up(command: Command): Promise<void> {
   const { startLocalMesh } = await import("../../mesh/local.ts");
   const store = s.options.store ?? join(home, three ? "cluster" : "store");
   if (s.options.store === undefined) tellOfOtherStore(s.out, home, three);
-  const mesh = await startLocalMesh({
+  const starting = startLocalMesh({
     home,
     profile,
     storeDir: store,
@@ -96,6 +97,8 @@ async function up(command: Command): Promise<void> {
     ...(port === 0 ? {} : { port }),
     ...(s.options.monitor === true ? { monitor: true } : {}),
   });
+  // Given up half way, its server goes when this process does.
+  const mesh = await orInterrupted(starting);
   try {
     const place = { home: mesh.home, servers: mesh.urls };
     await stand(
@@ -184,6 +187,10 @@ function toldOf(mesh: LocalMesh, home: string, store: string): UpFile {
   };
 }
 
+/** `nats://user:word@host:4222`, of which only the host must be there. */
+const ADDRESS = /^(?:[a-z]+:\/\/)?(?:[^@]*@)?\[?([^\][/]*?)\]?(?::(\d+))?\/?$/i;
+/** How long a server may take to be connected to, ms. */
+const PROBE_MS = 2_000;
 /** Of the log of a server that ended. */
 const LOG_LINES = 5;
 
@@ -221,6 +228,23 @@ function tellOfOtherStore(out: Output, home: string, three: boolean): void {
   );
 }
 
+/** Is any of the servers there? */
+async function answers(urls: string): Promise<boolean> {
+  const tried = urls.split(",").map(
+    (url) =>
+      new Promise<boolean>((resolve) => {
+        const [, host = "", port = "4222"] = ADDRESS.exec(url.trim()) ?? [];
+        const socket = connectSocket({ host, port: Number(port), timeout: PROBE_MS });
+        const tell = (there: boolean) => () => {
+          socket.destroy();
+          resolve(there);
+        };
+        socket.on("connect", tell(true)).on("error", tell(false)).on("timeout", tell(false));
+      }),
+  );
+  return (await Promise.all(tried)).includes(true);
+}
+
 /** Fails before anything is started, with a hint; the server itself would only say "in use". */
 async function checkPort(port: number): Promise<void> {
   const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
@@ -245,6 +269,11 @@ async function checkPort(port: number): Promise<void> {
   );
 }
 
+/** The flag that names the folder, where it is not the one that is looked for. */
+function at(home: string): string {
+  return resolve(defaultHomeDir()) === home ? "" : ` --home ${home}`;
+}
+
 function tell(out: Output, told: UpFile): void {
   const files = homeFiles(told.home);
   const creds = (name: string) => files.credsOf(name);
@@ -266,12 +295,12 @@ function tell(out: Output, told: UpFile): void {
   );
   out.text(`
 with parley, in this folder:
-  parley agents
-  parley submit CAPABILITY '{"text":"hello"}' --wait
+  parley${at(told.home)} agents
+  parley${at(told.home)} submit CAPABILITY '{"text":"hello"}' --wait
 
 credentials, for agents and for the nats program:
 ${[admin, submit, read].map((w) => `  ${creds(w.name)}    ${w.use}`).join("\n")}
-  parley identity add alice --role agent --cap CAPABILITY
+  parley${at(told.home)} identity add alice --role agent --cap CAPABILITY
 
 with the nats program:
   nats ${flags(admin.name)} req mesh.call.CAPABILITY '{}'

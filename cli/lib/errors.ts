@@ -35,11 +35,10 @@ const NEXT: Partial<Record<CliCode, string>> = {
   E_TIMEOUT: "parley doctor    (is somebody there to answer?)",
   E_NO_BID: "parley agents    (who is there, with how many slots)",
   E_DEADLINE: "give it more time: --timeout 5m",
-  E_IDENTITY: "parley identity ls",
 };
 
 /** What is wrong with a file or folder that somebody named. */
-const FILE_ERRORS = new Set(["EACCES", "EISDIR", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
+const FILE_ERRORS = new Set(["EACCES", "EEXIST", "EISDIR", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
 
 export interface CliErrorOptions {
   next?: string;

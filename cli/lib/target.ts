@@ -1,6 +1,6 @@
 // Which server, as whom, and whom to trust. From flags, then the environment, then a nats context,
 // then the server that `parley up` left running.
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isToken, tokenAdvice } from "../../contracts/ids.ts";
@@ -76,6 +76,9 @@ export async function findTarget(
   // Only `up` makes one. What a folder that is not there leaves out would be looked for elsewhere.
   if (globals.home !== undefined && !existsSync(home)) {
     throw usage(`${home} (--home) is not there`, `parley up --home ${globals.home}    (makes it)`);
+  }
+  if (globals.home !== undefined && !statSync(home).isDirectory()) {
+    throw usage(`${home} (--home) is no folder`, "name the mesh's folder, as parley init made it");
   }
   const up = await readUp(home);
   const server = globals.server ?? given(env.NATS_URL);

@@ -19,7 +19,8 @@ export const SWEEP_MS = ACK_WAIT_MS / 6;
 
 /** Who wants to know how a live call of this peer goes. */
 export interface LiveObserver {
-  ended(state: TerminalState, failure: Failure | undefined): void;
+  /** @param attempts how many agents took it */
+  ended(state: TerminalState, failure: Failure | undefined, attempts: number): void;
 }
 
 export interface Entry extends WaitingEntry {

@@ -464,7 +464,7 @@ export class Initiators {
     const { t } = entry;
     this.#d.counters.add(`ended.${state}`);
     if (t.live) {
-      entry.observer?.ended(state, failure);
+      entry.observer?.ended(state, failure, t.epoch - t.left);
       return this.#feed(entry, { on: "ended", ok: true });
     }
     storeEnd(this.#d, this.#o, t, state, failure, (ok) => {

@@ -238,7 +238,8 @@ export class Submitters {
     tracker.onEnd(() => this.#trackers.delete(taskPath(spec.owner, spec.task)));
     try {
       this.#initiators.call(spec, encodeJson(spec), {
-        ended: (state, failure) => tracker.end(this.#made(spec.task, state, failure)),
+        ended: (state, failure, attempts) =>
+          tracker.end({ ...this.#made(spec.task, state, failure), attempts }),
       });
     } catch (error) {
       this.#trackers.delete(taskPath(spec.owner, spec.task));

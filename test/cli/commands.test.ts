@@ -127,6 +127,8 @@ describe("submit and call", LONG, () => {
   });
 
   it("nobody who could is status 4, at the deadline", async () => {
+    const failed = await mesh.run(["call", "fail", "--json"]);
+    expect(JSON.parse(failed.out)).toMatchObject({ state: "failed", attempts: 3 });
     const { code, err } = await mesh.run(["call", "nosuch", "--timeout", "500ms"]);
     expect(code).toBe(4);
     expect(err).toContain('no agent offered "nosuch"');

@@ -50,6 +50,15 @@ describe("usage", () => {
     expect(err).toContain("code: E_USAGE");
   });
 
+  it("a file where a folder should be is wrong usage", async () => {
+    const file = join(dir, "a-file");
+    await writeFile(file, "");
+    const home = await run(["agents", "--home", file]);
+    expect([home.code, home.err]).toEqual([2, expect.stringMatching(/--home\) is no folder/)]);
+    const store = await run(["up", "--port", "0", "--store", file]);
+    expect([store.code, store.err]).toEqual([2, expect.stringMatching(/name a file or folder/)]);
+  });
+
   it("wrong usage names the help of the command that was meant", async () => {
     const { err } = await run(["--home", ".", "task", "redrive"]);
     expect(err).toContain("next: parley task redrive");

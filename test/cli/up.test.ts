@@ -1,6 +1,6 @@
 // `parley up`: usable as soon as it says so, gone in order on Ctrl-C, gone all the same on kill -9.
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect as connectSocket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -137,9 +137,14 @@ describe("parley up", { timeout: 60_000 }, () => {
     expect(await answers(told.url)).toBe(false);
     // What it left in up.json is not believed any more.
     expect(existsSync(join(told.home, "up.json"))).toBe(true);
+    // Nor when its process's number is somebody else's by now, as in a container.
+    const left = { ...JSON.parse(await readFile(join(told.home, "up.json"), "utf8")) };
+    await writeFile(join(told.home, "up.json"), JSON.stringify({ ...left, pid: process.pid }));
     const next = await up();
     expect(next.serverPid).not.toBe(told.serverPid);
     expect((await parley(["agents"], dir)).code).toBe(0);
+    const twice = await parley(["up", "--port", "0"], dir);
+    expect([twice.code, twice.err]).toEqual([1, expect.stringContaining("is up already")]);
   });
 
   it("says so when its server is killed", async () => {
