@@ -147,14 +147,14 @@ export class Inspector {
   }
 
   /** May this identity read everything, or only what it owns? */
-  get #reads(): boolean {
+  get reads(): boolean {
     const { role } = this.#o;
     return role !== "submitter" && role !== "contractor";
   }
 
   /** Tasks of that id: one, unless two owners chose the same. */
   async tasks(task: string): Promise<TaskFile[]> {
-    if (!this.#reads) return this.#ownTasks(task);
+    if (!this.reads) return this.#ownTasks(task);
     const stored = await this.#permitted(
       getTaskRecords(
         this.transport,
@@ -307,7 +307,7 @@ export class Inspector {
 
   /** Follows records as they are stored: of one task, or all that this identity may see. */
   watch(task: string | undefined, watched: Watched): { stop(): void } {
-    const pattern = this.#reads ? patterns.recordsAll : patterns.recordsOfMine(this.#o.principal);
+    const pattern = this.reads ? patterns.recordsAll : patterns.recordsOfMine(this.#o.principal);
     const subs = [
       this.transport.subscribe(pattern, (m) => {
         if (task !== undefined && !m.subject.endsWith(`.${task}`)) return;
@@ -317,7 +317,7 @@ export class Inspector {
     ];
     const { message } = watched;
     if (message !== undefined) {
-      const all = this.#reads ? "mesh.msg.>" : patterns.messages(this.#o.principal);
+      const all = this.reads ? "mesh.msg.>" : patterns.messages(this.#o.principal);
       subs.push(this.transport.subscribe(all, (m) => this.#onMessage(m, task, message)));
     }
     return {
@@ -367,10 +367,31 @@ export class Inspector {
   /** Every record that is kept, oldest first. Only for those who may read everything. */
   async *records(options: Omit<DumpOptions, "principal"> = {}): AsyncGenerator<StoredRecord> {
     const { principal, role } = this.#o;
-    if (!this.#reads) {
+    if (!this.reads) {
       throw new ParleyError("E_PERMISSION", `${principal}, a ${role}, may read its own tasks only`);
     }
     yield* dumpRecords(this.transport, { ...options, principal });
+  }
+
+  /** The revision of the newest record. */
+  async newest(): Promise<number> {
+    return (await this.#extent()).lastSeq;
+  }
+
+  /** What was stored behind that revision, proven, in its order. */
+  async after(rev: number): Promise<ProvenRecord[]> {
+    const touched = new Set<string>();
+    for await (const { key } of this.records({ fromRev: rev + 1 })) {
+      touched.add(taskGuard(key.owner, key.task));
+    }
+    const found: ProvenRecord[] = [];
+    const guards = [...touched];
+    for (let i = 0; i < guards.length; i += TASKS_AT_ONCE) {
+      const some = guards.slice(i, i + TASKS_AT_ONCE);
+      const files = await this.#files(await this.#recordsUnder(some));
+      for (const { records } of files) found.push(...records.filter((r) => r.rev > rev));
+    }
+    return found.sort((a, b) => a.rev - b.rev);
   }
 
   /** The input of a task, fetched where it travels by reference. */

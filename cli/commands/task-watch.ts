@@ -30,16 +30,50 @@ export function registerTaskWatch(task: Command): void {
   );
 }
 
+/** How far notices of different tasks may come out of order, revisions. Guess. */
+const MIXED = 1_000;
+/** How often a task that is watched is looked at, ms. */
+const LOOK_MS = 5_000;
+
 async function watch(command: Command, id: string | undefined): Promise<void> {
   const s = session<Options>(command);
   if (id !== undefined) token("task")(id);
   await withInspector(s, "read", async (mesh) => {
-    if (id === undefined) {
-      follow(s, mesh, undefined, () => undefined);
-      s.out.note("watching all tasks; Ctrl-C ends it");
-      return orInterrupted(new Promise<never>(() => undefined));
-    }
-    return one(s, mesh, id);
+    if (id !== undefined) return one(s, mesh, id);
+    await all(s, mesh);
+    s.out.note("watching all tasks; Ctrl-C ends it");
+    return orInterrupted(new Promise<never>(() => undefined));
+  });
+}
+
+/** Whatever is stored from now on, also while the link was away. */
+async function all(s: Session<Options>, mesh: Inspector): Promise<void> {
+  const begun = mesh.reads ? await mesh.newest() : 0;
+  const seen = new Set<number>();
+  let newest = begun;
+  const tell = (record: ProvenRecord): void => {
+    if (seen.has(record.rev) || record.rev <= begun) return;
+    seen.add(record.rev);
+    newest = Math.max(newest, record.rev);
+    for (const rev of seen.size > 2 * MIXED ? [...seen].slice(0, MIXED) : []) seen.delete(rev);
+    print(s, record);
+  };
+  follow(s, mesh, undefined, tell);
+  onReturn(s, mesh, async () => {
+    if (!mesh.reads) return s.out.note("what was stored meanwhile may be missing here");
+    for (const record of await mesh.after(Math.max(begun, newest - MIXED))) tell(record);
+  });
+}
+
+/** Says when the link goes and comes back, and looks at what it missed. */
+function onReturn(s: Session<Options>, mesh: Inspector, look: () => Promise<void>): void {
+  mesh.transport.onState((state) => {
+    if (state === "down") s.out.note("the server is gone; looking for it again and again");
+    if (state !== "up") return;
+    s.out.note("the server is there again");
+    look().catch((error: Error) =>
+      s.out.note(`what came meanwhile is not known: ${error.message}`),
+    );
   });
 }
 
@@ -50,15 +84,22 @@ async function one(s: Session<Options>, mesh: Inspector, id: string): Promise<vo
   let tell = (record: ProvenRecord): void => void early.push(record);
   const watching = follow(s, mesh, id, (record) => tell(record));
   const file = await findTask(mesh, id, s.options.owner);
-  let rev = 0;
+  const seen = new Set<number>();
   tell = (record) => {
-    if (record.key.owner !== file.owner || record.rev <= rev) return;
-    rev = record.rev;
+    if (record.key.owner !== file.owner || seen.has(record.rev)) return;
+    seen.add(record.rev);
     print(s, record);
     if (record.kind === "outcome") end.resolve();
   };
   for (const record of [...file.records, ...early]) tell(record);
-  await orInterrupted(end.promise);
+  const look = async (): Promise<void> => {
+    const now = (await mesh.tasks(id)).find(({ owner }) => owner === file.owner);
+    for (const record of now?.records ?? []) tell(record);
+  };
+  onReturn(s, mesh, look);
+  // Notices may get lost in other ways too.
+  const again = setInterval(() => void look().catch(() => undefined), LOOK_MS);
+  await orInterrupted(end.promise).finally(() => clearInterval(again));
   watching.stop();
 }
 

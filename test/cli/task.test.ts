@@ -1,6 +1,7 @@
 // `parley task ls|get|watch|cancel` against a real mesh.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CliMesh } from "../support/cli-mesh.ts";
+import { startRelay } from "../support/relay.ts";
 
 const LONG = { timeout: 30_000 };
 let mesh: CliMesh;
@@ -130,6 +131,36 @@ describe("tasks", LONG, () => {
     await watching.line(new RegExp(`${task}.*"outcome"`));
     watching.process.kill("SIGINT");
     expect((await watching.ended).code).toBe(130);
+  });
+
+  it("watch shows what was stored while its link was away, and ends with its task", async () => {
+    const relay = await startRelay(mesh.local.server.url);
+    const program = mesh.begin(["submit", "hold", "--jsonl"]);
+    const { end } = await mesh.holding();
+    const { task } = JSON.parse(await program.line(/"running"/));
+    const far = ["--server", relay.url];
+    const one = mesh.begin(["task", "watch", task, "--jsonl", ...far]);
+    const every = mesh.begin(["task", "watch", "--jsonl", ...far]);
+    const said = (text: string) =>
+      new Promise<void>((resolve) => {
+        let all = "";
+        every.process.stderr?.on("data", (chunk) => {
+          all += chunk;
+          if (all.includes(text)) resolve();
+        });
+      });
+    await Promise.all([one.line(/"contract"/), said("watching")]);
+    const gone = said("the server is gone");
+    await relay.cut();
+    await gone;
+    end();
+    expect((await program.ended).code).toBe(0);
+    await relay.mend();
+    await every.line(new RegExp(`${task}.*"outcome"`));
+    expect((await one.ended).out).toMatch(/"kind":"outcome"/);
+    every.process.kill("SIGINT");
+    await every.ended;
+    await relay.stop();
   });
 
   it("cancel ends a running task and tells the agent why", async () => {
