@@ -203,6 +203,7 @@ export class Inspector {
 
   /** Newest task first. Only for those who may read the whole bucket. */
   async *list(): AsyncGenerator<TaskFile> {
+    this.#readsAll();
     const { firstSeq, lastSeq } = await this.#extent();
     let stretch = STRETCH;
     for (let high = lastSeq; high >= firstSeq; stretch *= 2) {
@@ -366,11 +367,17 @@ export class Inspector {
 
   /** Every record that is kept, oldest first. Only for those who may read everything. */
   async *records(options: Omit<DumpOptions, "principal"> = {}): AsyncGenerator<StoredRecord> {
+    this.#readsAll();
+    yield* dumpRecords(this.transport, { ...options, principal: this.#o.principal });
+  }
+
+  #readsAll(): void {
+    if (this.reads) return;
     const { principal, role } = this.#o;
-    if (!this.reads) {
-      throw new ParleyError("E_PERMISSION", `${principal}, a ${role}, may read its own tasks only`);
-    }
-    yield* dumpRecords(this.transport, { ...options, principal });
+    throw new ParleyError(
+      "E_PERMISSION",
+      `${principal}, a ${role}, may read its own tasks only, by their ids: parley task get ID`,
+    );
   }
 
   /** The revision of the newest record. */

@@ -231,6 +231,7 @@ async function revoke(command: Command, name: string): Promise<void> {
   // Agents that join beside the folder make themselves credentials that nobody has noted.
   const keys = listed === undefined ? await keysInUse(s, name) : [listed.publicKey];
   if (s.options.dryRun === true) {
+    if (s.out.json) return s.out.document({ name, dryRun: true, publicKeys: keys, server });
     const file = listed === undefined ? "" : `remove ${homeFiles(home.dir).credsOf(name)}, `;
     s.out.note(
       `would ${file}void ${keys.join(", ")}, and ` +

@@ -276,7 +276,10 @@ async function registry(mesh: Inspector): Promise<Check> {
       check: "agents",
       verdict: "warn",
       text: (error as Error).message,
-      fix: "parley provision makes the registry",
+      fix:
+        (error as { code?: string }).code === "E_PERMISSION"
+          ? "use an observer's or an admin's credentials: --creds …/observer.creds"
+          : "parley provision makes the registry",
     };
   }
 }

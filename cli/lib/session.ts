@@ -82,6 +82,11 @@ export async function withSubmitter<T>(
 ): Promise<T> {
   const { openPeer } = await import("../../mesh/index.ts");
   const target = await findTarget(s.options, "submit");
+  if (target.role === "observer") {
+    throw new CliError("E_PERMISSION", `${target.principal}, an observer, may not submit or call`, {
+      next: "parley identity add NAME --role submitter, then --creds .../NAME.creds",
+    });
+  }
   const opened = await openPeer({
     ...connecting(target),
     name: "parley",

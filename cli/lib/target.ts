@@ -81,6 +81,9 @@ export async function findTarget(
     throw usage(`${home} (--home) is no folder`, "name the mesh's folder, as parley init made it");
   }
   const up = await readUp(home);
+  if (globals.server?.replaceAll(",", "").trim() === "") {
+    throw usage("--server is empty", "--server nats://host:4222, or leave it out");
+  }
   const server = globals.server ?? given(env.NATS_URL);
   const contextName =
     globals.context ??

@@ -58,6 +58,9 @@ describe("parley task dump", { timeout: 30_000 }, () => {
     expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/its own tasks only/)]);
     const nowhere = await mesh.run(["task", "dump", join(mesh.dir, "none", "x")]);
     expect([nowhere.code, nowhere.err]).toEqual([2, expect.stringMatching(/no such file/)]);
+    const reader = ["--creds", join(mesh.dir, ".parley", "creds", "observer.creds")];
+    const asked = await mesh.run(["submit", "echo", "{}", ...reader]);
+    expect([asked.code, asked.err]).toEqual([1, expect.stringMatching(/may not submit or call/)]);
     const both = await mesh.run(["task", "dump", "-", "--json"]);
     expect([both.code, both.err]).toEqual([2, expect.stringMatching(/--json needs a file/)]);
     const none = await mesh.run(["sim", "replay", join(mesh.dir, "none")]);

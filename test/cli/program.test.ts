@@ -96,6 +96,7 @@ describe("usage", () => {
     [["submit", "echo", "{}", "--timeout", "31d"]],
     [["submit", "echo", "{}", "--cap-version", "new"]],
     [["task", "answer", "ID"]],
+    [["agents", "--server", ""]],
     [["call", "echo", "{}", "--priority", "10"]],
     [["call", "echo", "{}", "--deadline", "2001-01-01T00:00:00Z"]],
     [["identity", "add", "bob", "--role", "king"]],

@@ -95,6 +95,11 @@ describe("tasks", LONG, () => {
     const creds = { NATS_CREDS: `${mesh.dir}/.parley/creds/cli.creds` };
     const got = await mesh.run(["task", "get", task, "--json"], creds);
     expect(JSON.parse(got.out)).toMatchObject({ task, state: "completed", faults: [] });
+    const list = await mesh.run(["task", "ls"], creds);
+    expect([list.code, list.err]).toEqual([
+      1,
+      expect.stringMatching(/its own tasks only, by their/),
+    ]);
     const agents = await mesh.run(["agents"], creds);
     expect([agents.code, agents.out]).toEqual([1, ""]);
     expect(agents.err).toContain("code: E_PERMISSION");
