@@ -21,7 +21,7 @@ import {
   version,
   weights,
 } from "../lib/parse.ts";
-import { type Session, session, withSubmitter } from "../lib/session.ts";
+import { checkSubmits, type Session, session, withSubmitter } from "../lib/session.ts";
 
 interface Options {
   priority?: number;
@@ -123,7 +123,8 @@ async function run(
   const s = session<Options>(command);
   const options = taskOptions(s, durable);
   const input = await readInput(text);
-  await withSubmitter(s, async (peer) => {
+  await withSubmitter(s, async (peer, _opened, target) => {
+    checkSubmits(target);
     const startedAt = performance.now();
     if (!durable) return call(s, peer, capability, input, options, startedAt);
     const tracker = await orInterrupted(peer.submitters.submit(capability, input, options));

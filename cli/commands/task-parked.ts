@@ -11,7 +11,13 @@ import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { timeText } from "../lib/output.ts";
 import { numberFrom, token } from "../lib/parse.ts";
-import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import {
+  checkSubmits,
+  type Session,
+  session,
+  withInspector,
+  withSubmitter,
+} from "../lib/session.ts";
 import { findTask, summary, warnOf } from "../lib/task-file.ts";
 
 interface Options {
@@ -107,7 +113,10 @@ async function redrive(command: Command, ids: readonly string[]): Promise<void> 
       s.out.note("no task is parked that was not begun again");
       return s.out.json ? s.out.document([]) : undefined;
     }
-    await withSubmitter(s, ({ submitters }) => again(s, mesh, submitters, specs));
+    await withSubmitter(s, ({ submitters }, _opened, target) => {
+      checkSubmits(target);
+      return again(s, mesh, submitters, specs);
+    });
   });
 }
 

@@ -25,7 +25,13 @@ import { readJsonFile } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
 import { lengthText, timeText } from "../lib/output.ts";
 import { token } from "../lib/parse.ts";
-import { type Session, session, withInspector, withSubmitter } from "../lib/session.ts";
+import {
+  checkSubmits,
+  type Session,
+  session,
+  withInspector,
+  withSubmitter,
+} from "../lib/session.ts";
 import { findTask, summary, tookText } from "../lib/task-file.ts";
 
 interface Options {
@@ -47,8 +53,9 @@ export async function ls(command: Command): Promise<void> {
       s.signal.throwIfAborted();
       const { spec } = file.view;
       if (spec?.capability !== WORKFLOW || spec.parent !== undefined) continue;
-      const input = spec.input as { definition?: { name?: string } } | undefined;
-      if (found.push({ file, name: input?.definition?.name ?? "?" }) >= s.options.limit) break;
+      const input = spec.input as { definition?: { name?: string }; use?: string } | undefined;
+      const name = input?.definition?.name ?? input?.use ?? "?";
+      if (found.push({ file, name }) >= s.options.limit) break;
     }
     if (s.out.json) {
       return s.out.document(found.map(({ file, name }) => ({ ...summary(file), name })));
@@ -165,8 +172,9 @@ export function history(command: Command, id: string): Promise<void> {
 export function show(command: Command, id: string): Promise<void> {
   return withFlow(command, id, async (flow, { out, options }) => {
     const svg = flowPicture(flow.definition, rowsOf(flow), flow.file.view.submittedAt);
-    if (options.output === undefined) return out.text(svg);
+    if (options.output === undefined) return out.json ? out.document({ svg }) : out.text(svg);
     await writeFile(options.output, svg);
+    if (out.json) out.document({ file: options.output });
     out.note(`written to ${options.output}`);
   });
 }
@@ -227,8 +235,13 @@ export async function change(command: Command, id: string, path: string): Promis
   const s = session<Options>(command);
   const parsed = WorkflowChangeSchema.safeParse(await readJsonFile(path));
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
+    const lines = parsed.error.issues.map(
+      (i) => `${i.path.join(".") || "the change"}: ${i.message}`,
+    );
     throw usage(lines.join("\n"), "a change has add, drop or replace: docs/workflows.md");
+  }
+  if (Object.values(parsed.data).every((wishes) => wishes === undefined || wishes.length === 0)) {
+    throw usage("this changes nothing", "a change has add, drop or replace: docs/workflows.md");
   }
   const wish = { id: randomUUID(), change: parsed.data satisfies WorkflowChange };
   await withInspector(s, "admin", async (mesh) => {
@@ -260,7 +273,8 @@ export async function retry(command: Command, id: string): Promise<void> {
   const { definition, params } = flow;
   const input = { definition, params, given };
   const timeoutMs = s.options.timeout ?? (spec === undefined ? 60_000 : spec.deadline - spec.at);
-  await withSubmitter(s, async (peer) => {
+  await withSubmitter(s, async (peer, _opened, target) => {
+    checkSubmits(target);
     const again = { redriveOf: flow.file.task, timeoutMs };
     const { task, owner } = await peer.submitters.submit(WORKFLOW, input, again);
     const kept = Object.keys(given);

@@ -95,6 +95,7 @@ async function offers(mesh: Inspector): Promise<Offer[]> {
 async function plan(command: Command): Promise<void> {
   const s = session<{ goal: string[]; have: string[]; call: string }>(command);
   const { goal, have, call } = s.options;
+  if (goal.length === 0) throw usage("--goal names nothing", "--goal report,chart");
   const known = await withInspector(s, "read", offers);
   const made = planWorkflow({ name: call, goals: goal, have }, known);
   if (made.ok) return s.out.document(made.workflow);

@@ -10,8 +10,9 @@ import { CliError, EXIT, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { parseJson, readBytes, readInput } from "../lib/input.ts";
 import { orInterrupted } from "../lib/interrupt.ts";
+import { oneLine } from "../lib/output.ts";
 import { numberFrom } from "../lib/parse.ts";
-import { type Session, session, withSubmitter } from "../lib/session.ts";
+import { checkSubmits, type Session, session, withSubmitter } from "../lib/session.ts";
 import { registerWorkflowPlan } from "./workflow-plan.ts";
 import { registerWorkflowTasks } from "./workflow-tasks.ts";
 
@@ -106,7 +107,12 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   if (files.length === 1 && stored) {
     return submitted(s, { use: first });
   }
-  const bytes = await readBytes(first);
+  const bytes = await readBytes(first).catch((error: CliError) => {
+    if (FILE.test(first) || existsSync(first)) throw error;
+    const next =
+      "a file, or a stored one as OWNER.NAME or OWNER.NAME@1.0.0: parley workflow stored";
+    throw usage(error.message, next);
+  });
   const packed = bytes[0] === 0x1f;
   const value = packed ? undefined : (parseJson(first, bytes) as { kind?: unknown } | null);
   if (value?.kind !== WORKFLOW) {
@@ -120,7 +126,11 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
 
 async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
   const params = s.options.params === undefined ? {} : await readInput(s.options.params);
-  await withSubmitter(s, async (peer) => {
+  if (typeof params !== "object" || params === null || Array.isArray(params)) {
+    throw usage("parameters are an object", `--params '{"name":"value"}'`);
+  }
+  await withSubmitter(s, async (peer, _opened, target) => {
+    checkSubmits(target);
     const { timeout } = s.options;
     const time = timeout === undefined ? {} : { timeoutMs: timeout };
     const tracker = await peer.submitters.submit(WORKFLOW, { ...what, params }, time);
@@ -129,13 +139,22 @@ async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
       s.out.text(tracker.task);
       return s.out.note(`follow it: parley task watch ${tracker.task}`);
     }
-    const { state, failure } = await orInterrupted(tracker.outcome());
-    const output = state === "completed" ? await tracker.result() : undefined;
-    if (s.out.json) return s.out.document({ task: tracker.task, state, output, failure });
-    if (state === "completed") return s.out.document(output ?? null);
-    throw new CliError(failure?.code ?? "E_HANDLER", `${state}: ${failure?.message ?? ""}`, {
-      next: `parley task get ${tracker.task}`,
+    const { state, failure } = await orInterrupted(tracker.outcome()).catch((error: unknown) => {
+      s.out.note(`the workflow goes on; see: parley workflow get ${tracker.task}`);
+      throw error;
     });
+    const completed = state === "completed";
+    const output = completed ? await tracker.result() : undefined;
+    if (s.out.json) s.out.document({ task: tracker.task, state, output, failure });
+    else if (completed) s.out.document(output ?? null);
+    if (completed) return;
+    throw new CliError(
+      failure?.code ?? "E_HANDLER",
+      `${state}: ${oneLine(failure?.message ?? "")}`,
+      {
+        next: `parley workflow get ${tracker.task}`,
+      },
+    );
   });
 }
 

@@ -84,7 +84,21 @@ export async function readFlow(
 async function usedDefinition(mesh: Inspector, { task, records, view }: TaskFile) {
   const entry = entriesOf(records).find((e) => e.key === "=definition");
   if (entry === undefined || view.spec === undefined) {
-    throw new CliError("E_NOT_FOUND", `workflow ${task} has not begun: no definition is known yet`);
+    const why = view.outcome?.failure;
+    throw new CliError(
+      "E_NOT_FOUND",
+      why === undefined
+        ? `workflow ${task} has not begun: no definition is known yet`
+        : `workflow ${task} has no definition: ${why.message}`,
+      { next: "parley workflow stored" },
+    );
+  }
+  if (entry.failure !== undefined) {
+    throw new CliError(
+      "E_NOT_FOUND",
+      `workflow ${task} has no definition: ${entry.failure.message}`,
+      { next: "parley workflow stored" },
+    );
   }
   return entry.ref === undefined ? entry.value : mesh.input({ ...view.spec, inputRef: entry.ref });
 }

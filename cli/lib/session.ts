@@ -82,11 +82,6 @@ export async function withSubmitter<T>(
 ): Promise<T> {
   const { openPeer } = await import("../../mesh/index.ts");
   const target = await findTarget(s.options, "submit");
-  if (target.role === "observer") {
-    throw new CliError("E_PERMISSION", `${target.principal}, an observer, may not submit or call`, {
-      next: "parley identity add NAME --role submitter, then --creds .../NAME.creds",
-    });
-  }
   const opened = await openPeer({
     ...connecting(target),
     name: "parley",
@@ -100,6 +95,14 @@ export async function withSubmitter<T>(
   } finally {
     await opened.close(0).catch(() => undefined);
   }
+}
+
+/** @throws CliError E_PERMISSION before the server refuses what cannot be told from an outage */
+export function checkSubmits({ role, principal }: Target): void {
+  if (role !== "observer") return;
+  throw new CliError("E_PERMISSION", `${principal}, an observer, may not submit or call`, {
+    next: "parley identity add NAME --role submitter, then --creds .../NAME.creds",
+  });
 }
 
 /** Warnings of the runtime as lines on standard error. */

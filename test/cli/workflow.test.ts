@@ -211,6 +211,19 @@ describe("parley workflow", { timeout: 60_000 }, () => {
     expect(await steps(ran.task)).toMatchObject([{ id: "brew", state: "completed" }]);
     const piped = await mesh.run(["workflow", "run", "-", ...params], {}, planned.out);
     expect(JSON.parse(piped.out)).toEqual({ coffee: "dark coffee" });
+    const wrong = await mesh.run(["workflow", "run", "-", "--params", "5"], {}, planned.out);
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("are an object")]);
+    const missing = ["workflow", "run", "cli.nope", "--wait", "--json"];
+    const failed = await mesh.run(missing);
+    expect([failed.code, JSON.parse(failed.out)]).toEqual([
+      4,
+      expect.objectContaining({ state: "failed" }),
+    ]);
+    expect(failed.err).toContain("E_NOT_FOUND");
+    const looked = await mesh.run(["workflow", "get", JSON.parse(failed.out).task]);
+    expect([looked.code, looked.err]).toEqual([4, expect.stringMatching(/no definition: /)]);
+    const typo = await mesh.run(["workflow", "run", "nope"]);
+    expect([typo.code, typo.err]).toEqual([2, expect.stringMatching(/OWNER\.NAME@1\.0\.0/)]);
     const odd = await mesh.run(["workflow", "run", "-"], {}, "[]");
     expect([odd.code, odd.err]).toEqual([2, expect.stringContaining("no definition of a work")]);
   });
