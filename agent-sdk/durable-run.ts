@@ -73,7 +73,13 @@ export class DurableRun {
   }
 
   #past(): Promise<Past> {
-    this.#loading ??= this.#load();
+    if (this.#loading === undefined) {
+      this.#loading = this.#load();
+      // A store that is away for a moment fails the act that asked, not all that come after it.
+      this.#loading.catch(() => {
+        this.#loading = undefined;
+      });
+    }
     return this.#loading;
   }
 
@@ -121,20 +127,24 @@ export class DurableRun {
       const handle = await make(again);
       const end = again - stale < failures ? await handle.ended() : undefined;
       if (end === undefined || end.state === "completed") {
-        return this.#followed(place, capability.name, handle, again, make);
+        const cut = end === undefined && again - stale < failures;
+        return this.#followed(place, capability.name, handle, again, make, cut);
       }
       if (isStale(end)) stale++;
     }
   }
 
-  /** Notes how it ends, and makes it anew where a predecessor had no right to make it. */
+  /** Notes how it ends, and makes it anew where a predecessor had no right to make it.
+   * @param mayBeCut it was under way when an attempt failed: that may have canceled it */
   #followed<Output>(
     place: string,
     name: string,
     first: TaskHandle<Output>,
     begun: number,
     make: (again: number) => Promise<TaskHandle<Output>>,
+    mayBeCut: boolean,
   ): TaskHandle<Output> {
+    let cut = mayBeCut;
     const most = begun + Math.min(STALE_MAX, this.run.epoch - 1);
     let handle = first;
     let again = begun;
@@ -145,6 +155,12 @@ export class DurableRun {
       for (;;) {
         const end = await handle.outcome(until);
         if (isStale(end) && again < most) {
+          handle = await make(++again);
+          continue;
+        }
+        // An attempt that failed had cut it off, and it took its time to end.
+        if (cut && end.failure?.code === "E_CANCELED") {
+          cut = false;
           handle = await make(++again);
           continue;
         }

@@ -6,9 +6,16 @@
 // The boundary: between two journalled acts a handler must do the same whenever it is run with the
 // same input. Time, chance, I/O and what other branches do belong into `step`, `now`, `random`, or
 // a branch of `all`.
-import { type FailureCode, failure as failureOf, ParleyError } from "../contracts/index.ts";
+import {
+  FAILURES,
+  type Failure,
+  type FailureCode,
+  failure as failureOf,
+  ParleyError,
+} from "../contracts/index.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
 import type { DurableRun } from "./durable-run.ts";
+import { TerminalError } from "./errors.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { SubmitOptions } from "./options.ts";
 
@@ -120,7 +127,7 @@ export class Acts implements DurableActs {
   ): Promise<T> {
     const place = this.#at(options.key);
     const { key, entry } = await this.#durable.at(place, "step", name);
-    if (entry?.failure !== undefined) throw ParleyError.from(entry.failure);
+    if (entry?.failure !== undefined) throw asThrown(entry.failure, entry.value);
     if (entry !== undefined) return entry.value as T;
     const about = { key: this.#durable.idAt(key), signal: this.signal };
     const value = await this.#try(key, name, () => fn(about), options);
@@ -156,7 +163,7 @@ export class Acts implements DurableActs {
             "E_HANDLER",
             error instanceof Error ? error.message : undefined,
           );
-          this.#durable.failed({ key, op: "step", d: name, failure });
+          this.#durable.failed({ key, op: "step", d: name, failure, value: likenessOf(error) });
           throw error;
         }
         await pause(backoffMs * 2 ** tries, this.signal);
@@ -166,6 +173,7 @@ export class Acts implements DurableActs {
 
   async sleep(ms: number): Promise<void> {
     checkDuration("sleep", ms);
+    this.signal.throwIfAborted();
     const name = String(ms);
     const { key, entry } = await this.#durable.at(this.#at(), "sleep", name);
     const until = (entry?.value as number | undefined) ?? this.#durable.now() + ms;
@@ -177,6 +185,7 @@ export class Acts implements DurableActs {
     const { journal } = this.#durable.run;
     if (journal === undefined) throw new ParleyError("E_HANDLER", "a live call can ask nobody");
     if (timeoutMs !== undefined) checkDuration("timeoutMs of ask", timeoutMs);
+    this.signal.throwIfAborted();
     const at = this.#at();
     const { key, entry } = await this.#durable.at(at, "ask", "question");
     const answered = await this.#durable.at(`${at}!`, "ask", "question");
@@ -226,6 +235,7 @@ export class Acts implements DurableActs {
   }
 
   async #value(op: "now" | "random", make: () => number): Promise<number> {
+    this.signal.throwIfAborted();
     const { key, entry } = await this.#durable.at(this.#at(), op, op);
     if (entry !== undefined) return entry.value as number;
     const value = make();
@@ -247,6 +257,8 @@ export class Acts implements DurableActs {
       const running = branches.map(async (branch, i) => branch(this.#branch(place, i, signal)));
       return (await Promise.all(running)) as never;
     } catch (error) {
+      // How far the others came is a matter of time: a later attempt may fail before it gets there.
+      for (const i of branches.keys()) this.#durable.drop(`${this.#scope}${place}.${i}/`);
       // Not the error itself: it may say that this task changes hands, which is another's end here.
       stop.abort(new ParleyError("E_CANCELED", "another branch failed", { cause: error }));
       throw error;
@@ -267,7 +279,10 @@ export class Acts implements DurableActs {
       return { i, value };
     });
     const won = await Promise.any(running).catch((error: unknown) => {
-      throw error instanceof AggregateError ? error.errors[0] : error;
+      // Cut off with the whole task, none of them has lost.
+      this.signal.throwIfAborted();
+      if (!(error instanceof AggregateError)) throw error;
+      throw error.errors.find((each) => !isTerminal(each)) ?? error.errors[0];
     });
     if (known === undefined) await this.#durable.keep(key, "step", name, { value: won.i });
     for (const i of branches.keys()) {
@@ -283,6 +298,32 @@ export class Acts implements DurableActs {
 function checkDuration(of: string, ms: number): void {
   if (Number.isFinite(ms)) return;
   throw new ParleyError("E_SCHEMA", `${of} must be a number of ms, not ${ms}`);
+}
+
+/** What a handler tells errors apart by, beside their message. */
+function likenessOf(error: unknown): unknown {
+  if (!(error instanceof Error)) return undefined;
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  const text = (value: unknown) =>
+    typeof value === "string" ? value.slice(0, 64).toWellFormed() : undefined;
+  return { name: text(name), code: text(code) };
+}
+
+/** A failure of an earlier attempt, as like as can be to what was thrown then. */
+function asThrown(failure: Failure, likeness: unknown): Error {
+  if (failure.code === "E_TERMINAL") return new TerminalError(failure.message);
+  const { name, code } = (likeness ?? {}) as { name?: string; code?: string };
+  if (name === undefined || name === "ParleyError") {
+    return ParleyError.from(code === undefined ? failure : { ...failure, ...codeOf(code) });
+  }
+  return Object.assign(new Error(failure.message), {
+    name,
+    ...(code === undefined ? {} : { code }),
+  });
+}
+
+function codeOf(code: string): { code?: FailureCode } {
+  return Object.hasOwn(FAILURES, code) ? { code: code as FailureCode } : {};
 }
 
 function isTerminal(error: unknown): boolean {

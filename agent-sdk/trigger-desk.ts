@@ -51,7 +51,10 @@ export class TriggerDesk {
 
   async start(): Promise<void> {
     this.#unwatch = this.#ports.bucket.watch(this.#pattern, (entry) => this.#take(entry));
-    await this.#list();
+    await this.#list().catch((error: unknown) => {
+      this.stop();
+      throw error;
+    });
     if (this.#over) return;
     // What was changed while the link was down was told to nobody.
     const again = () => void this.#list().catch(() => undefined);

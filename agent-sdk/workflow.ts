@@ -36,6 +36,8 @@ export const workflow = defineCapability({
     params: z.record(z.string(), z.unknown()).optional(),
     /** Outputs of steps, by id, that were done before and are not done again. */
     given: z.record(z.string(), z.unknown()).optional(),
+    /** The steps undo what another workflow did: all are done, in their order, whatever fails. */
+    undo: z.boolean().optional(),
   }),
   output: z.unknown(),
 });
@@ -44,13 +46,15 @@ export const workflow = defineCapability({
 export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
   return mesh.serve(
     workflow,
-    async ({ definition, use, params = {}, given = {} }, task) => {
+    async ({ definition, use, params = {}, given = {}, undo: undoing = false }, task) => {
       const found = await definitionOf(mesh, definition, use, task);
       const handOver = (duties: readonly Duty[]) => undo(mesh, task, duties);
       const host = Object.defineProperty({ ...task, handOver }, "budgetLeft", {
         get: () => task.budgetLeft,
       });
-      return runWorkflow(readWorkflow(found), params, host, given);
+      const read = readWorkflow(found);
+      if (undoing) return undoAll(read, params, host);
+      return runWorkflow(read, params, host, given);
     },
     { slots: 100, ...options },
   );
@@ -73,10 +77,31 @@ async function undo(
   const params = Object.fromEntries(duties.map(({ input }, i) => [i, input]));
   const definition = { v: 1 as const, kind: "workflow" as const, name: "undo", steps };
   const again = { task: subTaskId(owner, task, "~undo"), retry: { attempts: 10 } };
-  await mesh.submit(workflow, { definition, params }, again).catch((error: unknown) => {
+  await mesh.submit(workflow, { definition, params, undo: true }, again).catch((error: unknown) => {
     // An earlier contractor handed over what it knew of: one undoing is enough.
     if (!(error instanceof ParleyError) || error.code !== "E_TAKEN") throw error;
   });
+}
+
+/** One that fails costs the others nothing, as in the workflow that it was left by. */
+async function undoAll(
+  { name, steps }: Workflow,
+  params: Readonly<Record<string, unknown>>,
+  task: WorkflowHost,
+): Promise<unknown> {
+  const undo = steps.map(({ id: key, capability }, i) => ({ key, capability, input: params[i] }));
+  const begun = "not undone";
+  const failure: Failure = { code: "E_HANDLER", message: begun, retry: false };
+  // Its own steps are never begun: it starts where an ordinary one has failed.
+  const rest = { v: 1 as const, kind: "workflow" as const, name, version: "1.0.0", steps };
+  const run = new WorkflowRun(rest, params, {});
+  const driver = new Driver(run, task, { failure, undo });
+  try {
+    return await driver.drive();
+  } catch (error) {
+    if (error instanceof ParleyError && error.message === begun) return {};
+    throw error;
+  }
 }
 
 /** A stored one is kept as it was found: the next contractor runs the same version. */
@@ -132,6 +157,7 @@ const OVER: readonly FailureCode[] = ["E_CANCELED", "E_DEADLINE"];
 class Driver {
   readonly #run: WorkflowRun;
   readonly #task: WorkflowHost;
+  readonly #first: Verdict | undefined;
   readonly #seen = new Set<string>();
   readonly #stops = new Map<string, AbortController>();
   readonly #ended = Promise.withResolvers<unknown>();
@@ -152,7 +178,9 @@ class Driver {
   /** Effects wait for what is being written down. */
   #kept: Promise<unknown> = Promise.resolve();
 
-  constructor(run: WorkflowRun, task: WorkflowHost) {
+  /** @param first the verdict that it begins with */
+  constructor(run: WorkflowRun, task: WorkflowHost, first?: Verdict) {
+    this.#first = first;
     this.#run = run;
     this.#task = task;
     this.#storedAtOnce = task.epoch === 1 ? STORED_AT_ONCE : Number.POSITIVE_INFINITY;
@@ -167,7 +195,7 @@ class Driver {
     try {
       await this.#recallChanges();
       // Kept under a name of its own: undefined as long as nothing has failed.
-      this.#run.start(await this.#verdict(undefined));
+      this.#run.start(this.#first ?? (await this.#verdict(undefined)));
       await this.#work();
       void this.#hearStop();
       void this.#hearChanges();
@@ -199,8 +227,8 @@ class Driver {
 
   /** What a predecessor decided; or keeps what is decided now. */
   async #verdict(now: Verdict | undefined): Promise<Verdict | undefined> {
-    if (now === undefined) return this.#task.recall<Verdict>("verdict");
-    return this.#task.step("verdict", () => now, { key: "verdict" });
+    if (now === undefined) return this.#insist(() => this.#task.recall<Verdict>("verdict"));
+    return this.#insist(() => this.#task.step("verdict", () => now, { key: "verdict" }));
   }
 
   async #keepVerdict(verdict: Verdict): Promise<void> {
@@ -217,7 +245,8 @@ class Driver {
   /** What a predecessor was told, in its order. */
   async #recallChanges(): Promise<void> {
     for (;;) {
-      const kept = await this.#task.recall<KeptChange>(changeKey(this.#changes));
+      const key = changeKey(this.#changes);
+      const kept = await this.#insist(() => this.#task.recall<KeptChange>(key));
       if (kept === undefined) return;
       this.#seen.add(kept.id);
       await this.#keep(kept);
@@ -227,7 +256,12 @@ class Driver {
 
   #keep(kept: KeptChange): Promise<KeptChange> {
     const key = changeKey(this.#changes++);
-    return this.#task.step("change", () => kept, { key });
+    return this.#insist(() => this.#task.step("change", () => kept, { key }));
+  }
+
+  /** The journal is in a store that may be away for a moment. */
+  #insist<T>(act: () => Promise<T>): Promise<T> {
+    return untilItPasses(this.#task.signal, act, { rest: this.#task.pause });
   }
 
   async #hearStop(): Promise<void> {

@@ -21,6 +21,8 @@ import { specOfTier } from "./tiers.ts";
 const ROUNDS_MAX = 8;
 /** Samples that may end without a bid before the task waits. Guess. */
 const SAMPLES_MAX = 3;
+/** By so much clocks differ that are set by NTP, ms. Guess. */
+const CLOCKS_DIFFER_MS = 250;
 
 /** When must this task be stepped again? The phase's own moment, or the deadline. */
 export function arm(t: InitiatorTask, at: number, c: Context): void {
@@ -319,6 +321,10 @@ function giveUp(t: InitiatorTask, why: Failure, c: Context): void {
 export function nextAttempt(t: InitiatorTask, why: Failure, c: Context): void {
   const attempts = t.spec.retry?.attempts ?? 3;
   const made = t.epoch - t.tierBase;
+  // Its contractor's clock was the first to say so.
+  if (why.code === "E_DEADLINE" && c.wall >= t.spec.deadline - CLOCKS_DIFFER_MS) {
+    return end(t, "expired", failureOf("E_DEADLINE"), c);
+  }
   if (!why.retry) return giveUp(t, why, c);
   if (made >= attempts) {
     const message =

@@ -194,7 +194,7 @@ export class WorkflowRun {
     if (i === undefined) return;
     this.#open.delete(key);
     if (this.#phase === "undoing") return this.#undoEnded(key, end);
-    if (this.#phase === "exiting") return this.#close();
+    if (this.#phase === "exiting") return this.#exitEnded(end);
     if (end.state === "completed") this.#taskDone(i, key, end.output);
     else if (this.#phase === "running") this.#fail(i, end);
     else this.#stepAt(i).state = "canceled";
@@ -404,6 +404,15 @@ export class WorkflowRun {
     const duty = this.#exitDuty(onExit, this.#verdict?.failure);
     this.#open.set(duty.key, -1);
     this.out.push({ do: "task", wish: { ...duty, step: undefined, rank: 0 } });
+  }
+
+  #exitEnded(end: TaskEnd): void {
+    const { onExit } = this.#workflow;
+    // Cut short: it is still to be done.
+    if (!this.#leaving || end.state === "completed" || onExit === undefined) return this.#close();
+    const duty = this.#exitDuty(onExit, this.#verdict?.failure);
+    this.#phase = "closed";
+    this.out.push({ do: "handOver", duties: [duty] });
   }
 
   #exitDuty(onExit: NonNullable<Workflow["onExit"]>, failure: Failure | undefined): Duty {
