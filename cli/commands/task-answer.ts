@@ -1,7 +1,8 @@
 // `parley task answer`: answers a question that a handler asked. Its contractor writes the answer
 // into the task's journal; only then is it given.
+import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
-import type { Inspector, TaskFile } from "../../mesh/inspector.ts";
+import { entriesOf, type Inspector, type TaskFile } from "../../mesh/inspector.ts";
 import { CliError, usage } from "../lib/errors.ts";
 import { withExamples } from "../lib/examples.ts";
 import { readInput } from "../lib/input.ts";
@@ -65,6 +66,24 @@ function chosen(file: TaskFile, wanted: string | undefined): string {
   return wanted ?? first;
 }
 
+/** Several people may answer; the one that was written down counts. @throws CliError E_TAKEN */
+async function counts(
+  mesh: Inspector,
+  { task, records, view }: TaskFile,
+  key: string,
+  value: unknown,
+): Promise<boolean> {
+  const kept = entriesOf(records).find((entry) => entry.key === `${key}!`);
+  // Closed in another way: whether the task is over, the caller sees.
+  if (kept === undefined || view.spec === undefined) return false;
+  const said =
+    kept.ref === undefined ? kept.value : await mesh.input({ ...view.spec, inputRef: kept.ref });
+  if (isDeepStrictEqual(said, value)) return true;
+  throw new CliError("E_TAKEN", `task ${task} was given another answer: ${JSON.stringify(said)}`, {
+    next: `parley task get ${task}`,
+  });
+}
+
 /** Says it until the journal shows it. */
 async function give(
   mesh: Inspector,
@@ -77,7 +96,7 @@ async function give(
   for (;;) {
     const now = (await mesh.tasks(file.task)).find((f) => f.owner === file.owner);
     const open = now?.view.questions.some((q) => q.key === key) === true;
-    if (now !== undefined && !open) return;
+    if (now !== undefined && !open && (await counts(mesh, now, key, value))) return;
     if (now === undefined || now.view.outcome !== undefined) {
       throw new CliError("E_TERMINAL", `task ${file.task} is over`);
     }

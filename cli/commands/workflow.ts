@@ -105,7 +105,7 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   const [first = ""] = files;
   const stored = STORED.test(first) && !FILE.test(first) && !existsSync(first);
   if (files.length === 1 && stored) {
-    return submitted(s, { use: first });
+    return submitted(command, s, { use: first });
   }
   const bytes = await readBytes(first).catch((error: CliError) => {
     if (FILE.test(first) || existsSync(first)) throw error;
@@ -121,10 +121,27 @@ async function run(command: Command, files: readonly string[]): Promise<void> {
   }
   if (files.length > 1) throw usage("one definition at a time");
   const { readWorkflow } = await import("../../agent-sdk/read-workflow.ts");
-  return submitted(s, { definition: readWorkflow(value) });
+  return submitted(command, s, { definition: readWorkflow(value) });
 }
 
-async function submitted(s: Session<RunOptions>, what: object): Promise<void> {
+/** They are for recorded workflows: whoever asks for a simulation must not get the effects. */
+const RECORDED = [
+  "virtual",
+  "agents",
+  "timeScale",
+  "pool",
+  "crashes",
+  "copies",
+  "atOnce",
+  "schedule",
+];
+
+async function submitted(command: Command, s: Session<RunOptions>, what: object): Promise<void> {
+  for (const name of RECORDED) {
+    if (command.getOptionValueSource(name) !== "cli") continue;
+    const flag = command.options.find((option) => option.attributeName() === name)?.long;
+    throw usage(`${flag} is for recorded workflows; a definition runs on the running mesh`);
+  }
   const params = s.options.params === undefined ? {} : await readInput(s.options.params);
   if (typeof params !== "object" || params === null || Array.isArray(params)) {
     throw usage("parameters are an object", `--params '{"name":"value"}'`);

@@ -69,7 +69,7 @@ export async function withInspector<T>(
     );
   }
   try {
-    return await work(mesh, target);
+    return await whileAdmitted(mesh.transport.connection, () => work(mesh, target));
   } finally {
     await mesh.close().catch(() => undefined);
   }
@@ -91,10 +91,26 @@ export async function withSubmitter<T>(
     log: logTo(s.out),
   }).catch(atConnecting);
   try {
-    return await work(opened.peer, opened, target);
+    const { connection } = opened.transport;
+    return await whileAdmitted(connection, () => work(opened.peer, opened, target));
   } finally {
     await opened.close(0).catch(() => undefined);
   }
+}
+
+/** A server that is away is waited for; one that takes us no more ends the command. */
+function whileAdmitted<T>(
+  connection: { closed(): Promise<unknown> },
+  work: () => Promise<T>,
+): Promise<T> {
+  const refused = connection.closed().then((reason) => {
+    const why = reason instanceof Error ? `: ${reason.message}` : "";
+    throw new CliError("E_PERMISSION", `the server takes these credentials no more${why}`, {
+      exit: 3,
+      next: "parley doctor    (are they revoked, or expired?)",
+    });
+  });
+  return Promise.race([work(), refused]);
 }
 
 /** @throws CliError E_PERMISSION before the server refuses what cannot be told from an outage */

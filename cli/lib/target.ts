@@ -88,7 +88,9 @@ export async function findTarget(
   const contextName =
     globals.context ??
     given(env.NATS_CONTEXT) ??
-    (server === undefined && up === undefined ? await selectedContext(env) : undefined);
+    (server === undefined && up === undefined && !isMesh(globals, home)
+      ? await selectedContext(env)
+      : undefined);
   const context = contextName === undefined ? {} : await readContext(contextName, env);
   const url = server ?? context.url ?? up?.url ?? SERVER_DEFAULT;
   const found = await credentials({ globals, env, context, contextName, home, purpose });
@@ -104,6 +106,11 @@ export async function findTarget(
     ...(context.ca === undefined && context.cert === undefined ? {} : { tls: tls(context, env) }),
     ...found,
   };
+}
+
+/** A folder that was named, or holds a mesh: what was selected for another is not meant. */
+function isMesh(globals: Globals, home: string): boolean {
+  return globals.home !== undefined || existsSync(homeFiles(home).trust);
 }
 
 function timeoutIn(env: Env): number | undefined {

@@ -109,7 +109,11 @@ export interface TaskView {
   faults: string[];
 }
 
-export function foldTask(records: readonly ReadRecord[]): TaskView {
+/** @param counts is told of each record that counts, in order */
+export function foldTask<R extends ReadRecord>(
+  records: readonly R[],
+  counts: (record: R) => void = () => undefined,
+): TaskView {
   const view: TaskView = {
     state: "submitted",
     rev: 0,
@@ -140,8 +144,10 @@ export function foldTask(records: readonly ReadRecord[]): TaskView {
     if (view.outcome !== undefined) view.faults.push(`S2: ${record.kind} after the outcome`);
     if (record.rev <= view.rev) view.faults.push(`revisions out of order at ${record.kind}`);
     const why = record.flaw ?? unlawful(view, record);
-    if (why === undefined) apply(view, record);
-    else refute(view, record, why);
+    if (why === undefined) {
+      apply(view, record);
+      counts(record);
+    } else refute(view, record, why);
     view.rev = record.rev;
     view.head = record.digest;
   }

@@ -9,13 +9,13 @@
 import {
   type Checkpoint,
   CheckpointSchema,
-  type Contract,
   type FailureRecord,
   type JournalEntry,
   JournalEntrySchema,
   ParleyError,
   RECORD_BYTES_MAX,
 } from "../../contracts/index.ts";
+import { foldTask } from "../core/task-view.ts";
 import type { Artefacts, WriteResult } from "../ports/index.ts";
 import { encodeContent, neededMs, openArtefact } from "./artefact.ts";
 import { encodeJson } from "./codec/codec.ts";
@@ -77,9 +77,8 @@ export class Journal implements RunJournal {
     if (this.#run.award.terms.epoch === 1) return { entries: [], failures: 0 };
     if (!this.#hooks.mayRead) throw new ParleyError("E_JOURNAL", UNREADABLE);
     const records = await this.#hooks.records();
-    const failures = records.filter(isAttempt).length;
-    const entries = entriesOf(records).map((entry) => this.#opened(entry));
-    return { entries: await Promise.all(entries), failures };
+    const { entries, failures } = pastOf(records);
+    return { entries: await Promise.all(entries.map((entry) => this.#opened(entry))), failures };
   }
 
   async #opened(entry: JournalEntry): Promise<JournalEntry> {
@@ -228,22 +227,21 @@ function unkept(entry: JournalEntry): ParleyError {
   );
 }
 
-/** A failed one. */
-function isAttempt({ kind, flaw, body }: ProvenRecord): boolean {
-  return kind === "failure" && flaw === undefined && (body as FailureRecord).leaving !== true;
+/** What the task's contractors wrote, and how many of their attempts failed: anybody who may work
+ * at all can store records of that kind here, and a contract that nobody awarded beside them. */
+function pastOf(records: readonly ProvenRecord[]): { entries: JournalEntry[]; failures: number } {
+  const entries: JournalEntry[] = [];
+  let failures = 0;
+  foldTask(records, ({ kind, body }) => {
+    if (kind === "failure" && (body as FailureRecord).leaving !== true) failures++;
+    if (kind !== "checkpoint") return;
+    const checkpoint = CheckpointSchema.safeParse(body);
+    if (checkpoint.success) entries.push(...checkpoint.data.entries);
+  });
+  return { entries, failures };
 }
 
 /** Entries of all sound checkpoints, oldest first. */
 export function entriesOf(records: readonly ProvenRecord[]): JournalEntry[] {
-  const entries: JournalEntry[] = [];
-  let contract: Contract | undefined;
-  for (const record of records) {
-    if (record.flaw !== undefined) continue;
-    if (record.kind === "contract") contract = record.body as Contract;
-    if (record.kind !== "checkpoint" || record.from !== contract?.contractor) continue;
-    const checkpoint = CheckpointSchema.safeParse(record.body);
-    if (!checkpoint.success || checkpoint.data.epoch !== contract.epoch) continue;
-    entries.push(...checkpoint.data.entries);
-  }
-  return entries;
+  return pastOf(records).entries;
 }

@@ -174,7 +174,7 @@ export class Peer {
         agent: this.address,
         principal: options.principal,
         signer: options.signer,
-        mayRead: options.roles.initiator,
+        mayRead: this.deps.ledger.mayRead,
       },
       ports.artefacts,
       this.initiators,

@@ -312,6 +312,11 @@ export class Tracker {
     for (;;) {
       while (at < this.#events.length) yield this.#events[at++]!;
       const end = this.#outcome;
+      // Its end was told of before the notice of its contract could be proven.
+      if (history && end !== undefined && end.epoch > 0 && !this.#contractors.has(end.epoch)) {
+        await this.#readHistory();
+        while (at < this.#events.length) yield this.#events[at++]!;
+      }
       if (end !== undefined) {
         const { state, epoch } = end;
         yield { type: "state", state, epoch, contractor: undefined, rev: this.#endRev };

@@ -6,6 +6,7 @@ import { DurableRun } from "../../agent-sdk/durable-run.ts";
 import {
   type DurableActs,
   defineCapability,
+  type JoinOptions,
   serveWorkflows,
   type TaskContext,
   TerminalError,
@@ -95,11 +96,12 @@ describe("an agent that stops", () => {
   async function outputAfterLeaving(
     name: string,
     body: (task: TaskContext, first: boolean) => unknown,
+    options: Partial<JoinOptions> = {},
   ) {
     const c = capability(name);
     const user = await mesh.join(`${name}-user`);
     const serve = async (who: string, first: boolean) => {
-      const agent = await mesh.join(who);
+      const agent = await mesh.join(who, options);
       await agent.serve(c, async (_input, task) => body(task, first));
       return agent;
     };
@@ -129,6 +131,25 @@ describe("an agent that stops", () => {
     await next();
     await leave();
     expect(await handle.result()).toBe("slow");
+  });
+
+  test("leaves its sub-tasks to whoever follows, though that one initiates nothing", async () => {
+    const begun = gate();
+    const part = capability("part");
+    await (await mesh.join("part")).serve(part, () => "done");
+    const body = async (task: TaskContext, first: boolean) => {
+      const made = await task.submit(part, {});
+      const output = await made.result();
+      if (!first) return output;
+      begun.open();
+      return stay(task);
+    };
+    const roles = { roles: { initiator: false, intake: false } };
+    const { handle, leave, next } = await outputAfterLeaving("follower", body, roles);
+    await begun.promise;
+    await next();
+    await leave();
+    expect(await handle.result()).toBe("done");
   });
 
   test("leaves no trace of what its handler does in a catch", async () => {

@@ -93,6 +93,23 @@ describe("a question", { timeout: 40_000 }, () => {
     expect(again.err).toMatch(/asks nothing: it is completed/);
   });
 
+  test("that several people answer at a time has one answer, and the others are told", async () => {
+    const user = await agent("asker");
+    const handle = await user.submit(approve, { sum: 6 });
+    await vi.waitFor(async () => expect(await needing()).toHaveLength(1), { timeout: 10_000 });
+    const said = await Promise.all(
+      ["A", "B", "C"].map((text) => mesh.run(["task", "answer", handle.task, `"${text}"`])),
+    );
+    const { answer } = await handle.result();
+    const right = ["A", "B", "C"].indexOf(String(answer));
+    for (const [i, { code, err }] of said.entries()) {
+      if (i === right) expect([code, err]).toEqual([0, ""]);
+      // Who came later may find the task over.
+      else
+        expect([code, err]).toEqual([1, expect.stringMatching(/another answer|asks nothing|over/)]);
+    }
+  });
+
   test("that nobody answers in time has its default", async () => {
     const user = await agent("hasty");
     const handle = await user.submit(approve, { sum: 9, timeoutMs: 300 });

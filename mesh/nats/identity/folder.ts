@@ -228,7 +228,8 @@ export async function readTrust(dir: string): Promise<Trust> {
     (await readIfThere(files.operatorSeed)) === undefined
       ? `there is no mesh identity in ${dir}: make one with parley init, or name its folder in ` +
           "PARLEY_HOME"
-      : `the making of ${dir} was interrupted: remove it and run parley init again`,
+      : `${files.trust} is missing: restore it from a copy. Where parley init was interrupted ` +
+          "and nobody has credentials yet, move the folder away and run it again",
   );
 }
 
