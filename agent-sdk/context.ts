@@ -1,5 +1,5 @@
 // What a handler gets beside its input.
-import { type Outcome, ParleyError, PROGRESS_BYTES_MAX } from "../contracts/index.ts";
+import { type Outcome, ParleyError, PROGRESS_BYTES_MAX, TIMER_MS_MAX } from "../contracts/index.ts";
 import type { Run, RunResult } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import type {
@@ -9,7 +9,7 @@ import type {
   InputOf,
   OutputOf,
 } from "./capability.ts";
-import { Acts, type DurableActs, TIMER_MS_MAX } from "./durable.ts";
+import { Acts, type DurableActs } from "./durable.ts";
 import { DurableRun } from "./durable-run.ts";
 import type { TaskHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";

@@ -12,6 +12,7 @@ import {
   type FailureCode,
   failure as failureOf,
   ParleyError,
+  TIMER_MS_MAX,
 } from "../contracts/index.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
 import type { DurableRun } from "./durable-run.ts";
@@ -329,9 +330,6 @@ function codeOf(code: string): { code?: FailureCode } {
 function isTerminal(error: unknown): boolean {
   return error instanceof Error && (error as { retry?: unknown }).retry === false;
 }
-
-/** Longest timer of the platform, ms: beyond it they fire at once. */
-export const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** @throws the signal's reason */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {

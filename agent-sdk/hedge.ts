@@ -1,7 +1,6 @@
 // Hedged calls (Dean and Barroso, The Tail at Scale, CACM 2013): a second agent is asked when the
 // first takes longer than usual, under a cap, so that a slow mesh does not get twice the work.
-
-import { TIMER_MS_MAX } from "./durable.ts";
+import { TIMER_MS_MAX } from "../contracts/index.ts";
 
 /** Share of the calls under way that may be hedged at a time; one always may. */
 const CAP = 0.05;

@@ -6,6 +6,7 @@ import {
   ParleyError,
   type Requirements,
   type Role,
+  TIMER_MS_MAX,
 } from "../contracts/index.ts";
 import {
   type BidTerms,
@@ -28,7 +29,6 @@ import {
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { Definitions } from "./definitions.ts";
-import { TIMER_MS_MAX } from "./durable.ts";
 import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import {
   CHANGE_KEY,
+  CLOCKS_DIFFER_MS,
   changeKey,
   type Failure,
   type FailureCode,
@@ -85,17 +86,19 @@ async function undo(
 
 /** One that fails costs the others nothing, as in the workflow that it was left by. */
 async function undoAll(
-  { name, steps }: Workflow,
+  definition: Workflow,
   params: Readonly<Record<string, unknown>>,
   task: WorkflowHost,
 ): Promise<unknown> {
-  const undo = steps.map(({ id: key, capability }, i) => ({ key, capability, input: params[i] }));
+  const undo = definition.steps.map(({ id: key, capability }, i) => ({
+    key,
+    capability,
+    input: params[i],
+  }));
   const begun = "not undone";
   const failure: Failure = { code: "E_HANDLER", message: begun, retry: false };
   // Its own steps are never begun: it starts where an ordinary one has failed.
-  const rest = { v: 1 as const, kind: "workflow" as const, name, version: "1.0.0", steps };
-  const run = new WorkflowRun(rest, params, {});
-  const driver = new Driver(run, task, { failure, undo });
+  const driver = new Driver(new WorkflowRun(definition, params), task, { failure, undo });
   try {
     return await driver.drive();
   } catch (error) {
@@ -149,8 +152,6 @@ const OUTPUT_TRIES = 20;
 const HAND_OVER_TRIES = 20;
 
 const TIME_IS_UP = "the deadline has passed";
-/** By so much clocks differ that are set by NTP, ms. */
-const CLOCKS_DIFFER_MS = 250;
 /** Reasons for which nobody goes on with a workflow. */
 const OVER: readonly FailureCode[] = ["E_CANCELED", "E_DEADLINE"];
 

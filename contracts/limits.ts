@@ -94,6 +94,10 @@ export const AGING_MS = 10_000;
 export const OPEN_TASKS_MAX = 20_000;
 /** Clock difference tolerated between a signer and a verifier, ms. Origin: faults page 4.2. */
 export const CLOCK_SKEW_MS = 30_000;
+/** By so much clocks differ that are set by NTP, ms. Origin: guess. */
+export const CLOCKS_DIFFER_MS = 250;
+/** Longest timer of the platform, ms: beyond it they fire at once. Origin: Node's timers. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Nonces remembered per peer for the window 2 x CLOCK_SKEW_MS. Origin: guess, 4 MB. */
 export const NONCES_MAX = 65_536;
 /** Principals whose keys are cached. */

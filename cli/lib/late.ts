@@ -1,7 +1,5 @@
 // Waits of people may be longer than the platform's timers.
-
-/** Longest timer of the platform, ms: beyond it they fire at once. */
-export const TIMER_MS_MAX = 2 ** 31 - 1;
+import { TIMER_MS_MAX } from "../../contracts/limits.ts";
 
 /** Aborted after so many ms; keeps nobody's process alive. */
 export function lateSignal(ms: number): AbortSignal {

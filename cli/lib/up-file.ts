@@ -9,8 +9,8 @@ const UpSchema = z.object({
   home: z.string(),
   /** Of `parley up` itself. */
   pid: z.int(),
+  /** As `profile` and `store`, only of a server that it started itself. */
   serverPid: z.int().optional(),
-  /** This and the next ones only of servers that it started itself. */
   /** The servers of a cluster; those that were started again have another process by now. */
   servers: z.array(z.object({ url: z.string(), pid: z.int() })).optional(),
   profile: z.enum(["dev", "durable-1", "durable-3"]).optional(),

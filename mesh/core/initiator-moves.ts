@@ -6,6 +6,7 @@ import {
   BACKOFF_MS_MAX,
   type CallRung,
   CLAIM_TIMEOUT_MS,
+  CLOCKS_DIFFER_MS,
   type Failure,
   failure as failureOf,
   PATIENCE_MS,
@@ -21,8 +22,6 @@ import { specOfTier } from "./tiers.ts";
 const ROUNDS_MAX = 8;
 /** Samples that may end without a bid before the task waits. Guess. */
 const SAMPLES_MAX = 3;
-/** By so much clocks differ that are set by NTP, ms. Guess. */
-const CLOCKS_DIFFER_MS = 250;
 
 /** When must this task be stepped again? The phase's own moment, or the deadline. */
 export function arm(t: InitiatorTask, at: number, c: Context): void {

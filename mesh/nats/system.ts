@@ -1,12 +1,13 @@
 // Clock and randomness of a real process.
 import { randomFillSync } from "node:crypto";
+import { TIMER_MS_MAX } from "../../contracts/index.ts";
 import type { Clock, Random, Timer } from "../ports/index.ts";
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms: number, run: () => void): Timer {
-    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
+    const timer = setTimeout(run, Math.min(ms, TIMER_MS_MAX));
     return { cancel: () => clearTimeout(timer) };
   },
 };

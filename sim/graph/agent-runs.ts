@@ -1,8 +1,7 @@
 // Recorded runs of agents that use tools (tau-bench), as chains: every step comes after the one
 // before it, and any agent can do it. The source records no times, so they are put in: a step of a
 // model takes what its tokens take, a tool a fixed time; what the user says takes nobody's.
-import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
+import { tableText } from "../workload/azure-csv.ts";
 import { serviceMsOf, WorkloadError } from "../workload/task.ts";
 
 export interface ChainStep {
@@ -25,7 +24,7 @@ type Column = (typeof COLUMNS)[number];
 export function isAgentRuns(file: string): boolean {
   if (!/\.csv(\.gz)?$/i.test(file)) return false;
   try {
-    return columnsOf(textOf(file)) !== undefined;
+    return columnsOf(tableText(file)) !== undefined;
   } catch {
     return false;
   }
@@ -33,7 +32,7 @@ export function isAgentRuns(file: string): boolean {
 
 /** @throws WorkloadError for what is no such table */
 export function readAgentRuns(file: string): ChainStep[] {
-  const text = textOf(file);
+  const text = tableText(file);
   const columns = columnsOf(text);
   if (columns === undefined) {
     throw new WorkloadError("header", `${file}:1`, `must name the columns ${COLUMNS.join(", ")}`);
@@ -97,10 +96,4 @@ function columnsOf(text: string): Record<Column, number> | undefined {
 function count(cell: string, column: Column, place: string): number {
   if (/^\d{1,9}$/.test(cell)) return Number(cell);
   throw new WorkloadError("row", place, `${column} "${cell.slice(0, 40)}" must be a whole number`);
-}
-
-/** Decoded without the mark that some editors put before a text. */
-function textOf(file: string): string {
-  const bytes = readFileSync(file);
-  return new TextDecoder().decode(/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes);
 }

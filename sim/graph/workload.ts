@@ -52,14 +52,16 @@ const ShopSchema = z.object({
 const UNIT_MS = 1_000;
 const BYTES_MAX = 256 * 1024 * 1024;
 
+const JSON_FILE = /\.json(\.gz)?$/i;
+
 /** Is this a graph? The trace of a queue is a table, and so are recorded runs of agents. */
 export function isGraphFile(file: string): boolean {
-  return /\.json(\.gz)?$/i.test(file) || isAgentRuns(file);
+  return JSON_FILE.test(file) || isAgentRuns(file);
 }
 
 /** @throws WorkloadError, FlowError */
 export function readGraph(file: string): GraphWorkload {
-  if (isAgentRuns(file)) {
+  if (!JSON_FILE.test(file)) {
     return { name: basename(file), kind: "workflow", tasks: ranked(readAgentRuns(file)) };
   }
   let bytes: Uint8Array;

@@ -29,15 +29,19 @@ const TICKS_PER_MS = 10_000;
 export function readAzureCsv(file: string, options: AzureCsvOptions = {}): WorkloadTask[] {
   let text: string;
   try {
-    const bytes = readFileSync(file);
-    // Decoded without the mark that some editors put before a text.
-    text = new TextDecoder().decode(/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes);
+    text = tableText(file);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     const todo = "check the path, or leave --workload out to use the built-in generator";
     throw new WorkloadError("unreadable", file, `cannot be read (${why}); ${todo}`, { cause });
   }
   return parseAzureCsv(text, file, options);
+}
+
+/** A table, packed or not; decoded without the mark that some editors put before a text. */
+export function tableText(file: string): string {
+  const bytes = readFileSync(file);
+  return new TextDecoder().decode(/\.gz$/i.test(file) ? gunzipSync(bytes) : bytes);
 }
 
 /** Parses the text of such a file; `name` is what errors call it. */

@@ -95,6 +95,7 @@ describe("an agent that stops", () => {
   /** The first agent to take the task leaves while it is in the middle of it. */
   async function outputAfterLeaving(
     name: string,
+    begun: Promise<void>,
     body: (task: TaskContext, first: boolean) => unknown,
     options: Partial<JoinOptions> = {},
   ) {
@@ -108,12 +109,15 @@ describe("an agent that stops", () => {
     const leaver = await serve(`${name}-a`, true);
     await mesh.sees(user, c, 1);
     const handle = await user.submit(c, {});
-    return { handle, leave: () => leaver.drain(0), next: () => serve(`${name}-b`, false) };
+    await begun;
+    await serve(`${name}-b`, false);
+    await leaver.drain(0);
+    return handle.result();
   }
 
   test("decides over no race: a branch that failed for good has not lost it alone", async () => {
     const begun = gate();
-    const { handle, leave, next } = await outputAfterLeaving("racer", (task, first) =>
+    const output = await outputAfterLeaving("racer", begun.promise, (task, first) =>
       task.race([
         (acts) =>
           acts.step("cache", () => {
@@ -127,10 +131,7 @@ describe("an agent that stops", () => {
           }),
       ]),
     );
-    await begun.promise;
-    await next();
-    await leave();
-    expect(await handle.result()).toBe("slow");
+    expect(output).toBe("slow");
   });
 
   test("leaves its sub-tasks to whoever follows, though that one initiates nothing", async () => {
@@ -145,16 +146,13 @@ describe("an agent that stops", () => {
       return stay(task);
     };
     const roles = { roles: { initiator: false, intake: false } };
-    const { handle, leave, next } = await outputAfterLeaving("follower", body, roles);
-    await begun.promise;
-    await next();
-    await leave();
-    expect(await handle.result()).toBe("done");
+    const output = await outputAfterLeaving("follower", begun.promise, body, roles);
+    expect(output).toBe("done");
   });
 
   test("leaves no trace of what its handler does in a catch", async () => {
     const begun = gate();
-    const { handle, leave, next } = await outputAfterLeaving("catcher", async (task, first) => {
+    const output = await outputAfterLeaving("catcher", begun.promise, async (task, first) => {
       let got: unknown;
       try {
         got = await task.step("primary", (about) => {
@@ -168,10 +166,7 @@ describe("an agent that stops", () => {
       }
       return task.step("ship", () => got);
     });
-    await begun.promise;
-    await next();
-    await leave();
-    expect(await handle.result()).toBe("primary");
+    expect(output).toBe("primary");
   });
 });
 

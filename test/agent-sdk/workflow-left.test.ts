@@ -1,58 +1,29 @@
 // What a workflow leaves behind that nobody may go on with: all of it is done by a workflow of its
 // contractor's, whatever fails. And what is kept of it, when the store is away for a moment.
 import { describe, expect, test, vi } from "vitest";
-import { z } from "zod";
 import {
   type Capability,
-  defineCapability,
   runWorkflow,
   serveWorkflows,
   type WorkflowHost,
   workflow,
 } from "../../agent-sdk/index.ts";
 import type { SubmitOptions } from "../../agent-sdk/options.ts";
-import { ParleyError, type Workflow } from "../../contracts/index.ts";
+import { ParleyError } from "../../contracts/index.ts";
 import { gate, useMesh } from "./fixture.ts";
+import { flow, workshop } from "./workshop.ts";
 
 const mesh = useMesh();
-const did: string[] = [];
-const holds = new Map<string, { reached(): void; until: Promise<void> }>();
-const CAPABILITY = "left-do";
+const { work, did, holds, act, handle: does } = workshop("left-do");
 
 async function crew(name: string) {
   const hands = await mesh.join(`${name}-hands`);
-  const work = defineCapability({
-    name: CAPABILITY,
-    input: z.object({ what: z.string(), fail: z.boolean().default(false) }),
-    output: z.string(),
-  });
-  const act = async ({ what, fail }: { what: string; fail: boolean }) => {
-    const hold = holds.get(what);
-    holds.delete(what);
-    hold?.reached();
-    await hold?.until;
-    did.push(what);
-    if (fail) throw new Error(`${what} cannot be done`);
-    return what;
-  };
-  await hands.serve(work, act, { slots: 50 });
+  await hands.serve(work, does, { slots: 50 });
   const boss = await mesh.join(`${name}-boss`);
   await serveWorkflows(boss);
   return boss;
 }
 
-const flow = (steps: Workflow["steps"], over: Partial<Workflow> = {}): Workflow => ({
-  v: 1,
-  kind: "workflow",
-  name: "left",
-  version: "1.0.0",
-  steps,
-  ...over,
-});
-const act = (what: string, more: object = {}) => ({
-  capability: CAPABILITY,
-  input: { what, ...more },
-});
 const unique = (prefix: string) => [...new Set(did.filter((each) => each.startsWith(prefix)))];
 
 describe("a workflow that is canceled at once", () => {
@@ -66,7 +37,7 @@ describe("a workflow that is canceled at once", () => {
       { id: "b", ...act("now-b"), compensate: act("now-no-b", { fail: true }), after: ["a"] },
       { id: "wait", ...act("now-wait"), ...once, after: ["b"] },
     ];
-    const onExit = { capability: CAPABILITY, input: { what: "now-exit" } };
+    const onExit = { capability: work.name, input: { what: "now-exit" } };
     const handle = await boss.submit(workflow, { definition: flow(steps, { onExit }) });
     await reached.promise;
     const canceled = handle.cancel("the customer left", { now: true });
@@ -88,7 +59,7 @@ describe("a workflow that is out of time", () => {
     const boss = await crew("late");
     const [reached, release] = [gate(), gate()];
     holds.set("late-exit", { reached: reached.open, until: release.promise });
-    const onExit = { capability: CAPABILITY, input: { what: "late-exit" } };
+    const onExit = { capability: work.name, input: { what: "late-exit" } };
     const definition = flow([{ id: "a", ...act("late-a") }], { onExit });
     const handle = await boss.submit(workflow, { definition }, { timeoutMs: 1_500 });
     await reached.promise;

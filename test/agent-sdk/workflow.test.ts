@@ -10,42 +10,19 @@ import {
 } from "../../agent-sdk/index.ts";
 import type { Mesh } from "../../agent-sdk/mesh.ts";
 import { codeOf, gate, useMesh } from "./fixture.ts";
+import { flow, workshop } from "./workshop.ts";
 
 const mesh = useMesh();
 
 /** What a worker of these tests is asked to do; it tells what it did in order. */
-const work = defineCapability({
-  name: "do",
-  input: z.object({ what: z.string(), n: z.number().default(0), fail: z.boolean().default(false) }),
-  output: z.object({ what: z.string(), n: z.number() }),
-});
-
-const did: string[] = [];
-const holds = new Map<string, { reached(): void; until: Promise<void> }>();
+const { work, did, holds, act, handle: does } = workshop("do");
 
 async function worker(name: string): Promise<Mesh> {
   const agent = await mesh.join(name, { slots: 50 });
-  await agent.serve(work, async ({ what, n, fail }) => {
-    const hold = holds.get(what);
-    holds.delete(what);
-    hold?.reached();
-    await hold?.until;
-    did.push(what);
-    if (fail) throw new Error(`${what} cannot be done`);
-    return { what, n: n + 1 };
-  });
+  await agent.serve(work, does);
   return agent;
 }
 
-const flow = (steps: Workflow["steps"], over: Partial<Workflow> = {}): Workflow => ({
-  v: 1,
-  kind: "workflow",
-  name: "test",
-  version: "1.0.0",
-  steps,
-  ...over,
-});
-const act = (what: string, more: object = {}) => ({ capability: "do", input: { what, ...more } });
 const once = { retry: { attempts: 1 } };
 
 describe("a workflow", async () => {

@@ -1,7 +1,8 @@
 // What others say, on an operator's terminal.
 import { describe, expect, it } from "vitest";
-import { lateSignal, TIMER_MS_MAX } from "../../cli/lib/late.ts";
+import { lateSignal } from "../../cli/lib/late.ts";
 import { harmless, oneLine } from "../../cli/lib/output.ts";
+import { TIMER_MS_MAX } from "../../contracts/limits.ts";
 
 describe("text of others", () => {
   it("shows what a terminal would obey; colours, tabs and line breaks stay", () => {
