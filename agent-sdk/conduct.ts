@@ -3,8 +3,8 @@
 import type { OpenPeer, Run } from "../mesh/index.ts";
 import type { Clock, Log } from "../mesh/ports/index.ts";
 import { Acts } from "./durable.ts";
-import { DurableRun, type MakeTask } from "./durable-run.ts";
-import { cancelOn, handleOf } from "./handle.ts";
+import { DurableRun, type SubTaskMaker } from "./durable-run.ts";
+import { cancelOn, endingHandleOf } from "./handle.ts";
 import { inherit, taskOptions } from "./options.ts";
 import { readWorkflow } from "./read-workflow.ts";
 import { runWorkflow } from "./workflow.ts";
@@ -34,6 +34,7 @@ export function conduct(c: Conductor, run: Run): Promise<{ output: unknown }> {
       submit: acts.submit.bind(acts),
       step: acts.step.bind(acts),
       recall: acts.recall.bind(acts),
+      find: acts.find.bind(acts),
       hear: acts.hear.bind(acts),
       progress: () => undefined,
       epoch,
@@ -51,15 +52,19 @@ export async function perform(
   handler: (acts: Acts) => Promise<unknown>,
 ): Promise<{ output: unknown }> {
   const { spec, epoch, live, signal } = run;
-  const make: MakeTask = async (capability, input, options) => {
+  const make: SubTaskMaker["make"] = async (capability, input, options) => {
     const wall = c.clock.wall();
     const from = { spec, epoch, contractor: c.contractor, live };
     const told = inherit(taskOptions(options, wall), from, wall);
     const tracker = await c.peer.submitters.submit(capability.name, input, told);
     cancelOn(options.signal, capability, tracker, c.log, true);
-    return { ...handleOf(capability, tracker), ended: () => tracker.ended() };
+    return endingHandleOf(capability, tracker);
   };
-  const durable = new DurableRun(run, make, () => c.clock.wall());
+  const find: SubTaskMaker["find"] = async (capability, owner, task) => {
+    const tracker = await c.peer.submitters.follow(owner, task);
+    return tracker && endingHandleOf(capability, tracker);
+  };
+  const durable = new DurableRun(run, { make, find }, () => c.clock.wall());
   const output = await handler(new Acts(durable, "", signal));
   await durable.check();
   return { output };

@@ -1,5 +1,5 @@
 // What a handler gets beside its input.
-import { type Outcome, ParleyError, PROGRESS_BYTES_MAX, TIMER_MS_MAX } from "../contracts/index.ts";
+import { ParleyError, PROGRESS_BYTES_MAX, TIMER_MS_MAX } from "../contracts/index.ts";
 import type { Run, RunResult } from "../mesh/index.ts";
 import type { Log } from "../mesh/ports/index.ts";
 import type {
@@ -11,7 +11,7 @@ import type {
 } from "./capability.ts";
 import { Acts, type DurableActs } from "./durable.ts";
 import { DurableRun } from "./durable-run.ts";
-import type { TaskHandle } from "./handle.ts";
+import type { EndingHandle } from "./handle.ts";
 import type { CallOptions, Inheritance, SubmitOptions } from "./options.ts";
 import { Purse } from "./purse.ts";
 import { validate } from "./standard-schema.ts";
@@ -39,6 +39,7 @@ export interface TaskContext<Input = unknown> {
   /** See DurableActs: what is done through these is done once, whoever holds the contract. */
   readonly step: DurableActs["step"];
   readonly recall: DurableActs["recall"];
+  readonly find: DurableActs["find"];
   readonly sleep: DurableActs["sleep"];
   readonly ask: DurableActs["ask"];
   readonly hear: DurableActs["hear"];
@@ -82,7 +83,13 @@ export interface SubTasks {
     input: InputOf<C>,
     options: SubmitOptions,
     parent: SubTask,
-  ): Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
+  ): Promise<EndingHandle<OutputOf<C>>>;
+  find<C extends Capability>(
+    capability: C,
+    owner: string,
+    task: string,
+    parent: SubTask,
+  ): Promise<EndingHandle<OutputOf<C>> | undefined>;
 }
 
 const NOTE_LENGTH_MAX = 4096;
@@ -106,7 +113,10 @@ export async function runHandler<C extends Capability>(
   const limit = deadlineSignal(run);
   const { spec, epoch, live } = run;
   const parent: SubTask = { from: { spec, epoch, contractor, live }, purse, signal: limit.signal };
-  const durable = new DurableRun(run, (c, value, o) => mesh.submit(c, value, o, parent));
+  const durable = new DurableRun(run, {
+    make: (c, value, o) => mesh.submit(c, value, o, parent),
+    find: (c, owner, task) => mesh.find(c, owner, task, parent),
+  });
   try {
     const output: unknown = await handler(
       input,
@@ -192,6 +202,7 @@ function contextOf<Input>(
     submit: (capability, value, options) => acts.submit(capability, value, options),
     step: (name, fn, options) => acts.step(name, fn, options),
     recall: (key) => acts.recall(key),
+    find: (capability, key) => acts.find(capability, key),
     sleep: (ms) => acts.sleep(ms),
     ask: (question, options) => acts.ask(question, options),
     hear: (key) => acts.hear(key),

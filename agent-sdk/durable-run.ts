@@ -17,7 +17,7 @@ import {
 } from "../contracts/index.ts";
 import type { Run } from "../mesh/index.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
-import type { TaskHandle } from "./handle.ts";
+import type { EndingHandle, TaskHandle } from "./handle.ts";
 import type { SubmitOptions } from "./options.ts";
 
 /** Acts in one scope are told apart by their place and held to their name. */
@@ -32,12 +32,20 @@ interface Past {
   failures: number;
 }
 
-/** How a sub-task is made; its handle can tell whether it has ended. */
-export type MakeTask = <C extends Capability>(
-  capability: C,
-  input: InputOf<C>,
-  options: SubmitOptions,
-) => Promise<TaskHandle<OutputOf<C>> & { ended(): Promise<Outcome | undefined> }>;
+/** How sub-tasks are made, and found. */
+export interface SubTaskMaker {
+  make<C extends Capability>(
+    capability: C,
+    input: InputOf<C>,
+    options: SubmitOptions,
+  ): Promise<EndingHandle<OutputOf<C>>>;
+  /** The one of this id that is stored; undefined: there is none. */
+  find<C extends Capability>(
+    capability: C,
+    owner: string,
+    task: string,
+  ): Promise<EndingHandle<OutputOf<C>> | undefined>;
+}
 
 /** Predecessors that made the same sub-task too late, each, before it is given up. Guess. */
 const STALE_MAX = 8;
@@ -46,7 +54,7 @@ const STALE_MAX = 8;
 export class DurableRun {
   readonly run: Run;
   readonly #now: () => number;
-  readonly #submit: MakeTask;
+  readonly #tasks: SubTaskMaker;
   #loading: Promise<Past> | undefined;
   readonly #used = new Set<string>();
   /** Scopes whose entries may stay unused: branches that lost a race. */
@@ -59,9 +67,9 @@ export class DurableRun {
   /** Thrown into the handler, which may catch it like any other. */
   #changed: ParleyError | undefined;
 
-  constructor(run: Run, submit: MakeTask, now: () => number = Date.now) {
+  constructor(run: Run, tasks: SubTaskMaker, now: () => number = Date.now) {
     this.run = run;
-    this.#submit = submit;
+    this.#tasks = tasks;
     this.#now = now;
     const { signal } = run;
     const leave = () => !isEnd(signal.reason) && this.#left.abort(signal.reason);
@@ -114,7 +122,7 @@ export class DurableRun {
     this.#begins(place);
     const { entries, failures } = await this.#past();
     const make = (again: number) =>
-      this.#submit(capability, input, { task: this.idAt(place, again), ...options });
+      this.#tasks.make(capability, input, { task: this.idAt(place, again), ...options });
     if (this.#caught.length > 0) await this.#write([]);
     if (options.task !== undefined) return make(0);
     const known = entries.get(place);
@@ -131,6 +139,21 @@ export class DurableRun {
         return this.#followed(place, capability.name, handle, again, make, cut);
       }
       if (isStale(end)) stale++;
+    }
+  }
+
+  /** The newest sub-task that was made at this place; none is made. */
+  async find<C extends Capability>(
+    place: string,
+    capability: C,
+  ): Promise<TaskHandle<OutputOf<C>> | undefined> {
+    const { owner } = this.run.spec;
+    for (let again = 0, last: EndingHandle<OutputOf<C>> | undefined; ; again++) {
+      const handle = await this.#tasks.find(capability, owner, this.idAt(place, again));
+      if (handle === undefined) return last;
+      const end = await handle.ended();
+      if (end === undefined || end.state === "completed") return handle;
+      last = handle;
     }
   }
 

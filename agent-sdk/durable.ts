@@ -47,6 +47,12 @@ export interface DurableActs {
   ): Promise<T>;
   /** What the step of this `key` gave in an earlier attempt; undefined when it was not done. */
   recall<T>(key: string): Promise<T | undefined>;
+  /** The sub-task that was made under this `key`, by whoever held the contract; undefined when
+   * nobody made it. Makes none. */
+  find<C extends Capability>(
+    capability: C,
+    key: string,
+  ): Promise<TaskHandle<OutputOf<C>> | undefined>;
   /** Waits, also over a change of contractor. @param ms from the first time it was asked */
   sleep(ms: number): Promise<void>;
   /**
@@ -119,6 +125,13 @@ export class Acts implements DurableActs {
     const signal = options.signal ?? this.signal;
     const { key, ...rest } = options;
     return this.#durable.task(this.#at(key), capability, input, { ...rest, signal });
+  }
+
+  find<C extends Capability>(
+    capability: C,
+    key: string,
+  ): Promise<TaskHandle<OutputOf<C>> | undefined> {
+    return this.#durable.find(this.#at(key), capability);
   }
 
   async step<T>(

@@ -29,6 +29,11 @@ export interface TaskHandle<Output = unknown> {
   cancel(reason?: string, options?: { now?: boolean }): Promise<void>;
 }
 
+/** A handle that can tell whether its task has ended. */
+export interface EndingHandle<Output = unknown> extends TaskHandle<Output> {
+  ended(): Promise<Outcome | undefined>;
+}
+
 /** @param watch makes sure that the records of own tasks arrive; undefined for live calls */
 export function handleOf<C extends Capability>(
   capability: C,
@@ -54,6 +59,15 @@ export function handleOf<C extends Capability>(
     cancel: (reason, { now = false } = {}) =>
       now ? tracker.cancel(reason) : cancel(capability, tracker, reason),
   };
+}
+
+/** That of a sub-task, which its handler may have to make anew once it has ended. */
+export function endingHandleOf<C extends Capability>(
+  capability: C,
+  tracker: Tracker,
+  watch?: () => void,
+): EndingHandle<OutputOf<C>> {
+  return { ...handleOf(capability, tracker, watch), ended: () => tracker.ended() };
 }
 
 /** A workflow is told to undo what it has done, for as long as it takes; what nobody has begun, and

@@ -29,7 +29,7 @@ import {
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { Definitions } from "./definitions.ts";
-import { cancelOn, handleOf, type TaskHandle } from "./handle.ts";
+import { cancelOn, endingHandleOf, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
 import { type CallOptions, inherit, type SubmitOptions, taskOptions } from "./options.ts";
@@ -109,8 +109,15 @@ export class Mesh implements AsyncDisposable {
       call: (capability, input, o, parent) => this.#call(capability, input, o, parent),
       submit: async (capability, input, o, parent) => {
         const { tracker, open } = await this.#begin("submit", capability, input, o, parent);
-        const handle = handleOf(capability, tracker, () => open.peer.watchOwn());
-        return { ...handle, ended: () => tracker.ended() };
+        return endingHandleOf(capability, tracker, () => open.peer.watchOwn());
+      },
+      find: async (capability, owner, task, { purse }) => {
+        const tracker = await (await this.#ready()).peer.submitters.follow(owner, task);
+        tracker?.outcome().then(
+          ({ cost }) => purse.spend(cost ?? 0),
+          () => undefined,
+        );
+        return tracker && endingHandleOf(capability, tracker);
       },
     };
   }

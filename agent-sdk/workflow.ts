@@ -135,7 +135,7 @@ export async function runWorkflow(
 /** What a run needs of its handler's context. */
 export type WorkflowHost = Pick<
   TaskContext,
-  "submit" | "step" | "recall" | "hear" | "signal" | "progress" | "epoch"
+  "submit" | "find" | "step" | "recall" | "hear" | "signal" | "progress" | "epoch"
 > & {
   /** Sees to it that what a workflow leaves to undo that was canceled, or whose deadline passed, is
    * done; without it nobody does. */
@@ -196,7 +196,8 @@ class Driver {
     try {
       await this.#recallChanges();
       // Kept under a name of its own: undefined as long as nothing has failed.
-      this.#run.start(this.#first ?? (await this.#verdict(undefined)));
+      const verdict = this.#first ?? (await this.#verdict(undefined));
+      this.#run.start(verdict, this.#task.epoch > 1);
       await this.#work();
       void this.#hearStop();
       void this.#hearChanges();
@@ -342,9 +343,10 @@ class Driver {
 
   /** A step without a budget of its own is granted all that is left: beside others it would get
    * nothing, or they would. */
-  #affords({ key, step }: TaskWish): boolean {
+  #affords(wish: TaskWish): boolean {
+    const { step } = wish;
     const { budgetLeft } = this.#task;
-    if (budgetLeft === undefined || this.#stops.size === 0 || this.#unwanted.has(key)) return true;
+    if (budgetLeft === undefined || this.#stops.size === 0 || this.#looksFor(wish)) return true;
     return step?.budget !== undefined && step.budget <= budgetLeft - this.#asked;
   }
 
@@ -378,13 +380,32 @@ class Driver {
     return handle;
   }
 
+  #looksFor({ key, look = false }: TaskWish): boolean {
+    return look || this.#unwanted.has(key);
+  }
+
+  /** A step that is not wanted any more: a predecessor may have had it done, and if it is still
+   * under way it is to stop. That is looked for although the contract is over. */
+  async #find({ key, step, capability }: TaskWish) {
+    const { signal, pause: rest } = this.#task;
+    const [until, most] = this.#leaving
+      ? [new AbortController().signal, HAND_OVER_TRIES]
+      : [signal, Number.POSITIVE_INFINITY];
+    const look = () => this.#task.find(untyped(capability, step?.version), key);
+    const handle = await untilItPasses(until, look, { most, rest });
+    void handle?.cancel("the workflow ends").catch(() => undefined);
+    return handle;
+  }
+
   async #make(wish: TaskWish): Promise<void> {
     const stop = new AbortController();
     this.#stops.set(wish.key, stop);
     const { signal, pause: rest } = this.#task;
     try {
-      const handle = await this.#ask(wish, stop.signal);
-      if (this.#unwanted.has(wish.key)) stop.abort(new Error("the workflow ends"));
+      const handle = this.#looksFor(wish)
+        ? await this.#find(wish)
+        : await this.#ask(wish, stop.signal);
+      if (handle === undefined) return this.#end(wish.key, { state: "canceled" });
       const outcome = await handle.outcome();
       const late = outcome.state === "expired" && this.#isTime();
       if (late && this.#task.handOver !== undefined) this.#leave(TIME_IS_UP);

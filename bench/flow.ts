@@ -129,6 +129,7 @@ async function play(client: OpenPeer, definition: Workflow, steps: number): Prom
       epoch: 1,
       progress: () => undefined,
       recall: async () => undefined,
+      find: async () => undefined,
       hear: () => new Promise(() => undefined),
       step: async (_name, fn) => fn({ key: "", signal: new AbortController().signal }),
       submit: async (capability, input, options = {}) => {

@@ -37,7 +37,7 @@ import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
 import { MissedLooks } from "./missed-looks.ts";
-import { type TaskEvent, Tracker } from "./tracker.ts";
+import { type TaskEvent, Tracker, type TrackerHooks } from "./tracker.ts";
 
 /** One answers within milliseconds; whoever was asked may be gone without the server's knowing. */
 const LOOK_TIMEOUT_MS = 3_000;
@@ -137,7 +137,7 @@ export class Submitters {
     const spec = await made;
     // An id of the caller's own, and nobody could tell what the task asks for that has it already.
     let unchecked = false;
-    const look = async () => {
+    const tracker = this.#track(spec, async () => {
       const records = await this.look(spec.owner, spec.task);
       try {
         unchecked = unchecked && !isSame(records, spec);
@@ -145,18 +145,6 @@ export class Submitters {
         tracker.abandon(error as ParleyError);
       }
       return records;
-    };
-    const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
-      cancel: (reason) => this.#cancel(spec, tracker, reason),
-      look,
-      looked: (by, answered) => (answered ? this.#missed.answered() : this.#missed.missed(by)),
-      tell: (to, epoch, key, value) => {
-        const about = { v: 1, kind: "answer", owner: spec.owner, task: spec.task, epoch };
-        const subject = directedSubject("msg", to, this.#o.agent);
-        this.#d.transport.publish(subject, jsonBytes({ ...about, key, value }));
-      },
-      claims: spec.owner === this.#o.principal,
-      artefacts: this.#artefacts,
     });
     this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
     try {
@@ -167,11 +155,49 @@ export class Submitters {
       throw error;
     }
     this.#d.counters.add("submitted");
-    tracker.onEnd(() => {
-      this.#missed.leave(tracker);
-      this.#trackers.delete(taskPath(spec.owner, spec.task));
+    this.#untilItEnds(tracker);
+    return tracker;
+  }
+
+  /**
+   * A task that is stored already, by whomever; undefined: there is none.
+   * @throws ParleyError E_STORE, E_TIMEOUT: nobody can tell that now
+   */
+  async follow(owner: string, task: string): Promise<Tracker | undefined> {
+    const path = taskPath(owner, task);
+    const isThere = this.#trackers.has(path) || (await this.look(owner, task, 1)).length > 0;
+    const known = this.#trackers.get(path);
+    if (!isThere || known !== undefined) return known;
+    const tracker = this.#track({ owner, task }, () => this.look(owner, task));
+    this.#trackers.set(path, tracker);
+    this.#untilItEnds(tracker);
+    tracker.follow();
+    tracker.lookSoon();
+    return tracker;
+  }
+
+  #track(about: Pick<Spec, "owner" | "task">, look: TrackerHooks["look"]): Tracker {
+    const { owner, task } = about;
+    const tracker: Tracker = new Tracker(task, owner, this.#d.clock, {
+      cancel: (reason) => this.#cancel(about, tracker, reason),
+      look,
+      looked: (by, answered) => (answered ? this.#missed.answered() : this.#missed.missed(by)),
+      tell: (to, epoch, key, value) => {
+        const said = { v: 1, kind: "answer", owner, task, epoch, key, value };
+        const subject = directedSubject("msg", to, this.#o.agent);
+        this.#d.transport.publish(subject, jsonBytes(said));
+      },
+      claims: owner === this.#o.principal,
+      artefacts: this.#artefacts,
     });
     return tracker;
+  }
+
+  #untilItEnds(tracker: Tracker): void {
+    tracker.onEnd(() => {
+      this.#missed.leave(tracker);
+      this.#trackers.delete(taskPath(tracker.owner, tracker.task));
+    });
   }
 
   #store(spec: Spec, tracker: Tracker): Promise<"stored" | "taken"> {
@@ -323,14 +349,18 @@ export class Submitters {
     if (outcome !== undefined && outcome.task === tracker?.task) tracker.end(outcome);
   }
 
-  async #cancel(spec: Spec, tracker: Tracker, reason: string): Promise<void> {
+  async #cancel(
+    { owner, task }: Pick<Spec, "owner" | "task">,
+    tracker: Tracker,
+    reason: string,
+  ): Promise<void> {
     await cancelTask(this.#d.records, this.#d.clock, {
-      owner: spec.owner,
-      task: spec.task,
+      owner,
+      task,
       reason,
       agent: this.#o.agent,
       signer: this.#o.signer,
-      look: () => this.look(spec.owner, spec.task).catch(() => undefined),
+      look: () => this.look(owner, task).catch(() => undefined),
       get rev() {
         return tracker.rev;
       },
@@ -340,10 +370,13 @@ export class Submitters {
     });
   }
 
-  /** The records of an own task, as any initiator shows them, proven here. */
-  async look(owner: string, task: string): Promise<(ReadRecord & { key: RecordKey })[]> {
+  /**
+   * The records of an own task, as any initiator shows them, proven here.
+   * @param rev as new as they must be; 1: none must be none by the word of the store's leader
+   */
+  async look(owner: string, task: string, rev = 0): Promise<(ReadRecord & { key: RecordKey })[]> {
     if (this.#o.mayRead) {
-      const own = await this.#d.records.read(owner, task).catch(() => undefined);
+      const own = await this.#d.records.read(owner, task, rev).catch(() => undefined);
       if (own !== undefined) return own;
     }
     const subject = lookSubject(owner, task);

@@ -11,6 +11,8 @@
 //       is given that list and adds nothing to it.
 //   W4  A change touches no step that has begun.
 //   W5  Of a map or a loop that did not come to its end, what completed is undone as well.
+//   W6  Whoever carries on does not know how far its predecessor had come: after a failure it walks
+//       on, and only looks for what was begun. Nothing is judged before that is known.
 import type { Failure, Step, Workflow, WorkflowChange } from "../../../contracts/index.ts";
 import { changed } from "./change.ts";
 import { checkWorkflow, type Problem } from "./check.ts";
@@ -25,6 +27,8 @@ export interface TaskWish {
   capability: string;
   input: unknown;
   rank: number;
+  /** Not to be made: did a predecessor make it, and how does it end? */
+  look?: boolean;
 }
 
 /** A task that undoes a step, or ends the run. */
@@ -84,7 +88,9 @@ export class WorkflowRun {
   #verdict: Verdict | undefined;
   #undone = 0;
   #started = false;
-  #leaving = false;
+  /** Why whoever runs this may do nothing more. */
+  #leaving: string | undefined;
+  #succeeds = false;
 
   /** @param given outputs of steps that are done already, by id */
   constructor(
@@ -121,9 +127,13 @@ export class WorkflowRun {
     return this.#steps[this.#graph.index.get(id) ?? -1]?.state ?? "unknown";
   }
 
-  /** @param verdict of whoever ran this before: carries on with the undoing */
-  start(verdict?: Verdict): void {
+  /**
+   * @param verdict of whoever ran this before: carries on with the undoing
+   * @param succeeds somebody may have run this before, and come further
+   */
+  start(verdict?: Verdict, succeeds = false): void {
     this.#started = true;
+    this.#succeeds = succeeds;
     if (verdict !== undefined) {
       this.#verdict = verdict;
       return this.#undoNext();
@@ -131,6 +141,7 @@ export class WorkflowRun {
     this.#waits.forEach((n, i) => {
       if (n === 0 && this.#stepAt(i).state === "pending") this.#ready.push(i);
     });
+    if (this.#leaving !== undefined) return this.stop(this.#leaving);
     this.#proceed();
   }
 
@@ -139,11 +150,13 @@ export class WorkflowRun {
     if (this.#phase !== "running" || !this.#started) return;
     this.#verdict = { failure: { code: "E_CANCELED", message: reason, retry: false }, undo: [] };
     this.#halt();
+    this.#proceed();
   }
 
-  /** Whoever runs this may do nothing more (it was canceled): stops, and hands over the rest. */
+  /** Whoever runs this may do nothing more (it was canceled): stops, and hands over the rest. May
+   * come before `start`. */
   leave(reason: string): void {
-    this.#leaving = true;
+    this.#leaving = reason;
     this.stop(reason);
   }
 
@@ -198,8 +211,12 @@ export class WorkflowRun {
     if (end.state === "completed") this.#taskDone(i, key, end.output);
     else if (this.#phase === "running") this.#fail(i, end);
     else this.#stepAt(i).state = "canceled";
-    if (this.#phase === "stopping" && this.#open.size === 0) return this.#judge();
     this.#proceed();
+  }
+
+  /** May steps be begun, be it only to look for them? */
+  get #walks(): boolean {
+    return this.#phase === "running" || (this.#phase === "stopping" && this.#succeeds);
   }
 
   #stepAt(i: number): StepState {
@@ -251,10 +268,11 @@ export class WorkflowRun {
     const scope = { ...this.#scope, round: this.#stepAt(i).round, ...more };
     const input = step.input === undefined ? (more.item ?? {}) : fill(step.input, scope);
     const { capability } = step;
+    const look = this.#phase === "stopping" ? { look: true } : {};
     this.#open.set(key, i);
     this.out.push({
       do: "task",
-      wish: { key, step, capability, input, rank: this.#ranks[i] as number },
+      wish: { key, step, capability, input, rank: this.#ranks[i] as number, ...look },
     });
   }
 
@@ -266,7 +284,7 @@ export class WorkflowRun {
       (s.output as unknown[])[index] = output ?? null;
       s.parts.push(index);
       s.open--;
-      if (this.#phase === "running" && s.next < s.items.length) return this.#element(i);
+      if (this.#walks && s.next < s.items.length) return this.#element(i);
       if (s.open > 0) return;
       const whole = s.next >= s.items.length;
       return this.#complete(i, whole ? "completed" : "canceled", s.output);
@@ -275,7 +293,7 @@ export class WorkflowRun {
       s.output = output;
       s.parts.push(s.round);
     }
-    if (step.repeat !== undefined && this.#phase === "running") {
+    if (step.repeat !== undefined && this.#walks) {
       const scope = { ...this.#scope, last: output ?? null, round: s.round };
       if (!holds(step.repeat.until, scope)) {
         if (++s.round < step.repeat.rounds) return this.#task(i, this.#key(i), { last: output });
@@ -310,16 +328,18 @@ export class WorkflowRun {
   #proceed(): void {
     const rank = (i: number) => this.#ranks[i] as number;
     if (this.#ready.length > 1) this.#ready.sort((a, b) => rank(b) - rank(a));
-    for (let at = 0; at < this.#ready.length && this.#phase === "running"; at++) {
+    for (let at = 0; at < this.#ready.length && this.#walks; at++) {
       const i = this.#ready[at] as number;
       if (this.#stepAt(i).state === "pending") this.#begin(i);
     }
     this.#ready.length = 0;
     if (this.#phase === "running" && this.#left === 0) this.#exit();
+    if (this.#phase === "stopping" && this.#open.size === 0) this.#judge();
   }
 
   #fail(i: number, end: TaskEnd): void {
     this.#stepAt(i).state = "failed";
+    if (this.#phase !== "running") return;
     const { id } = this.#step(i);
     const why = end.failure?.message ?? end.state;
     this.#verdict = {
@@ -333,10 +353,10 @@ export class WorkflowRun {
     this.#halt();
   }
 
+  /** What comes of it is judged by `#proceed`. */
   #halt(): void {
     this.#phase = "stopping";
-    if (this.#open.size === 0) return this.#judge();
-    this.out.push({ do: "cancel", keys: [...this.#open.keys()] });
+    if (this.#open.size > 0) this.out.push({ do: "cancel", keys: [...this.#open.keys()] });
   }
 
   /** Everything has come to rest: what is to be undone is known now. */
@@ -349,7 +369,7 @@ export class WorkflowRun {
       const input = fill(compensate.input ?? { $: "output" }, { ...this.#scope, output });
       verdict.undo.push({ key: `${id}~undo`, capability: compensate.capability, input });
     }
-    if (!this.#leaving) this.out.push({ do: "verdict", verdict });
+    if (this.#leaving === undefined) this.out.push({ do: "verdict", verdict });
     this.#undoNext();
   }
 
@@ -369,7 +389,7 @@ export class WorkflowRun {
 
   #undoNext(): void {
     const verdict = this.#verdict as Verdict;
-    if (this.#leaving) return this.#handOver();
+    if (this.#leaving !== undefined) return this.#handOver();
     const next = verdict.undo[this.#undone];
     if (next === undefined) return this.#exit();
     this.#phase = "undoing";
@@ -388,7 +408,8 @@ export class WorkflowRun {
 
   #undoEnded(key: string, end: TaskEnd): void {
     // Cut short with everything else: it is still to be done.
-    if (this.#leaving && end.state !== "completed") return this.#handOver();
+    const isCut = this.#leaving !== undefined && end.state !== "completed";
+    if (isCut) return this.#handOver();
     const { failure } = this.#verdict as Verdict;
     if (end.state !== "completed") {
       failure.message += `; ${key} ${end.state}: ${end.failure?.message ?? ""}`;
@@ -409,7 +430,8 @@ export class WorkflowRun {
   #exitEnded(end: TaskEnd): void {
     const { onExit } = this.#workflow;
     // Cut short: it is still to be done.
-    if (!this.#leaving || end.state === "completed" || onExit === undefined) return this.#close();
+    const isCut = this.#leaving !== undefined && end.state !== "completed";
+    if (!isCut || onExit === undefined) return this.#close();
     const duty = this.#exitDuty(onExit, this.#verdict?.failure);
     this.#phase = "closed";
     this.out.push({ do: "handOver", duties: [duty] });
