@@ -1,6 +1,6 @@
 // Ways in which agents work together, each a few lines over what a handler has (DurableActs): what
 // they do is done once, whoever holds the contract.
-import { ParleyError } from "../contracts/index.ts";
+import { ParleyError, sameJson } from "../contracts/index.ts";
 import type { Capability, InputOf, OutputOf } from "./capability.ts";
 import type { DurableActs } from "./durable.ts";
 import type { SubmitOptions } from "./options.ts";
@@ -169,10 +169,6 @@ export function countVotes<T>(
   const share = best === undefined || all === 0 ? 0 : best.weight / all;
   const enough = quorum === undefined ? share > 0.5 : share >= quorum;
   return { choice: enough ? best?.choice : undefined, share, ballots: [...ballots] };
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** What an agent gives that would rather have another one go on. */

@@ -12,7 +12,7 @@ import { untyped } from "./capability.ts";
 import { subTaskId } from "./durable-run.ts";
 import { optionsOfTerms } from "./options.ts";
 import { duesBetween, nextDue } from "./trigger-due.ts";
-import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";
+import { isMarkOf, markBytes, markOf, triggerOf } from "./trigger-entry.ts";
 import type { Submitting, TriggerPorts } from "./triggers.ts";
 
 /** Older than this, a moment was missed, ms. */
@@ -119,6 +119,7 @@ class Post {
   #timer: NodeJS.Timeout | undefined;
   #unwatch: () => void = () => undefined;
   #looking = false;
+  #lookedAt = 0;
   #again = false;
   #pauseMs = AGAIN_MS;
   #over = false;
@@ -167,13 +168,17 @@ class Post {
   async #looks(): Promise<void> {
     while (this.#again && !this.#over) {
       this.#again = false;
-      const { bucket } = this.#ports;
-      const of = "event" in this.#trigger.when ? "event" : "time";
-      const entry = await bucket.get(this.#key);
-      const upTo = markOf(entry, of)?.upTo ?? 0;
-      const next = of === "event" ? await this.#events(upTo) : await this.#dues(upTo);
+      const { when, from, since } = this.#trigger;
+      const entry = await this.#ports.bucket.get(this.#key);
+      const mark = markOf(entry);
+      const isOwn = mark !== undefined && isMarkOf(mark, when);
+      // It was changed since, and somebody serves it as it is now.
+      if (mark !== undefined && !isOwn && (entry?.rev ?? 0) > this.rev) return;
+      const of = "event" in when ? from : since;
+      const upTo = Math.max(isOwn ? mark.upTo : 0, of);
+      const next = await ("event" in when ? this.#events(upTo) : this.#dues(upTo));
       this.#pauseMs = AGAIN_MS;
-      if (next !== upTo) await this.#mark(markBytes(of, next), entry?.rev ?? 0);
+      if (next !== upTo) await this.#mark(markBytes(when, next), entry?.rev ?? 0);
     }
   }
 
@@ -190,8 +195,8 @@ class Post {
   /** Gives the moment up to which all was submitted. */
   async #dues(upTo: number): Promise<number> {
     const now = Date.now();
-    const after = Math.max(upTo, this.#trigger.since);
-    const dues = duesBetween(this.#trigger, after, now);
+    this.#lookedAt = now;
+    const dues = duesBetween(this.#trigger, upTo, now);
     for (const due of this.#wanted(dues, now)) {
       if (this.#over) return upTo;
       await this.#submit(due, { due: new Date(due).toISOString() });
@@ -247,9 +252,9 @@ class Post {
   #rest(): void {
     this.#looking = false;
     if (this.#again) return this.#look();
-    const now = Date.now();
-    const next = nextDue(this.#trigger, now) ?? Number.POSITIVE_INFINITY;
-    this.#sleep(next - now);
+    // Of a moment that has come since, the look has not heard.
+    const next = nextDue(this.#trigger, this.#lookedAt) ?? Number.POSITIVE_INFINITY;
+    this.#sleep(next - Date.now());
   }
 
   #sleep(ms: number): void {

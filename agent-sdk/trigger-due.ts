@@ -7,6 +7,7 @@ import { ParleyError, type StoredTrigger, type When } from "../contracts/index.t
 const DUES_MAX = 1_000;
 
 type Schedule = Pick<StoredTrigger, "when" | "since">;
+type Missed = Partial<Pick<StoredTrigger, "missed">>;
 
 /**
  * The first moment after `after`, ms since the epoch; undefined: there is none any more, or it is
@@ -22,15 +23,20 @@ export function nextDue({ when, since }: Schedule, after: number): number | unde
   return cronOf(when).nextRun(new Date(after))?.getTime();
 }
 
-/** All moments after `after` up to `until`; the newest of them where they are too many. */
-export function duesBetween(trigger: Schedule, after: number, until: number): number[] {
+/**
+ * All moments after `after` up to `until`. Where they are too many, the newest of them; or the
+ * first, where none may be left out.
+ */
+export function duesBetween(trigger: Schedule & Missed, after: number, until: number): number[] {
   const { when, since } = trigger;
-  if ("cron" in when) return runsBetween(cronOf(when), after, until);
+  const fromStart = trigger.missed === "all";
+  if ("cron" in when) return runsBetween(cronOf(when), after, until, fromStart);
   if ("everyMs" in when) {
     const { everyMs } = when;
     const last = turnsUntil(everyMs, since, until);
-    const first = Math.max(turnsUntil(everyMs, since, after), last - DUES_MAX) + 1;
-    const count = Math.max(0, last - first + 1);
+    const done = turnsUntil(everyMs, since, after);
+    const first = (fromStart ? done : Math.max(done, last - DUES_MAX)) + 1;
+    const count = Math.min(DUES_MAX, Math.max(0, last - first + 1));
     return Array.from({ length: count }, (_, i) => since + (first + i) * everyMs);
   }
   const at = nextDue(trigger, after);
@@ -46,12 +52,13 @@ function cronOf(when: Extract<When, { cron: string }>): Cron {
   return new Cron(when.cron, { timezone: when.timeZone ?? "UTC" });
 }
 
-/** Where they are too many to walk through, they are counted back from the end. */
-function runsBetween(cron: Cron, after: number, until: number): number[] {
+/** Where they are too many to walk through, they are counted back from the end, or cut there. */
+function runsBetween(cron: Cron, after: number, until: number, fromStart: boolean): number[] {
   const runs: number[] = [];
   let run = cron.nextRun(new Date(after));
   while (run !== null && run.getTime() <= until) {
     if (runs.length === DUES_MAX) {
+      if (fromStart) return runs;
       // What it gives lies before the moment that it is asked for, so that is the next ms.
       return cron
         .previousRuns(DUES_MAX, new Date(until + 1))

@@ -4,6 +4,7 @@ import {
   StoredTriggerSchema,
   type TriggerMark,
   TriggerMarkSchema,
+  type When,
 } from "../contracts/index.ts";
 import type { BucketEntry } from "../mesh/ports/index.ts";
 import { jsonOf, orLeftOut } from "./bucket-entry.ts";
@@ -14,16 +15,22 @@ export function triggerOf(entry: BucketEntry | undefined): StoredTrigger | undef
   return orLeftOut(() => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data);
 }
 
-export function markBytes(of: TriggerMark["of"], upTo: number): Uint8Array {
-  return Buffer.from(JSON.stringify({ v: 1, kind: "mark", of, upTo }));
+export function markBytes(when: When, upTo: number): Uint8Array {
+  const topic = "event" in when ? { topic: when.event } : {};
+  return Buffer.from(JSON.stringify({ v: 1, kind: "mark", of: sortOf(when), upTo, ...topic }));
 }
 
-/** Undefined where there is none, or one from when the trigger was of the other sort. */
-export function markOf(
-  entry: BucketEntry | undefined,
-  of: TriggerMark["of"],
-): TriggerMark | undefined {
+/** Undefined where there is none, or what is no mark. */
+export function markOf(entry: BucketEntry | undefined): TriggerMark | undefined {
   if (entry?.value === undefined) return undefined;
-  const mark = orLeftOut(() => TriggerMarkSchema.safeParse(jsonOf(entry, "triggers")).data);
-  return mark?.of === of ? mark : undefined;
+  return orLeftOut(() => TriggerMarkSchema.safeParse(jsonOf(entry, "triggers")).data);
+}
+
+/** Was it made as the trigger is now, or when it waited for something else? */
+export function isMarkOf({ of, topic }: TriggerMark, when: When): boolean {
+  return of === sortOf(when) && (!("event" in when) || topic === when.event);
+}
+
+function sortOf(when: When): TriggerMark["of"] {
+  return "event" in when ? "event" : "time";
 }

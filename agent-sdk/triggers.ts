@@ -6,6 +6,7 @@ import {
   isTopic,
   ParleyError,
   type StoredTrigger,
+  sameJson,
   TriggerSchema,
   tokenAdvice,
 } from "../contracts/index.ts";
@@ -14,7 +15,7 @@ import type { Capability } from "./capability.ts";
 import type { SubmitOptions } from "./options.ts";
 import { TriggerDesk } from "./trigger-desk.ts";
 import { checkWhen } from "./trigger-due.ts";
-import { markBytes, markOf, triggerOf } from "./trigger-entry.ts";
+import { triggerOf } from "./trigger-entry.ts";
 
 /** What serving them takes of a mesh. */
 export interface Submitting {
@@ -43,7 +44,8 @@ export class Triggers {
   }
 
   /**
-   * Stores a trigger, or changes one of that name. It is served from now on, by `serve`.
+   * Stores a trigger, or changes one of that name. It is served from now on, by `serve`; one that
+   * waits for the same as before goes on where it stood.
    * @throws ParleyError E_SCHEMA with every problem
    */
   async put(value: unknown): Promise<StoredTrigger> {
@@ -54,26 +56,22 @@ export class Triggers {
       );
       throw new ParleyError("E_SCHEMA", `this is no trigger:\n  ${lines.join("\n  ")}`);
     }
-    const trigger = { ...parsed.data, since: Date.now() };
-    checkWhen(trigger.when, trigger.since);
     const { bucket, events, principal } = this.#ports;
-    const key = `${principal}.${trigger.name}`;
-    if ("event" in trigger.when && !(await this.#waits(trigger.name, trigger.when.event))) {
-      // Before the trigger: events from here on count, however late somebody serves them.
-      const upTo = await events.last(trigger.when.event);
-      await bucket.put(`${key}.mark`, markBytes("event", upTo));
+    const { name, when } = parsed.data;
+    const key = `${principal}.${name}.spec`;
+    const before = triggerOf(await bucket.get(key));
+    if (before !== undefined && sameJson(before.when, when)) {
+      const trigger = { ...parsed.data, since: before.since, from: before.from };
+      if (!sameJson(trigger, before)) await bucket.put(key, jsonOf(trigger));
+      return trigger;
     }
-    await bucket.put(`${key}.spec`, Buffer.from(JSON.stringify(trigger)));
+    const since = Date.now();
+    checkWhen(when, since);
+    // Within the trigger: events from here on count, however late somebody serves them.
+    const from = "event" in when ? await events.last(when.event) : 0;
+    const trigger = { ...parsed.data, since, from };
+    await bucket.put(key, jsonOf(trigger));
     return trigger;
-  }
-
-  /** Is there a trigger of that name that waits for these events, and knows how far it is? */
-  async #waits(name: string, event: string): Promise<boolean> {
-    const { bucket, principal } = this.#ports;
-    const before = triggerOf(await bucket.get(`${principal}.${name}.spec`));
-    if (before === undefined || !("event" in before.when)) return false;
-    if (before.when.event !== event) return false;
-    return markOf(await bucket.get(`${principal}.${name}.mark`), "event") !== undefined;
   }
 
   /**
@@ -123,4 +121,8 @@ export class Triggers {
     await desk.start();
     return stop;
   }
+}
+
+function jsonOf(trigger: StoredTrigger): Uint8Array {
+  return Buffer.from(JSON.stringify(trigger));
 }

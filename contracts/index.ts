@@ -45,6 +45,7 @@ export * from "./ids.ts";
 export * from "./limits.ts";
 export * from "./records.ts";
 export * from "./roles.ts";
+export { sameJson } from "./same-json.ts";
 export * from "./spec.ts";
 export * from "./subjects.ts";
 export * from "./task-terms.ts";

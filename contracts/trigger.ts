@@ -62,8 +62,12 @@ export const TriggerSchema = z.strictObject({
 });
 export type Trigger = z.infer<typeof TriggerSchema>;
 
-/** As it is stored: with the moment at which it was, ms since the epoch. */
-export const StoredTriggerSchema = TriggerSchema.extend({ since: z.int().nonnegative() });
+export const StoredTriggerSchema = TriggerSchema.extend({
+  /** When it was stored with this `when`, ms since the epoch. */
+  since: z.int().nonnegative(),
+  /** Of events: the place of the last one that was told before. */
+  from: z.int().nonnegative().default(0),
+});
 export type StoredTrigger = z.infer<typeof StoredTriggerSchema>;
 
 /** How far a trigger is: the moment (ms) or the event (its place) that was handled last. */
@@ -72,5 +76,7 @@ export const TriggerMarkSchema = z.object({
   kind: z.literal("mark"),
   of: z.enum(["time", "event"]),
   upTo: z.int().nonnegative(),
+  /** The topic that it waited for; of another one it says nothing. */
+  topic: z.string().optional(),
 });
 export type TriggerMark = z.infer<typeof TriggerMarkSchema>;

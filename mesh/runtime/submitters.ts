@@ -22,6 +22,7 @@ import {
   type Requirements,
   type Spec,
   SpecSchema,
+  sameJson,
   specN,
   type TaskState,
   taskPath,
@@ -450,12 +451,4 @@ function checkSame(there: Spec, asked: Spec): void {
     "E_TAKEN",
     `task ${asked.task} is there already, ${what}: submit this one under an id of its own`,
   );
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  const inOrder = (_: string, value: unknown) =>
-    value === null || typeof value !== "object" || Array.isArray(value)
-      ? value
-      : Object.fromEntries(Object.entries(value).sort(([k], [l]) => (k < l ? -1 : 1)));
-  return JSON.stringify(a ?? null, inOrder) === JSON.stringify(b ?? null, inOrder);
 }

@@ -1,6 +1,7 @@
 // What a desk serves, where the list of triggers and the word of a change cross on their way.
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { TriggerDesk } from "../../agent-sdk/trigger-desk.ts";
+import { Triggers } from "../../agent-sdk/triggers.ts";
 import { ParleyError } from "../../contracts/index.ts";
 import type { Bucket, BucketEntry, EventLog, MeshEvent } from "../../mesh/ports/index.ts";
 import { silent } from "./fixture.ts";
@@ -107,6 +108,7 @@ function serving(
   trigger: object,
   submit: (input: unknown) => Promise<void>,
   told: MeshEvent[] = [],
+  mark?: { rev: number; of: "event" | "time"; upTo: number; topic?: string },
 ) {
   let tell: (entry: BucketEntry) => void = () => undefined;
   const kept = new Map<string, BucketEntry>();
@@ -114,12 +116,17 @@ function serving(
     kept.set(key, { key, value, rev: kept.size + 2 });
     return kept.size + 1;
   };
+  if (mark !== undefined) {
+    const key = "ann.one.mark";
+    const bytes = Buffer.from(JSON.stringify({ v: 1, kind: "mark", ...mark }));
+    kept.set(key, { key, value: bytes, rev: mark.rev });
+  }
   const value = Buffer.from(JSON.stringify({ name: "one", capability: "note", ...trigger }));
   const bucket: Bucket = {
     get: async (key) => kept.get(key),
     put,
     remove: async () => undefined,
-    list: async () => [{ key: "ann.one.spec", rev: 1, value }],
+    list: async () => [{ key: "ann.one.spec", rev: 10, value }],
     watch: (_pattern, then) => {
       tell = then;
       return () => undefined;
@@ -148,7 +155,7 @@ test("a trigger that is removed while it makes up for what it missed begins no m
   await desk.start();
   await vi.advanceTimersByTimeAsync(50);
   const before = begun;
-  tell(gone("one", 2));
+  tell(gone("one", 11));
   await vi.advanceTimersByTimeAsync(20_000);
   desk.stop();
   expect(before).toBeGreaterThan(1);
@@ -175,4 +182,90 @@ test("an event that was begun as its trigger was before holds up nothing behind 
   await vi.advanceTimersByTimeAsync(1_000);
   desk.stop();
   expect(begun).toEqual(told.slice(1).map(({ seq }) => seq));
+});
+
+test("of a long time away all that was missed is begun, where none may be left out", async () => {
+  const hour = 3_600_000;
+  let begun = 0;
+  const { desk } = serving(
+    { when: { everyMs: 1_000 }, since: Date.now() - hour, missed: "all" },
+    async () => void begun++,
+  );
+  await desk.start();
+  await vi.advanceTimersByTimeAsync(10);
+  desk.stop();
+  expect(begun).toBe(3_600);
+});
+
+test("a moment that comes between a look and the sleep after it is not slept through", async () => {
+  const day = 24 * 3_600_000;
+  const due = Math.floor(Date.now() / day + 1) * day;
+  const begun: unknown[] = [];
+  const { desk } = serving(
+    { when: { cron: "0 0 * * *" }, since: due - 1_000, missed: "none" },
+    async (input) => void begun.push(input),
+  );
+  vi.setSystemTime(due);
+  vi.spyOn(Date, "now").mockReturnValueOnce(due - 1);
+  await desk.start();
+  await vi.advanceTimersByTimeAsync(1_000);
+  desk.stop();
+  vi.mocked(Date.now).mockRestore();
+  expect(begun).toEqual([{ due: new Date(due).toISOString() }]);
+});
+
+describe("a mark from when the trigger waited for something else", () => {
+  const told = [5, 6].map((seq) => ({
+    seq,
+    topic: "orders.new",
+    at: 0,
+    data: Buffer.from(String(seq)),
+  }));
+  const trigger = { when: { event: "orders.*" }, since: 0, from: 5 };
+
+  test.each([
+    { of: "event", topic: "mail.*", upTo: 1_000 },
+    { of: "event", topic: "orders.*", upTo: 1 },
+    { of: "time", upTo: 1_000 },
+  ] as const)("says nothing of this one: %j", async (mark) => {
+    const begun: unknown[] = [];
+    const submit = async (input: unknown) => void begun.push(input);
+    const { desk } = serving(trigger, submit, told, { rev: 9, ...mark });
+    await desk.start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    desk.stop();
+    expect(begun).toEqual([6]);
+  });
+
+  test("newer than the trigger: that was changed meanwhile, and others serve it", async () => {
+    const begun: unknown[] = [];
+    const submit = async (input: unknown) => void begun.push(input);
+    const newer = { rev: 12, of: "event", topic: "mail.*", upTo: 1_000 } as const;
+    const { desk } = serving(trigger, submit, told, newer);
+    await desk.start();
+    await vi.advanceTimersByTimeAsync(1_000);
+    desk.stop();
+    expect(begun).toEqual([]);
+  });
+});
+
+test("a change that the store refuses leaves the trigger and its mark as they were", async () => {
+  const stored = entry("orders", 7);
+  const written: string[] = [];
+  const bucket = {
+    get: async (key: string) => (key === stored.key ? stored : undefined),
+    put: async (key: string) => {
+      written.push(key);
+      throw new ParleyError("E_STORE");
+    },
+  } as unknown as Bucket;
+  const events = { last: async () => 9 } as unknown as EventLog;
+  const ports = { bucket, events, principal: "ann", log: silent };
+  const triggers = new Triggers(ports, {
+    submit: async () => undefined,
+    onClosed: () => undefined,
+  });
+  const other = { name: "orders", when: { event: "mail.*" }, capability: "note" };
+  await expect(triggers.put(other)).rejects.toThrow(ParleyError);
+  expect(written).toEqual(["ann.orders.spec"]);
 });

@@ -120,6 +120,16 @@ describe("of a span", () => {
     expect(duesBetween({ when, since }, since, until + 999)).toEqual(newest);
   });
 
+  test.each<When>([{ everyMs: 1_000 }, { cron: "* * * * * *" }])(
+    "where none may be left out, the first are given: %j",
+    (when) => {
+      const first = Array.from({ length: DUES_MAX }, (_, i) => since + (i + 1) * 1_000);
+      const all = { when, since, missed: "all" } as const;
+      expect(duesBetween(all, since, since + 365 * day)).toEqual(first);
+      expect(duesBetween(all, since + 2_000, since + 5_000)).toEqual(first.slice(2, 5));
+    },
+  );
+
   test("of a night all are given", () => {
     const night = { when: { cron: "*/5 * * * *" }, since };
     const all = Array.from({ length: 96 }, (_, i) => since + (i + 1) * 300_000);

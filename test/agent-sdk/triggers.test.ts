@@ -129,6 +129,31 @@ describe("a trigger of time", async () => {
     await vi.waitFor(() => expect(seen.filter((s) => s !== "end")).toHaveLength(count), 10_000);
   });
 
+  test("that is stored again as it was goes on where it stood", async () => {
+    const { mesh: one, seen, capability } = await noting("restart");
+    const trigger = { name: "old", when: { everyMs: 3_600_000 } };
+    await olden("restart", 90 * 60_000, trigger);
+    const triggers = await one.triggers();
+    // As a program does at each of its starts.
+    const { since } = await triggers.put({ ...trigger, capability });
+    expect(Date.now() - since).toBeGreaterThan(80 * 60_000);
+    await triggers.serve();
+    await vi.waitFor(() => expect(seen).toHaveLength(1), 10_000);
+    const { since: anew } = await triggers.put({
+      name: "old",
+      when: { everyMs: 1_000_000 },
+      capability,
+    });
+    expect(anew).toBeGreaterThan(since);
+    await triggers.remove("old");
+    // A moment that is over by now was none when it was stored first.
+    await olden("restart", 90 * 60_000, {
+      when: { at: new Date(Date.now() - 60_000).toISOString() },
+    });
+    const [over] = await triggers.list();
+    await triggers.put({ name: "old", when: over?.when, capability });
+  });
+
   test("is its principal's own to write", async () => {
     const { transport } = await mesh.local.open("rival", "agent", []);
     const subject = "$KV.mesh_triggers.clock.tick.spec";
