@@ -59,6 +59,8 @@ export class DurableRun {
   readonly #used = new Set<string>();
   /** Scopes whose entries may stay unused: branches that lost a race. */
   readonly #dropped: string[] = [];
+  /** Keys of questions that have no answer. */
+  readonly #questions = new Set<string>();
   /** Failures of this attempt that no act has followed, and those that one has. */
   #failed: JournalEntry[] = [];
   readonly #caught: JournalEntry[] = [];
@@ -123,7 +125,7 @@ export class DurableRun {
     const { entries, failures } = await this.#past();
     const make = (again: number) =>
       this.#tasks.make(capability, input, { task: this.idAt(place, again), ...options });
-    if (this.#caught.length > 0) await this.#write([]);
+    await this.settle();
     if (options.task !== undefined) return make(0);
     const known = entries.get(place);
     if (known?.op === "task") {
@@ -242,8 +244,40 @@ export class DurableRun {
     }
   }
 
+  /** What failed and was caught is written down before something that cannot be taken back. */
+  async settle(): Promise<void> {
+    if (this.#caught.length > 0) await this.#write([]);
+  }
+
+  /** A question is to be asked. @throws ParleyError E_CANCELED in a branch that has lost */
+  ask(key: string): void {
+    if (this.#isDropped(key)) throw new ParleyError("E_CANCELED", "another branch was first");
+    this.#questions.add(key);
+  }
+
+  /** Nobody waits for an answer any more. */
+  async answer(key: string, rest: Pick<JournalEntry, "value" | "failure">): Promise<void> {
+    this.#questions.delete(key);
+    await this.#write([answerTo(key, rest)]);
+  }
+
+  /** One of several scopes was first: what the others ask is open no more.
+   * @param key of the choice */
+  async choose(key: string, name: string, value: number, losers: readonly string[]): Promise<void> {
+    this.#dropped.push(...losers);
+    const lost = [...this.#questions].filter((q) => losers.some((scope) => q.startsWith(scope)));
+    for (const q of lost) this.#questions.delete(q);
+    const failure = failureOf("E_CANCELED", "another branch was first");
+    const closed = lost.map((q) => answerTo(q, { failure }));
+    await this.#write([{ key, op: "step", d: labelOf(name), value }, ...closed]);
+  }
+
   drop(scope: string): void {
     this.#dropped.push(scope);
+  }
+
+  #isDropped(key: string): boolean {
+    return this.#dropped.some((scope) => key.startsWith(scope));
   }
 
   /** The handler has ended: it must have asked for everything that its journal holds. */
@@ -253,7 +287,7 @@ export class DurableRun {
     for (const [key, entry] of (await this.#loading).entries) {
       // What is known by a name has no place where it would have to be asked for.
       if (this.#used.has(key) || key.includes("=")) continue;
-      if (this.#dropped.some((scope) => key.startsWith(scope))) continue;
+      if (this.#isDropped(key)) continue;
       throw changed(
         `the journal has ${entry.op} "${entry.d}" at ${key}, the handler ended without`,
       );
@@ -274,6 +308,11 @@ export class DurableRun {
 export function subTaskId(owner: string, task: string, place: string, again = 0): string {
   const text = `${owner}.${task}/${place}${again === 0 ? "" : `\n${again}`}`;
   return createHash("sha256").update(text).digest("base64url").slice(0, 32);
+}
+
+/** An answer stands under its question's key with a mark. */
+function answerTo(key: string, rest: Pick<JournalEntry, "value" | "failure">): JournalEntry {
+  return { key: `${key}!`, op: "ask", d: "question", ...rest };
 }
 
 /** A task that ends has what it waits for ended too. */

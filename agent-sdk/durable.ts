@@ -87,6 +87,7 @@ export interface DurableActs {
 }
 
 const PAUSE_MS = 200;
+const NOBODY = "nobody answered in time";
 
 /** Acts in one scope: the handler's own, or one branch's. */
 export interface AskOptions {
@@ -143,6 +144,7 @@ export class Acts implements DurableActs {
     const { key, entry } = await this.#durable.at(place, "step", name);
     if (entry?.failure !== undefined) throw asThrown(entry.failure, entry.value);
     if (entry !== undefined) return entry.value as T;
+    await this.#durable.settle();
     const about = { key: this.#durable.idAt(key), signal: this.signal };
     const value = await this.#try(key, name, () => fn(about), options);
     await this.#durable.keep(key, "step", name, value === undefined ? {} : { value });
@@ -203,7 +205,9 @@ export class Acts implements DurableActs {
     const at = this.#at();
     const { key, entry } = await this.#durable.at(at, "ask", "question");
     const answered = await this.#durable.at(`${at}!`, "ask", "question");
+    if (answered.entry?.failure !== undefined) throw ParleyError.from(answered.entry.failure);
     if (answered.entry !== undefined) return answered.entry.value as T;
+    this.#durable.ask(key);
     const until =
       (entry?.value as { until?: number } | undefined)?.until ??
       (timeoutMs === undefined ? undefined : this.#durable.now() + timeoutMs);
@@ -219,18 +223,19 @@ export class Acts implements DurableActs {
     if (until !== undefined) {
       const left = Math.max(0, until - this.#durable.now());
       pause(left, over.signal).then(
-        () => late.abort(new ParleyError("E_TIMEOUT", "nobody answered in time")),
+        () => late.abort(new ParleyError("E_TIMEOUT", NOBODY)),
         () => undefined,
       );
     }
     const value = await waiting
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         const isLate = late.signal.aborted && !this.signal.aborted;
         if (isLate && otherwise !== undefined) return otherwise;
+        if (isLate) await this.#durable.answer(key, { failure: failureOf("E_TIMEOUT", NOBODY) });
         throw error;
       })
       .finally(() => over.abort());
-    await this.#durable.keep(answered.key, "ask", "question", { value });
+    await this.#durable.answer(key, { value });
     return value as T;
   }
 
@@ -298,10 +303,10 @@ export class Acts implements DurableActs {
       if (!(error instanceof AggregateError)) throw error;
       throw error.errors.find((each) => !isTerminal(each)) ?? error.errors[0];
     });
-    if (known === undefined) await this.#durable.keep(key, "step", name, { value: won.i });
-    for (const i of branches.keys()) {
-      if (i !== won.i) this.#durable.drop(`${this.#scope}${place}.${i}/`);
-    }
+    const others = [...branches.keys()].filter((i) => i !== won.i);
+    const losers = others.map((i) => `${this.#scope}${place}.${i}/`);
+    if (known === undefined) await this.#durable.choose(key, name, won.i, losers);
+    else for (const scope of losers) this.#durable.drop(scope);
     stop.abort(new ParleyError("E_CANCELED", "another branch was first"));
     for (const each of running) each.catch(() => undefined);
     return won.value;

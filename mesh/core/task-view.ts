@@ -253,6 +253,8 @@ function apply(view: TaskView, record: ReadRecord): void {
       break;
     case "outcome":
       view.contractOpen = false;
+      // Nobody waits for an answer any more.
+      view.questions = [];
       view.outcome = record.body as Outcome;
       view.outcomeRev = record.rev;
       view.endedAt = record.storedAt;

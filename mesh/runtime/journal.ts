@@ -60,7 +60,8 @@ export class Journal implements RunJournal {
   readonly #hooks: Hooks;
   readonly #artefacts: Artefacts;
   #queue: Waiting[] = [];
-  #asked = new Map<string, (value: unknown) => void>();
+  /** Who waits for a word under a key. */
+  #asked = new Map<string, Set<(value: unknown) => void>>();
   #writing = false;
   /** The handler has ended; or the attempt has, and the handler goes on. */
   #over: "ended" | "left" | undefined;
@@ -105,21 +106,25 @@ export class Journal implements RunJournal {
     return new Promise((resolve, reject) => {
       const done = (settle: () => void) => {
         signal.removeEventListener("abort", abort);
-        this.#asked.delete(key);
+        const all = this.#asked.get(key);
+        all?.delete(take);
+        if (all?.size === 0) this.#asked.delete(key);
         settle();
       };
+      const take = (value: unknown) => done(() => resolve(value));
       const abort = () => done(() => reject(signal.reason));
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
-      this.#asked.set(key, (value) => done(() => resolve(value)));
+      const waiting = this.#asked.get(key) ?? new Set();
+      this.#asked.set(key, waiting.add(take));
     });
   }
 
   /** Was this question open? */
   answered(key: string, value: unknown): boolean {
-    const take = this.#asked.get(key);
-    take?.(value);
-    return take !== undefined;
+    const waiting = [...(this.#asked.get(key) ?? [])];
+    for (const take of waiting) take(value);
+    return waiting.length > 0;
   }
 
   /** What is too large for a record goes by reference. */

@@ -424,10 +424,8 @@ function checkSpec(spec: Spec): void {
   }
 }
 
-/** @returns false: it cannot be told @throws ParleyError E_TAKEN */
+/** @returns false: it cannot be told @throws ParleyError E_TAKEN, E_JOURNAL */
 function isSame(records: readonly ReadRecord[], asked: Spec): boolean {
-  // A sub-task's id says where in its parent it was made, and that decides.
-  if (asked.parent !== undefined) return true;
   const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
   if (there !== undefined) checkSame(there.body as Spec, asked);
   return there !== undefined;
@@ -435,11 +433,19 @@ function isSame(records: readonly ReadRecord[], asked: Spec): boolean {
 
 /**
  * A sub-task's id says where in its parent it was made, and that decides: a handler that runs again
- * may ask for it in other words. Artefacts are sealed anew each time: only their sizes can be told.
- * @throws ParleyError E_TAKEN
+ * may ask for it in other words, not for something else. Artefacts are sealed anew each time: only
+ * their sizes can be told.
+ * @throws ParleyError E_TAKEN, E_JOURNAL
  */
 function checkSame(there: Spec, asked: Spec): void {
-  if (asked.parent !== undefined) return;
+  if (asked.parent !== undefined) {
+    if (there.capability === asked.capability) return;
+    throw new ParleyError(
+      "E_JOURNAL",
+      `the sub-task ${asked.task} is for "${there.capability}", the handler asks for ` +
+        `"${asked.capability}" there: it was changed while its task was under way`,
+    );
+  }
   const what =
     there.capability !== asked.capability
       ? `for "${there.capability}"`

@@ -239,3 +239,18 @@ test("P10.5: who heeds its deadline ends as expired, whoever says so first", asy
   });
   expect(new Set(await Promise.all(ends))).toEqual(new Set(["expired E_DEADLINE"]));
 }, 20_000);
+
+test("who asks for another capability at the place of a sub-task is refused", async () => {
+  const [reserve, charge] = [capability("ways-reserve"), capability("ways-charge")];
+  const ran: string[] = [];
+  const hands = await mesh.join("ways-hands");
+  for (const c of [reserve, charge]) await hands.serve(c, () => void ran.push(c.name));
+  const end = await endOf(async (task) => {
+    const c = task.attempt === 1 ? reserve : charge;
+    await (await task.submit(c, {})).result();
+    if (task.attempt === 1) throw new Error("once");
+  }, 2);
+  expect(end.state).toBe("failed");
+  expect(end.message).toMatch(/is for "ways-reserve", the handler asks for "ways-charge" there/);
+  expect(ran).toEqual(["ways-reserve"]);
+});

@@ -316,6 +316,15 @@ function stage({ epoch = 1, records = async () => [] as never[] } = {}) {
   return { abort, acts, stored: asked.promise };
 }
 
+test("all who wait for a word hear it", async () => {
+  const { signal } = new AbortController();
+  const journal = new Journal({} as never, {} as never, {} as never);
+  const heard = [journal.answer("=stop", signal), journal.answer("=stop", signal)];
+  expect(journal.answered("=stop", "now")).toBe(true);
+  expect(await Promise.all(heard)).toEqual(["now", "now"]);
+  expect(journal.answered("=stop", "again")).toBe(false);
+});
+
 describe("a contract that ends", () => {
   test("while a question is being stored, by the fence, rejects nothing else", async () => {
     const { acts, stored } = stage();

@@ -110,6 +110,14 @@ describe("a question", { timeout: 40_000 }, () => {
     }
   });
 
+  test("of a task that was ended is asked no more", async () => {
+    const user = await agent("quitter");
+    const handle = await user.submit(approve, { sum: 5 });
+    await vi.waitFor(async () => expect(await needing()).toHaveLength(1), { timeout: 10_000 });
+    await handle.cancel("not wanted");
+    expect(await needing()).toEqual([]);
+  });
+
   test("that nobody answers in time has its default", async () => {
     const user = await agent("hasty");
     const handle = await user.submit(approve, { sum: 9, timeoutMs: 300 });
