@@ -429,7 +429,7 @@ export class Contractors {
   /** The attempt failed: the initiator decides whether there is another. */
   #settle(run: Running, failure: Failure): void {
     const { terms } = run.award;
-    run.agent.failed(terms.capability, failure, run.over);
+    run.agent.failed(terms.capability, failure, run.over || isLeaving(run));
     if (run.over) return this.#forget(run);
     if (terms.live) {
       this.#forget(run);

@@ -4,6 +4,7 @@ import {
   type Alive,
   type EmbeddedAward,
   type Failure,
+  type FailureCode,
   ParleyError,
 } from "../../contracts/index.ts";
 import type { OpenAward } from "./awards.ts";
@@ -36,8 +37,11 @@ export interface Running {
   abandoned?: boolean;
 }
 
-/** Is it its agent that stops, and not the task that failed? */
+/** Its agent stops, or has fenced itself off. */
+const LEFT: readonly FailureCode[] = ["E_DRAINING", "E_LOST"];
+
+/** Is it its agent that may not go on, and not the task that failed? */
 export function isLeaving({ abort, late }: Pick<Running, "abort" | "late">): boolean {
   const { reason } = abort.signal;
-  return late === undefined && reason instanceof ParleyError && reason.code === "E_DRAINING";
+  return late === undefined && reason instanceof ParleyError && LEFT.includes(reason.code);
 }
