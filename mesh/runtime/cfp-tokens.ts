@@ -1,11 +1,24 @@
+import { hash } from "node:crypto";
 import type { Random } from "../ports/index.ts";
 
+/** Characters of base64url: 72 bits. */
+const LENGTH = 12;
+
 /**
- * Names calls for bids. The first characters are this very process's: whoever has the same address
- * beside it, or had it before, does not get its bids.
+ * Names calls for bids (P5.11). Who hears some of them cannot tell what the others are called, and
+ * so answers none that it does not hear; nor does a process of the same address, now or later.
  */
 export function cfpTokens(random: Random): () => string {
-  const prefix = random.id().slice(0, 6);
-  let calls = 0;
-  return () => prefix + (calls++).toString(36);
+  const secret = random.id();
+  let lots = 0;
+  let lot = "";
+  let next = 0;
+  return () => {
+    if (next + LENGTH > lot.length) {
+      lot = hash("sha512", `${secret}.${lots++}`, "base64url");
+      next = 0;
+    }
+    next += LENGTH;
+    return lot.slice(next - LENGTH, next);
+  };
 }

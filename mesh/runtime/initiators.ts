@@ -297,7 +297,7 @@ export class Initiators {
     this.#rooms.answered(subject.from);
     const entry = this.#calls.get(subject.cfp);
     if (entry === undefined) return this.#d.counters.add("bid.late");
-    const event = readReply(this.#d, subject, message);
+    const event = readReply(this.#d, subject, message, entry.t.spec.capability);
     if (event === undefined) return;
     if (misdates(entry.t, event) && this.#d.clocks.refusedBy(event.from)) this.#handBack();
     entry.offeredUntil = 0;

@@ -16,7 +16,7 @@ import {
 } from "../../contracts/index.ts";
 import type { Field } from "../core/initiator-task.ts";
 import { attributesOf, groupOf, meets } from "../core/match.ts";
-import type { Incoming, StoredCardEntry, Trust } from "../ports/index.ts";
+import type { Incoming, Principal, StoredCardEntry, Trust } from "../ports/index.ts";
 import { openCard, readCard } from "./cards.ts";
 import type { ClockAlarm } from "./clock-alarm.ts";
 import type { Counters } from "./counters.ts";
@@ -25,8 +25,8 @@ import { readShared } from "./inbound.ts";
 
 interface Seat {
   card: AgentCard;
-  /** Key of the principal's connection, where it is proven. */
-  connection: string | undefined;
+  /** Whose connection it is, where that is proven. */
+  who: Principal | undefined;
   seal: string;
   /** The store's revision of what was heard last, and the reading during or after which. */
   rev: number;
@@ -165,7 +165,7 @@ export class Registry {
     }
     this.#seats.set(name, {
       card: opened.card,
-      connection: opened.principal?.publicKey,
+      who: opened.principal,
       seal: seal ?? "",
       rev,
       round: this.#round,
@@ -206,8 +206,13 @@ export class Registry {
   /** Agents behind the connection of a user key: whom its loss may concern. */
   behind(connection: string): Set<Address> {
     const found = new Set<Address>();
-    for (const [name, seat] of this.#seats) if (seat.connection === connection) found.add(name);
+    for (const [name, seat] of this.#seats) if (seat.who?.publicKey === connection) found.add(name);
     return found;
+  }
+
+  /** Was this agent granted the capability? Of whom no card is known, anything may be true. */
+  mayOffer(name: string, capability: string): boolean {
+    return this.#seats.get(name)?.who?.capabilities.includes(capability) !== false;
   }
 
   cards(): AgentCard[] {

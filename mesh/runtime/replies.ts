@@ -8,8 +8,7 @@ import {
 } from "../../contracts/index.ts";
 import { awardeeOf, type Event, type InitiatorTask } from "../core/initiator-task.ts";
 import type { Incoming } from "../ports/index.ts";
-import type { Counters } from "./counters.ts";
-import type { Inbound } from "./inbound.ts";
+import type { Deps } from "./dependencies.ts";
 
 const NOBODY_THERE = 503;
 
@@ -17,9 +16,10 @@ type Reply = Extract<Event, { on: "bid" | "refusal" | "nobody" }>;
 
 /** Undefined when it was refused (and counted). */
 export function readReply(
-  { inbound, counters }: { inbound: Inbound; counters: Counters },
+  { inbound, counters, registry }: Pick<Deps, "inbound" | "counters" | "registry">,
   { cfp, from: author }: BidSubject,
   message: Incoming,
+  capability: string,
 ): Reply | undefined {
   const from = author && address(author.principal, author.agent);
   if (message.status === NOBODY_THERE) {
@@ -28,6 +28,8 @@ export function readReply(
     return absent(cfp, from);
   }
   if (from === undefined) return undefined;
+  // It was told of the call by somebody who may hear it.
+  if (!registry.mayOffer(from, capability)) return inbound.reject("bid", "E_AUTHORITY");
   const answer = inbound.read<Answer>("bid", AnswerSchema, message);
   if (answer === undefined) return undefined;
   if (answer.kind === "bid") {
