@@ -309,7 +309,8 @@ export class Mesh implements AsyncDisposable {
     const grant = parent?.purse.promise(options.budget);
     if (grant?.budget !== undefined) told.budget = grant.budget;
     if (capability.version !== "") told.version = capability.version;
-    const task = parent === undefined ? told : inherit(told, parent.from, Date.now());
+    const task =
+      parent === undefined ? told : inherit(told, parent.from, Date.now(), how === "call");
     try {
       const tracker = await open.peer.submitters[how](capability.name, input, task);
       if (grant !== undefined) {

@@ -125,8 +125,16 @@ export interface Inheritance {
   live: boolean;
 }
 
-/** Authority shrinks: deadline and rank at most the parent's; the budget is cut by the purse. */
-export function inherit(own: TaskOptions, from: Inheritance, now: number): TaskOptions {
+/**
+ * Authority shrinks: deadline and rank at most the parent's; the budget is cut by the purse.
+ * @param live the sub-task is: nobody could prove for whom, so it is its caller's own (P12.1)
+ */
+export function inherit(
+  own: TaskOptions,
+  from: Inheritance,
+  now: number,
+  live = false,
+): TaskOptions {
   const { spec } = from;
   const options: TaskOptions = { ...own };
   options.deadline = Math.min(own.deadline ?? spec.deadline, spec.deadline);
@@ -135,7 +143,7 @@ export function inherit(own: TaskOptions, from: Inheritance, now: number): TaskO
     const value = own[name] ?? spec[name];
     if (value !== undefined) options[name] = value;
   }
-  if (from.live) return options;
+  if (live || from.live) return options;
   // Whoever takes the parent over must still find how its sub-tasks ended.
   options.retainMs ??= Math.max(RETAIN_MS_DEFAULT, spec.deadline - now);
   options.owner = spec.owner;

@@ -7,6 +7,7 @@ import {
   CONTROL_BYTES_MAX,
   directedSubject,
   type FailureCode,
+  parseAddress,
   RECORD_BYTES_MAX,
   type Role,
   type Spec,
@@ -114,6 +115,9 @@ export function openAward(data: Uint8Array, from: string, to: string): OpenAward
   if (!parsed.success) return complaint(inner.value, parsed.error);
   const terms = parsed.data;
   if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
+  // Of what is stored nowhere nobody could show for whom it is, but its caller (P12.1).
+  const isCallers = terms.submitter === from && terms.owner === parseAddress(from)?.principal;
+  if (terms.live && !isCallers) return "E_SENDER";
   if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
   if (bidsDigest(message.data.bids) !== terms.bids) return "E_SENDER";
   const spec = decode(message.data.spec, RECORD_LIMITS);

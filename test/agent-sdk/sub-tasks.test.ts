@@ -124,6 +124,17 @@ describe("a live sub-call", () => {
     expect(await handle.result()).toEqual({ deadline, left: 6 });
   });
 
+  test("P12.1: is its agent's own, of whatever task it is a part", async () => {
+    const [parent, child] = [texts("parent-6"), texts("child-6")];
+    const boss = await mesh.join("boss6");
+    const hands = await mesh.join("hands6");
+    await hands.serve(child, (_, { owner }) => owner);
+    await boss.serve(parent, (_, { call }) => call(child, ""));
+    const root = await mesh.join("root6");
+    expect(await root.call(parent, "")).toBe("boss6");
+    expect(await (await root.submit(parent, "")).result()).toBe("boss6");
+  });
+
   test("makes a durable sub-task of a live task its own agent's", async () => {
     const [parent, child] = [texts("parent-5"), texts("child-5")];
     const boss = await mesh.join("boss5");

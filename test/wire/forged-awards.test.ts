@@ -70,10 +70,15 @@ describe("a forged award", () => {
     { name: "by an agent without a card", code: "E_IDENTITY", agent: "ghost" },
     { name: "of a durable task, by a submitter", code: "E_ROLE", from: () => sid },
     {
-      name: "of another's live call, by a submitter",
-      code: "E_ROLE",
+      name: "of another's live call, by a submitter (P12.1)",
+      code: "E_SENDER",
       from: () => sid,
       terms: () => ({ live: true, rev: 0 }),
+    },
+    {
+      name: "of a live call for another owner, by an initiator",
+      code: "E_SENDER",
+      terms: ({ initiator }) => ({ live: true, rev: 0, submitter: initiator }),
     },
     { name: "without an epoch", code: "E_SCHEMA", terms: () => ({ epoch: 0 }) },
     { name: "of another version", code: "E_VERSION", terms: () => ({ v: 2 }) as never },
