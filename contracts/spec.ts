@@ -137,6 +137,8 @@ export const SpecSchema = z.object({
   /** Whom an intake peer submitted for; a label, not an authority. */
   onBehalfOf: z.string().max(128).optional(),
   at: z.number(),
+  /** Digest of the record before it, where there is one (P2.4). */
+  prev: z.string().max(64).optional(),
 });
 export type Spec = z.infer<typeof SpecSchema>;
 

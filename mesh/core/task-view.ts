@@ -166,9 +166,13 @@ const SUPERVISORS: readonly Role[] = ["initiator", "agent", "admin"];
 /** Why this record does not count here; undefined when it does. */
 export function unlawful(view: TaskView, record: ReadRecord): string | undefined {
   switch (record.kind) {
-    case "spec":
+    case "spec": {
       // Anybody with a contractor's rights can store one here: only the first began the task.
-      return view.spec === undefined ? undefined : "S3: a second spec";
+      if (view.spec !== undefined) return "S3: a second spec";
+      const { owner, parent } = record.body as Spec;
+      const isOwners = record.from.startsWith(`${owner}.`);
+      return isOwners || parent !== undefined ? undefined : "not its owner's, and of no parent";
+    }
     case "contract": {
       const { epoch } = record.body as Contract;
       if (record.terms === undefined) return "no proven award";

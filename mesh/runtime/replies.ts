@@ -28,10 +28,10 @@ export function readReply(
     return absent(cfp, from);
   }
   if (from === undefined) return undefined;
-  // It was told of the call by somebody who may hear it.
-  if (!registry.mayOffer(from, capability)) return inbound.reject("bid", "E_AUTHORITY");
   const answer = inbound.read<Answer>("bid", AnswerSchema, message);
   if (answer === undefined) return undefined;
+  // It was told of the call by somebody who may hear it.
+  if (!registry.mayOffer(from, capability)) return inbound.reject("bid", "E_AUTHORITY");
   if (answer.kind === "bid") {
     counters.add("bids");
     return { on: "bid", cfp, from, bid: answer };

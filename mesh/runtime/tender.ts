@@ -193,10 +193,11 @@ export function refuseSpec(
   const again = () => receipt.release(1_000);
   d.records.read(spec.owner, spec.task, record.rev).then((records) => {
     const last = records.at(-1);
-    // Put under a task that somebody else began, it must not end that one.
-    const began = records[0]?.rev === record.rev;
-    const ended = foldTask(records).outcome !== undefined;
-    if (last === undefined || !began || ended) return receipt.ack();
+    const began: ReadRecord[] = [];
+    const { outcome } = foldTask(records, (r) => void (r.kind === "spec" && began.push(r)));
+    // Put under a task that somebody else began, or may yet begin, it must not end that one.
+    const isIt = began[0]?.rev === record.rev;
+    if (last === undefined || !isIt || outcome !== undefined) return receipt.ack();
     const t = newTask(spec, record.from, false, last.rev, last.digest);
     d.counters.add("ended.rejected");
     // Not stored: somebody wrote meanwhile, and whoever gets the spec next looks again.

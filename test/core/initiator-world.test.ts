@@ -43,7 +43,7 @@ class World {
   constructor(seed: number, faults: number) {
     this.prng = createPrng(seed);
     this.faults = faults;
-    this.write("spec", {}, "sue.main", 0);
+    this.write("spec", { owner: "sue" }, "sue.main", 0);
   }
 
   chance(share: number): boolean {

@@ -130,7 +130,6 @@ test("where the parent has no budget, a sub-task may name one", async () => {
 describe("refused is a sub-task", () => {
   type Case = [string, (p: Parent) => TaskOptions, (() => OpenPeer)?];
   const cases: Case[] = [
-    ["without a parent", (p) => without(lawful(p), "parent")],
     [
       "of a parent that is not there",
       (p) => ({ ...lawful(p), parent: { task: "nosuch", epoch: 1, contractor: "wes.main" } }),
@@ -174,6 +173,18 @@ describe("refused is a sub-task", () => {
   test.each(cases)("%s", async (_, options, by) => {
     const parent = await parentOf();
     await refused(by?.() ?? wes, options(parent));
+    await parent.end();
+  });
+
+  test("without a parent: nothing of it counts, and its owner may use the id (P2.4)", async () => {
+    const parent = await parentOf();
+    const counter = "refused.record.spec.E_AUTHORITY";
+    const before = counted(ina, counter);
+    const options = without(lawful(parent), "parent");
+    const sub = await wes.peer.submitters.submit("echo", { n: 1 }, options);
+    await until(() => counted(ina, counter) > before, "the refusal");
+    const owners = await sue.peer.submitters.submit("echo", { n: 2 }, { task: sub.task });
+    expect(await owners.result()).toEqual({ n: 2 });
     await parent.end();
   });
 
