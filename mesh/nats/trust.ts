@@ -14,9 +14,8 @@ export function jwtTrust(trust: Trust, wall: () => number): TrustPort {
   const issuers = roleBySigningKey(trust);
   const proven = new Map<string, { principal: Principal; expiresAt: number }>();
   return {
-    principal(name, jwt) {
+    principal(name, jwt, now = wall()) {
       if (jwt === undefined) return undefined;
-      const now = wall();
       const known = proven.get(jwt);
       if (known !== undefined && known.expiresAt > now) {
         return known.principal.name === name ? known.principal : undefined;

@@ -16,7 +16,10 @@ export interface Principal {
 
 /** Tells whether a principal is what it says. Never throws. */
 export interface Trust {
-  /** From its user JWT (undefined with static users, where a keyring decides). */
-  principal(name: string, jwt: string | undefined): Principal | undefined;
+  /**
+   * From its user JWT (undefined with static users, where a keyring decides).
+   * @param at when it was used, ms since the epoch: judges expiry. Default: now
+   */
+  principal(name: string, jwt: string | undefined, at?: number): Principal | undefined;
   verify(publicKey: string, data: Uint8Array, signature: Uint8Array): boolean;
 }

@@ -35,20 +35,24 @@ export function readCard(body: Uint8Array): AgentCard | undefined {
   return raw.ok ? AgentCardSchema.safeParse(raw.value).data : undefined;
 }
 
-/** Opens a card that arrived under this name; undefined when anything does not fit. */
+/**
+ * Opens a card that arrived under this name; undefined when anything does not fit.
+ * @param atItsDate it says whose key it was when it was made: credentials that expire are of no use
+ * from then on (the server sees to that), and what was signed before stays signed (P4.3)
+ */
 export function openCard(
   principal: string,
   agent: string,
   body: Uint8Array,
   seal: string | undefined,
   trust: Trust | undefined,
-  read = readCard,
+  { read = readCard, atItsDate = false } = {},
 ): OpenCard | undefined {
   const card = read(body);
   if (card === undefined) return undefined;
   if (card.principal !== principal || card.agent !== agent) return undefined;
   if (trust === undefined) return { card, principal: undefined };
-  const who = trust.principal(principal, card.jwt);
+  const who = trust.principal(principal, card.jwt, atItsDate ? card.at : undefined);
   const sealed = parseSeal(seal);
   if (who === undefined || sealed === undefined || sealed.at !== card.at) return undefined;
   const subject = registrationSubject(principal, agent);

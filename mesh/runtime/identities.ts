@@ -164,7 +164,7 @@ export class Identities {
     body: Uint8Array,
     seal: string | undefined,
   ): AgentKey | undefined {
-    const opened = openCard(principal, agent, body, seal, this.#d.trust);
+    const opened = openCard(principal, agent, body, seal, this.#d.trust, { atItsDate: true });
     if (opened?.principal === undefined) return undefined;
     return { publicKey: opened.card.publicKey, role: opened.principal.role };
   }

@@ -155,7 +155,7 @@ export class Registry {
     }
     // Renewals repeat the very same card: nothing to prove again.
     if (seat !== undefined && seat.seal === seal && seal !== undefined && seal.length > 20) return;
-    const opened = openCard(principal, agent, body, seal, this.#trust, read);
+    const opened = openCard(principal, agent, body, seal, this.#trust, { read });
     if (opened === undefined) return this.#counters.add("refused.card");
     // One that is not signed is read each time, and is as it was.
     const same = seat?.card.at === opened.card.at && seat.card.instance === opened.card.instance;
