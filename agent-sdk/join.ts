@@ -12,7 +12,8 @@ export interface JoinOptions extends PlaceOptions, Omit<MeshOptions, "agent" | "
   name: string;
   /**
    * Second token of the address, for a stable one that `to` can name. Only one process at a time
-   * may use it; by default it is drawn, so that replicas never meet.
+   * may use it; by default it is drawn, so that replicas never meet. Beside the mesh's folder its
+   * key is kept there: what it wrote is proven by it.
    */
   agent?: string;
   /** What will be served, when it is known: saves a reconnect per further `serve`. */
@@ -43,7 +44,7 @@ export async function join(options: JoinOptions): Promise<Mesh> {
 async function joinMesh(o: JoinOptions): Promise<Mesh> {
   check(o);
   const place = findPlace(o);
-  const access = await openAccess(place, o.name);
+  const access = await openAccess(place, o.name, o.agent);
   const wanted = o.capabilities?.map((c) => (typeof c === "string" ? c : c.name));
   const missing = wanted?.filter((name) => !access.capabilities.includes(name)) ?? [];
   if (missing.length > 0) await access.grow(missing);

@@ -8,6 +8,7 @@ import { roleBySigningKey } from "../mesh/nats/identity/account.ts";
 import { credsAuth, nkeyAuth } from "../mesh/nats/identity/authenticator.ts";
 import { type Creds, parseCreds } from "../mesh/nats/identity/creds.ts";
 import {
+  agentKey,
   type Home,
   homeFiles,
   openHome,
@@ -37,11 +38,14 @@ export interface Access {
   connection(): Pick<OpenOptions, "authenticator" | "signer" | "jwt" | "trust" | "servers" | "tls">;
 }
 
-/** @throws ParleyError E_IDENTITY, saying which file is missing or what to run. */
-export async function openAccess(place: Place, name: string): Promise<Access> {
+/**
+ * @param agent its name, where that is a fixed one
+ * @throws ParleyError E_IDENTITY, saying which file is missing or what to run
+ */
+export async function openAccess(place: Place, name: string, agent?: string): Promise<Access> {
   if (place.creds !== undefined) return credsAccess(place, await readCreds(place.creds));
   if (place.nkey !== undefined) return nkeyAccess(place, await readSeed(place.nkey));
-  return homeAccess(place, name);
+  return homeAccess(place, name, agent);
 }
 
 /** How long a server may take to say its first line, ms. */
@@ -185,14 +189,14 @@ function fixed(
 
 // ---- the mesh's own folder ----------------------------------------------------------------------
 
-async function homeAccess(place: Place, name: string): Promise<Access> {
+async function homeAccess(place: Place, name: string, agent?: string): Promise<Access> {
   let why: unknown;
   for (const dir of place.homes) {
     const home = await openHome(dir).catch((error: unknown) => {
       why ??= error;
       return undefined;
     });
-    if (home !== undefined) return mintedAccess(place, home, name);
+    if (home !== undefined) return mintedAccess(place, home, name, agent);
     const given = homeFiles(dir).credsOf(name);
     const creds = isToken(name) ? await readCreds(given).catch(() => undefined) : undefined;
     if (creds !== undefined) return credsAccess(place, creds);
@@ -205,7 +209,12 @@ async function homeAccess(place: Place, name: string): Promise<Access> {
   );
 }
 
-async function mintedAccess(place: Place, home: Home, name: string): Promise<Access> {
+async function mintedAccess(
+  place: Place,
+  home: Home,
+  name: string,
+  agent: string | undefined,
+): Promise<Access> {
   const issued = await readIdentity(home, name);
   if (issued?.revokedAt !== undefined) {
     throw new ParleyError(
@@ -219,7 +228,9 @@ async function mintedAccess(place: Place, home: Home, name: string): Promise<Acc
     issued === undefined
       ? undefined
       : await readCreds(homeFiles(home.dir).credsOf(name)).catch(() => undefined);
-  const key = kept === undefined ? generateKey("user") : keyFromSeed(kept.seed);
+  const own = async () =>
+    agent === undefined ? generateKey("user") : await agentKey(home, name, agent);
+  const key = kept === undefined ? await own() : keyFromSeed(kept.seed);
   const trust = jwtTrust(home.trust, () => Date.now());
   let capabilities: readonly string[] = issued?.capabilities ?? [];
   let creds = await mint(home, name, key, capabilities);

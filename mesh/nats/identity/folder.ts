@@ -48,6 +48,8 @@ export function homeFiles(dir: string) {
     systemCreds: join(dir, "system.creds"),
     creds: join(dir, "creds"),
     credsOf: (name: string) => join(dir, "creds", `${name}.creds`),
+    agents: join(dir, "agents"),
+    agentKey: (principal: string, agent: string) => join(dir, "agents", `${principal}.${agent}.nk`),
     identities: join(dir, "identities"),
     identity: (name: string) => join(dir, "identities", `${name}.json`),
   };

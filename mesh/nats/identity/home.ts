@@ -9,6 +9,7 @@
 //   server.conf                 for the servers that Parley starts itself
 //   system.creds                pushes account changes into a running server
 //   creds/<name>.creds          ordinary credentials, for Parley and the nats CLI
+//   agents/<name>.<agent>.nk    keys of agents that joined beside the folder under a fixed name
 //   identities/<name>.json      who they were given to; no secrets
 export {
   defaultHomeDir,
@@ -24,6 +25,7 @@ export {
 } from "./folder.ts";
 export {
   addIdentity,
+  agentKey,
   type IssuedIdentity,
   listIdentities,
   type MintedUser,

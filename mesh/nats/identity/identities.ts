@@ -1,10 +1,11 @@
 // Who was given credentials: minting, adding, renewing, listing, and noting a revocation.
 import { readdir, rm } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { ParleyError } from "../../../contracts/failure.ts";
 import { ROLES, type Role } from "../../../contracts/roles.ts";
 import { type Creds, formatCreds, parseCreds } from "./creds.ts";
-import { isErrno, json, readIfThere, readJson, writeSecret } from "./files.ts";
+import { isErrno, json, makeDir, readIfThere, readJson, writeSecret } from "./files.ts";
 import { type Home, homeFiles, readTrust, writeServerAuth } from "./folder.ts";
 import { checkNames, type Identity, isPrincipalName, mintUserJwt } from "./jwt.ts";
 import { generateKey, type KeyPair, keyFromSeed } from "./keys.ts";
@@ -41,6 +42,33 @@ export type MintedUser = Creds & { identity: Identity };
  */
 export function mintUser(home: Home, user: NewIdentity): Promise<MintedUser> {
   return mintFor(home, user, generateKey("user"));
+}
+
+/**
+ * The key of an agent that joins beside the folder under a name of its own: the same at each start,
+ * since what it wrote is proven by it. Where the folder cannot be written, a new one.
+ */
+export async function agentKey(home: Home, principal: string, agent: string): Promise<KeyPair> {
+  const files = homeFiles(home.dir);
+  const path = files.agentKey(principal, agent);
+  const key = generateKey("user");
+  try {
+    await makeDir(files.agents);
+    await writeSecret(path, `${key.seed}\n`, { exclusive: true });
+    return key;
+  } catch (error) {
+    if (["EACCES", "EPERM", "EROFS"].some((code) => isErrno(error, code))) return key;
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
+  const seed = async () => (await readIfThere(path))?.trim() ?? "";
+  // Another process may be about to write it.
+  for (let tries = 0; tries < 50 && (await seed()) === ""; tries++) await setTimeout(20);
+  try {
+    return keyFromSeed(await seed());
+  } catch (cause) {
+    const fix = "restore it, or remove it: what this agent wrote is not proven any more then";
+    throw new ParleyError("E_IDENTITY", `${path} holds no key: ${fix}`, { cause });
+  }
 }
 
 async function mintFor(home: Home, user: NewIdentity, key: KeyPair): Promise<MintedUser> {
