@@ -9,6 +9,7 @@ import {
   BeatSchema,
   CARD_RENEW_MS,
   CARD_TTL_S,
+  failure as failureOf,
   liveSubject,
   type Message,
   MessageSchema,
@@ -53,6 +54,7 @@ import { Micro } from "./micro.ts";
 import { Policies } from "./policies.ts";
 import { type ProvenRecord, Records } from "./records.ts";
 import { Registry } from "./registry.ts";
+import { liveOutcome } from "./results.ts";
 import { StrayCancels } from "./stray-cancels.ts";
 import { Submitters } from "./submitters.ts";
 import { View } from "./view.ts";
@@ -67,6 +69,7 @@ const DisconnectSchema = z.object({
 const RETURN_MS = 120;
 /** Slices in which all cards are renewed once. */
 const RENEWALS = 50;
+const NO_OUTCOME = "what the agent answered is no outcome of this call";
 const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
 
 export interface PeerPorts {
@@ -363,13 +366,7 @@ export class Peer {
       case "done":
         return this.initiators.onDone(path, from, m.rev, m.workedMs);
       case "live":
-        if (m.failure !== undefined) {
-          return this.initiators.onLiveFailure(path, from, m.epoch, m.failure);
-        }
-        if (m.outcome !== undefined && this.initiators.onLiveOutcome(path, from, m.workedMs)) {
-          this.submitters.onLiveOutcome(path, m.outcome);
-        }
-        return;
+        return this.#onLive(path, from, m);
       case "cancel":
         return this.contractors.notices.onCancel(path, m.epoch, from, m.reason, m.over === true);
       case "fenced":
@@ -377,6 +374,17 @@ export class Peer {
       case "answer":
         return this.contractors.notices.onAnswer(from, m);
     }
+  }
+
+  #onLive(path: string, from: Address, m: Extract<Message, { kind: "live" }>): void {
+    const outcome = m.failure === undefined && m.outcome && liveOutcome(this.deps.inbound, m);
+    if (outcome) {
+      if (!this.initiators.onLiveOutcome(path, from, m.workedMs)) return;
+      return this.submitters.onLiveOutcome(path, outcome);
+    }
+    // What cannot be read has failed: somebody else may do it.
+    const failure = m.failure ?? { ...failureOf("E_OUTPUT", NO_OUTCOME), retry: true };
+    this.initiators.onLiveFailure(path, from, m.epoch, failure);
   }
 
   /** The server's own word that a connection ended: milliseconds after a crash. It only makes us

@@ -4,11 +4,14 @@ import {
   DEADLINE_MS_MAX,
   type Failure,
   type Outcome,
+  OutcomeSchema,
   ParleyError,
   RETAIN_MS_DEFAULT,
 } from "../../contracts/index.ts";
 import { base64url } from "./awards.ts";
+import { RECORD_LIMITS } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
+import type { Inbound } from "./inbound.ts";
 import type { Running } from "./running.ts";
 
 /** The claim, with the award that gives it, the bid that won, and all bids, packed. */
@@ -52,6 +55,20 @@ export function completedOf(run: Running, endedAt: number): Outcome {
     retainMs: spec.retainMs ?? RETAIN_MS_DEFAULT,
     prev: run.head,
   };
+}
+
+/** A contractor's word that it completed a live call; undefined where it is no such word. */
+export function liveOutcome(
+  inbound: Inbound,
+  {
+    task,
+    epoch,
+    outcome: bytes,
+  }: { task: string; epoch: number; outcome?: Uint8Array | undefined },
+): Outcome | undefined {
+  const outcome = bytes && inbound.parse<Outcome>("live", OutcomeSchema, bytes, RECORD_LIMITS);
+  const fits = outcome?.task === task && outcome.epoch === epoch && outcome.state === "completed";
+  return fits ? outcome : undefined;
 }
 
 /** The outcome's JSON around the output's own bytes, which are not encoded a second time. */

@@ -13,7 +13,6 @@ import {
   type Hints,
   lookSubject,
   type Outcome,
-  OutcomeSchema,
   ParleyError,
   PRIORITY_DEFAULT,
   type Progress,
@@ -33,7 +32,7 @@ import { AUTHOR_UNKNOWN, foldTask, type ReadRecord, type TaskView } from "../cor
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, neededMs } from "./artefact.ts";
 import { cancelTask } from "./cancel.ts";
-import { encodeJson, RECORD_LIMITS } from "./codec/codec.ts";
+import { encodeJson } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
@@ -371,10 +370,8 @@ export class Submitters {
     this.#trackers.get(taskPath(progress.owner, progress.task))?.onProgress(from, progress);
   }
 
-  onLiveOutcome(path: string, bytes: Uint8Array): void {
-    const tracker = this.#trackers.get(path);
-    const outcome = this.#d.inbound.parse("live", OutcomeSchema, bytes, RECORD_LIMITS);
-    if (outcome !== undefined && outcome.task === tracker?.task) tracker.end(outcome);
+  onLiveOutcome(path: string, outcome: Outcome): void {
+    this.#trackers.get(path)?.end(outcome);
   }
 
   async #cancel(

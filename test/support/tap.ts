@@ -14,7 +14,7 @@ export interface Heard {
   decoded<T = Record<string, unknown>>(): T;
 }
 
-function heard(m: Msg): Heard {
+export function heard(m: Msg): Heard {
   return {
     subject: m.subject,
     reply: m.reply ?? "",
