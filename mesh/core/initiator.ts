@@ -48,7 +48,7 @@ import {
 } from "./initiator-moves.ts";
 import { awardeeOf, type Context, type Event, type InitiatorTask } from "./initiator-task.ts";
 import type { ScoredBid } from "./policy.ts";
-import { isHandedBack, type TaskView } from "./task-view.ts";
+import { isHandedBack, isSpoiled, type TaskView } from "./task-view.ts";
 
 const EXTENSIONS_MAX = 4;
 /** A call may have been lost: after many rounds doubling alone would hold its task for a minute. */
@@ -355,6 +355,7 @@ function adopt(t: InitiatorTask, view: TaskView, c: Context): void {
   }
   if (view.contractOpen && view.fenced) {
     withdraw(t, "fenced", false, c);
+    if (isSpoiled(view)) return handedBack(t, c);
     t.failure = failureOf("E_FENCED", "a record without authority moved the task");
     return nextAttempt(t, { ...t.failure, retry: true }, c);
   }

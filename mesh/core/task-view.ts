@@ -83,6 +83,8 @@ export interface TaskView {
   contractOpen: boolean;
   /** Did a record that does not count move the revision, so that this contract cannot commit? */
   fenced: boolean;
+  /** And was that another principal's doing? Then the contract is no attempt. */
+  spoiled: boolean;
   /** Which alternative the last contract was for (0: the task as asked for), and the epoch before
    * the first contract of that tier. */
   tier: number;
@@ -124,6 +126,7 @@ export function foldTask<R extends ReadRecord>(
     contract: undefined,
     contractOpen: false,
     fenced: false,
+    spoiled: false,
     tier: 0,
     tierBase: 0,
     left: 0,
@@ -157,7 +160,14 @@ export function foldTask<R extends ReadRecord>(
 
 function refute(view: TaskView, record: ReadRecord, why: string): void {
   view.faults.push(`${record.kind} by ${record.from} does not count: ${why}`);
-  view.fenced = view.contractOpen;
+  if (!view.contractOpen) return;
+  view.spoiled = view.fenced ? view.spoiled : !isOneOf(record.from, view.contract?.contractor);
+  view.fenced = true;
+}
+
+/** Are both agents of one principal? */
+function isOneOf(one: Address, other = ""): boolean {
+  return one.startsWith(other.slice(0, other.indexOf(".") + 1));
 }
 
 /** Roles whose word ends a task that is not theirs. */
@@ -231,9 +241,11 @@ function apply(view: TaskView, record: ReadRecord): void {
       break;
     case "contract": {
       const contract = record.body as Contract;
+      if (isSpoiled(view)) takeBack(view);
       view.contract = contract;
       view.contractOpen = true;
       view.fenced = false;
+      view.spoiled = false;
       enterTier(view, record.terms?.tier ?? 0, contract.epoch);
       view.triedBefore = view.tried;
       view.tried = toTheEnd(view.tried, record.from);
@@ -288,8 +300,19 @@ export function isHandedBack(
   return leaving === true && failure.retry && left < HAND_BACKS_MAX;
 }
 
+/** Was its contractor fenced off by somebody else's junk, after so many others? Then somebody goes
+ * on, at once. */
+export function isSpoiled({ contractOpen, spoiled, left }: TaskView): boolean {
+  return contractOpen && spoiled && left < HAND_BACKS_MAX;
+}
+
 function handBack(view: TaskView): void {
   view.handedBack = true;
+  takeBack(view);
+}
+
+/** The last contract is no attempt. */
+function takeBack(view: TaskView): void {
   view.left++;
   view.tierBase++;
   view.tried = view.triedBefore;

@@ -34,7 +34,7 @@ import {
 } from "../core/initiator-task.ts";
 import type { ScoredBid } from "../core/policy.ts";
 import { SpokenFor } from "../core/spoken-for.ts";
-import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { isSpoiled, type ReadRecord } from "../core/task-view.ts";
 import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
@@ -56,7 +56,7 @@ import {
 import { lawfulEvent } from "./lawful.ts";
 import type { ProvenRecord } from "./records.ts";
 import { absent, misdates, readReply } from "./replies.ts";
-import { outcomeKey, refuseSpec, storeEnd, workOf } from "./tender.ts";
+import { outcomeKey, refuseSpec, storeEnd, viewOf, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
 import { WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
@@ -403,7 +403,7 @@ export class Initiators {
     // Read from a copy that lags.
     if (view === undefined) return;
     if (view.rev < last) return this.watch.again(entry, contractor, epoch);
-    if (view.contractOpen && view.epoch === epoch) {
+    if (view.contractOpen && view.epoch === epoch && !isSpoiled(view)) {
       this.watch.revoked(pathOf(entry.t), epoch);
       this.#note(entry.t, "lost", { to: contractor, e: epoch, rev: view.rev, note: why });
       return this.#feed(entry, { on: "lost", epoch, why, rev: view.rev, head: view.head });
@@ -413,8 +413,7 @@ export class Initiators {
 
   async #readView(entry: Entry) {
     try {
-      const { owner, id, rev } = entry.t;
-      return foldTask(await this.#d.records.read(owner, id, rev));
+      return await viewOf(this.#d, entry.t);
     } catch (error) {
       this.#d.log.warn(
         { task: entry.t.id, error: String(error) },

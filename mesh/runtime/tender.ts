@@ -14,7 +14,7 @@ import {
 } from "../../contracts/index.ts";
 import { type InitiatorTask, newTask } from "../core/initiator-task.ts";
 import { NEAR_EQUAL, type ScoredBid, seen } from "../core/policy.ts";
-import { foldTask, type ReadRecord } from "../core/task-view.ts";
+import { foldTask, isSpoiled, type ReadRecord } from "../core/task-view.ts";
 import type { Signer, SpecDelivery } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 
@@ -131,6 +131,15 @@ export function endOf(
 /** Would it be worth a try once the cause is mended? Not what a handler called hopeless. */
 function isParking(failure: Failure | undefined): boolean {
   return failure !== undefined && (failure.code === "E_ALL_FAILED" || FAILURES[failure.code].retry);
+}
+
+/** What is stored of a task. Who spoils it is told to the operator, who can revoke him. */
+export async function viewOf(d: Pick<Deps, "records" | "log">, t: InitiatorTask) {
+  const view = foldTask(await d.records.read(t.owner, t.id, t.rev));
+  const fault = view.faults.at(-1);
+  const about = { owner: t.owner, task: t.id, contractor: t.contractor, fault };
+  if (isSpoiled(view)) d.log.warn(about, "its contract was spoiled; somebody else goes on with it");
+  return view;
 }
 
 /** Where the outcome of a task stands, by whom it may be. */
