@@ -31,6 +31,11 @@ export function address(principal: string, agent: string): Address {
   return `${principal}.${agent}`;
 }
 
+/** Whose agent it is. */
+export function principalOf(agent: Address): string {
+  return agent.slice(0, agent.indexOf("."));
+}
+
 /** Splits an address; undefined when the text is not one. */
 export function parseAddress(text: string): { principal: string; agent: string } | undefined {
   const dot = text.indexOf(".");

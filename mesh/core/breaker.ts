@@ -10,6 +10,8 @@
 //   B5  An agent that leaves awards unclaimed has a breaker for that alone, which its next claim
 //       closes: nothing else that it does makes up for it, and it makes up for nothing else.
 //   B6  Whoever is on trial does not count against the capability: others serve it well.
+//   B8  All agents of a principal have one breaker together, for tasks and for claims, which opens
+//       at twice as many in a row: names are free.
 //   B7  A failure that no retry would mend says something of the task where other agents fail alike
 //       or there are none; else it is held against its agent, and never against the capability.
 import {
@@ -19,6 +21,7 @@ import {
   BREAKER_TRIAL_MS_MAX,
   BREAKER_WINDOW_MS,
   type FailureCode,
+  principalOf,
 } from "../../contracts/index.ts";
 
 /** Failures that say something of the agent; the others say something of the task. */
@@ -30,18 +33,24 @@ export interface BreakerChange {
   capability: string;
   /** Absent: the capability's own breaker. */
   agent?: Address;
+  /** All agents of this principal. */
+  principal?: string;
   state: "open" | "closed";
   failures: number;
   /** The last failure, in words. */
   why: string;
 }
 
-/** Whom a breaker is about: a capability, one agent's, or only that agent's claims. */
+/** Whom a breaker is about: a capability, one agent of it, all of a principal; or only claims. */
 interface Subject {
   capability: string;
   agent?: Address;
+  principal?: string;
   claims?: true;
 }
+
+/** In a row, of all agents of a principal. Guess. */
+const PRINCIPAL_FAILURES = 2 * BREAKER_FAILURES;
 
 const LOSSES_MERGED_MS = 1_000;
 
@@ -108,7 +117,7 @@ export class Breakers {
     now: number,
     alone = false,
   ): void {
-    const open = agent !== undefined && this.#of({ capability, agent })?.open === true;
+    const open = agent !== undefined && whom(capability, agent).some((w) => this.#of(w)?.open);
     if (DOUBTFUL.includes(code)) {
       if (agent === undefined) return;
       const peers = this.#known(capability);
@@ -119,12 +128,12 @@ export class Breakers {
       if (!TELLING.includes(code)) return;
       if (!open || this.isOpen(capability)) this.#fail({ capability }, code, now);
     }
-    if (agent !== undefined) this.#fail({ capability, agent }, code, now);
+    if (agent !== undefined) for (const w of whom(capability, agent)) this.#fail(w, code, now);
   }
 
   succeeded(capability: string, agent: Address, now: number): void {
-    this.#close({ capability });
-    this.#close({ capability, agent });
+    // Mostly nobody has failed.
+    if (this.#breakers.size > 0) this.#closeAll([{ capability }, ...whom(capability, agent)]);
     this.#known(capability).good.note(agent, now);
   }
 
@@ -141,11 +150,13 @@ export class Breakers {
 
   /** An award to this agent was followed by nothing. */
   unclaimed(capability: string, agent: Address, now: number): void {
-    this.#fail({ capability, agent, claims: true }, "its awards are not claimed", now);
+    for (const w of whom(capability, agent, true)) {
+      this.#fail(w, "its awards are not claimed", now);
+    }
   }
 
   claimed(capability: string, agent: Address): void {
-    this.#close({ capability, agent, claims: true });
+    if (this.#breakers.size > 0) this.#closeAll(whom(capability, agent, true));
   }
 
   /** Is the capability's breaker open, or this agent's, with no trial due? */
@@ -169,15 +180,13 @@ export class Breakers {
     // Mostly nobody has failed, and this is asked of every bid.
     if (this.#breakers.size === 0) return true;
     const due = (b?: Breaker): boolean => b === undefined || !b.open || now >= b.trialAt;
-    return (
-      due(this.#of({ capability, agent })) && due(this.#of({ capability, agent, claims: true }))
-    );
+    return everything(capability, agent).every((w) => due(this.#of(w)));
   }
 
   /** An award goes to this agent: if it is on trial, the next one waits. */
   tries(capability: string, agent: Address, now: number): void {
-    this.#admit(this.#of({ capability, agent }), now);
-    this.#admit(this.#of({ capability, agent, claims: true }), now);
+    if (this.#breakers.size === 0) return;
+    for (const w of everything(capability, agent)) this.#admit(this.#of(w), now);
   }
 
   #of(about: Subject): Breaker | undefined {
@@ -209,11 +218,16 @@ export class Breakers {
       b.trialAt = now + b.pauseMs;
       return;
     }
-    if (b.failures < BREAKER_FAILURES) return;
+    if (b.failures < (about.principal === undefined ? BREAKER_FAILURES : PRINCIPAL_FAILURES))
+      return;
     b.open = true;
     b.pauseMs = BREAKER_TRIAL_MS;
     b.trialAt = now + b.pauseMs;
     this.#tell(about, "open", b.failures, why);
+  }
+
+  #closeAll(subjects: readonly Subject[]): void {
+    for (const about of subjects) this.#close(about);
   }
 
   #close(about: Subject): void {
@@ -225,12 +239,11 @@ export class Breakers {
   }
 
   #tell(
-    { capability, agent }: Subject,
+    { claims: _, ...about }: Subject,
     state: "open" | "closed",
     failures: number,
     why: string,
   ): void {
-    const about = agent === undefined ? { capability } : { capability, agent };
     this.changes.push({ ...about, state, failures, why });
   }
 
@@ -253,7 +266,21 @@ export class Breakers {
   }
 }
 
-function keyOf({ capability, agent, claims }: Subject): string {
-  if (agent === undefined) return capability;
-  return claims === true ? `${capability} ${agent} claims` : `${capability} ${agent}`;
+/** An agent, and all of its principal. */
+function whom(capability: string, agent: Address, ofClaims = false): Subject[] {
+  const claims = ofClaims ? ({ claims: true } as const) : {};
+  return [
+    { capability, agent, ...claims },
+    { capability, principal: principalOf(agent), ...claims },
+  ];
+}
+
+function everything(capability: string, agent: Address): Subject[] {
+  return [...whom(capability, agent), ...whom(capability, agent, true)];
+}
+
+function keyOf({ capability, agent, principal, claims }: Subject): string {
+  if (agent === undefined && principal === undefined) return capability;
+  const who = agent ?? `${principal}.*`;
+  return claims === true ? `${capability} ${who} claims` : `${capability} ${who}`;
 }

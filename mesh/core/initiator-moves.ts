@@ -10,6 +10,7 @@ import {
   type Failure,
   failure as failureOf,
   PATIENCE_MS,
+  principalOf,
   SUSPECT_MS,
   type TerminalState,
 } from "../../contracts/index.ts";
@@ -153,15 +154,23 @@ export function ranked(t: InitiatorTask, c: Context): ScoredBid[] {
   return freshFirst(order, t);
 }
 
+/** What is known has changed; who was tried stays tried. */
+export function rankAgain(t: InitiatorTask, c: Context): void {
+  const tried = t.order.slice(0, t.next);
+  t.order = tried.concat(ranked(t, c).filter((b) => !tried.includes(b)));
+}
+
 /** Who failed again and again gets no more than a trial now and then. Who left an award of this
- * task unclaimed is asked again when nobody else bids. */
+ * task unclaimed is asked again when nobody else bids, and so are others of his principal. */
 function trusted(t: InitiatorTask, c: Context): ScoredBid[] {
   const { capability } = t.spec;
   t.distrusted = [];
   let some = t.bids.filter(({ from }) => c.breakers.trusts(capability, from, c.now));
   if (t.unclaimed.length > 0) {
+    const principals = t.unclaimed.map(principalOf);
+    const others = some.filter(({ from }) => !principals.includes(principalOf(from)));
     const fresh = some.filter(({ from }) => !t.unclaimed.includes(from));
-    if (fresh.length > 0) some = fresh;
+    if (fresh.length > 0) some = others.length > 0 ? others : fresh;
   }
   if (some.length === t.bids.length) return t.bids;
   for (const b of t.bids) if (!some.includes(b)) t.distrusted.push(b.from);
@@ -188,6 +197,7 @@ export function unclaimed(t: InitiatorTask, c: Context): void {
   if (silent !== undefined && lookedMs * 2 >= CLAIM_TIMEOUT_MS) {
     c.breakers.unclaimed(t.spec.capability, silent, c.now);
     if (!t.unclaimed.includes(silent)) t.unclaimed.push(silent);
+    if (t.rung !== "directed") rankAgain(t, c);
   }
   if (t.rung === "directed") seek(t, c);
   else awardNext(t, c);

@@ -18,6 +18,7 @@ import {
   type Bid,
   CLAIM_TIMEOUT_MS,
   failure as failureOf,
+  principalOf,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
 import { chooseRung, most, recallRung } from "./initiator-choice.ts";
@@ -35,7 +36,7 @@ import {
   handedBack,
   leaveWaiting,
   nextAttempt,
-  ranked,
+  rankAgain,
   running,
   seek,
   setTier,
@@ -102,7 +103,7 @@ export function step(t: InitiatorTask, e: Event, c: Context): void {
 }
 
 function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Context): void {
-  if (cfp !== t.cfp || t.bids.length >= BIDS_MAX) return;
+  if (cfp !== t.cfp || isFull(t.bids, from)) return;
   t.heard = true;
   if (!mayContract(t, from) || t.bids.some((b) => b.from === from)) return;
   const believed = c.calibration.believe(from, t.spec.capability, bid.durationMs, bid.confidence);
@@ -122,12 +123,19 @@ function onBid(t: InitiatorTask, cfp: string, from: Address, bid: Bid, c: Contex
   if (enough(t, c)) closeWindow(t, c);
 }
 
+/** Nobody fills the table by himself, under however many names. */
+function isFull(bids: readonly ScoredBid[], from: Address): boolean {
+  if (bids.length < BIDS_MAX / 2) return false;
+  const own = principalOf(from);
+  const its = bids.reduce((n, b) => (principalOf(b.from) === own ? n + 1 : n), 0);
+  return bids.length >= BIDS_MAX || its >= BIDS_MAX / 2;
+}
+
 /** Too late for the choice, in time to be the next best. */
 function late(t: InitiatorTask, bid: ScoredBid, c: Context): void {
   if (t.rung === "directed") return;
   t.bids.push(bid);
-  const tried = t.order.slice(0, t.next);
-  t.order = tried.concat(ranked(t, c).filter((b) => !tried.includes(b)));
+  rankAgain(t, c);
 }
 
 function mayContract(t: InitiatorTask, from: Address): boolean {

@@ -14,6 +14,7 @@ import {
   type FailureRecord,
   HAND_BACKS_MAX,
   type Outcome,
+  principalOf,
   type RecordKind,
   type Role,
   type Spec,
@@ -161,13 +162,9 @@ export function foldTask<R extends ReadRecord>(
 function refute(view: TaskView, record: ReadRecord, why: string): void {
   view.faults.push(`${record.kind} by ${record.from} does not count: ${why}`);
   if (!view.contractOpen) return;
-  view.spoiled = view.fenced ? view.spoiled : !isOneOf(record.from, view.contract?.contractor);
+  const own = principalOf(view.contract?.contractor ?? "");
+  if (!view.fenced) view.spoiled = principalOf(record.from) !== own;
   view.fenced = true;
-}
-
-/** Are both agents of one principal? */
-function isOneOf(one: Address, other = ""): boolean {
-  return one.startsWith(other.slice(0, other.indexOf(".") + 1));
 }
 
 /** Roles whose word ends a task that is not theirs. */
@@ -180,7 +177,7 @@ export function unlawful(view: TaskView, record: ReadRecord): string | undefined
       // Anybody with a contractor's rights can store one here: only the first began the task.
       if (view.spec !== undefined) return "S3: a second spec";
       const { owner, parent } = record.body as Spec;
-      const isOwners = record.from.startsWith(`${owner}.`);
+      const isOwners = principalOf(record.from) === owner;
       return isOwners || parent !== undefined ? undefined : "not its owner's, and of no parent";
     }
     case "contract": {
@@ -229,7 +226,7 @@ export function mayCancel(
   owner: string | undefined,
 ): boolean {
   if (record.from === submitter || record.role === "admin") return true;
-  return record.from.slice(0, record.from.indexOf(".")) === owner;
+  return principalOf(record.from) === owner;
 }
 
 function apply(view: TaskView, record: ReadRecord): void {

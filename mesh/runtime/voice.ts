@@ -51,13 +51,14 @@ export class Voice {
 
   /** Told to whoever watches: a person, or code that prefers another capability meanwhile. */
   breaker(change: BreakerChange): void {
-    const { capability, agent, state, failures, why } = change;
-    const whose = agent === undefined ? "capability" : "agent";
+    const { capability, agent, principal, state, failures, why } = change;
+    const whose =
+      agent !== undefined ? "agent" : principal !== undefined ? "principal" : "capability";
     this.#d.counters.add(`breaker.${whose}.${state}`);
     if (state === "open") this.#d.counters.add(`breaker.${whose}.failures`, failures);
     const say = state === "open" ? "warn" : "info";
     this.#d.log[say](
-      { capability, agent, failures, why },
+      { capability, agent, principal, failures, why },
       state === "open"
         ? `breaker open: ${failures} failures in a row; only trials now and then until one succeeds`
         : "breaker closed",
