@@ -1,6 +1,9 @@
 // Roles and what the server lets each of them do. Templates: `{{name()}}` is the principal's name
 // in its user JWT, `{{tag(cap)}}` one entry per capability that the JWT grants.
 // The inbox prefix is the principal's own (`_INBOX.<name>`), so nobody reads another's replies.
+//
+// No template has `allow_responses`: whoever is delivered a message may then publish on the reply
+// subject that it names, whatever that is, and anybody can send himself one (ADR 0015).
 import {
   AGENTS_BUCKET,
   AGENTS_STREAM,
@@ -35,8 +38,6 @@ export interface Permissions {
   /** Wins over `publish`. */
   denyPublish?: string[];
   subscribe: string[];
-  /** Replies to requests that reached the client: count and time, ms. */
-  responses?: { max: number; ttlMs: number };
 }
 
 const ME = "{{name()}}";
@@ -60,9 +61,15 @@ function author(kind: RecordKind, owner: string): string {
 }
 
 const everyone: Permissions = {
-  publish: [`mesh.reg.${ME}.*`, `mesh.key.${ME}.*`, "mesh.who.*.*", "mesh.live.*.*"],
-  subscribe: [`_INBOX.${ME}.>`, `mesh.who.${ME}.*`, `mesh.msg.${ME}.>`],
-  responses: { max: 10_000, ttlMs: 300_000 },
+  publish: ["mesh.who.*.*", "mesh.live.*.*"],
+  subscribe: [`_INBOX.${ME}.>`, `mesh.msg.${ME}.>`],
+};
+
+/** Who takes part has a card, and answers. An inbox is known to whom its owner asks, to nobody
+ * else: its name cannot be guessed. */
+const member: Permissions = {
+  publish: [...everyone.publish, `mesh.reg.${ME}.*`, `mesh.key.${ME}.*`, "_INBOX.*.>"],
+  subscribe: [...everyone.subscribe, `mesh.who.${ME}.*`],
 };
 
 /**
@@ -115,10 +122,8 @@ const contractor: Permissions = {
         "answer",
       ] as const
     ).map((kind) => author(kind, "*")),
-    // A bid names its author last; the bare reply subject is granted only so that the server
-    // keeps no note of every call's reply subject (it can but say "nobody here").
+    // A bid names its author last; on the bare reply subject only the server says "nobody here".
     `mesh.bid.*.*.*.${ME}.*`,
-    "mesh.bid.*.*.*",
     `mesh.beat.*.*.${ME}.*`,
     `mesh.msg.*.*.${ME}.*`,
     `mesh.idle.${CAP}.${ME}.*`,
@@ -263,7 +268,8 @@ const observer: Permissions = {
     `$JS.API.DIRECT.GET.OBJ_${ARTEFACTS_BUCKET}.>`,
     "$SYS.REQ.USER.INFO",
   ],
-  subscribe: ["mesh.>", "_INBOX.>", `$KV.${TASKS_BUCKET}.>`, `$KV.${AGENTS_BUCKET}.>`],
+  // Not the writes themselves: they name the inbox where their author waits for the server's word.
+  subscribe: ["mesh.>", `$KV.${AGENTS_BUCKET}.>`],
 };
 
 const admin: Permissions = { publish: [">"], subscribe: [">"] };
@@ -273,22 +279,20 @@ function deniesOf(subjects: string[]): { denyPublish?: string[] } {
 }
 
 function union(...parts: Permissions[]): Permissions {
-  const responses = parts.find((p) => p.responses !== undefined)?.responses;
   return {
     publish: [...new Set(parts.flatMap((p) => p.publish))],
     ...deniesOf(parts.flatMap((p) => p.denyPublish ?? [])),
     subscribe: [...new Set(parts.flatMap((p) => p.subscribe))],
-    ...(responses ? { responses } : {}),
   };
 }
 
 /** The permission template of each role, as its scoped signing key carries it. */
 export const ROLE_PERMISSIONS: Readonly<Record<Role, Permissions>> = {
-  contractor: union(everyone, contractor),
-  initiator: union(everyone, initiator),
-  submitter: union(everyone, submitter),
+  contractor: union(member, contractor),
+  initiator: union(member, initiator),
+  submitter: union(member, submitter),
   observer: union(everyone, observer),
-  agent: union(everyone, contractor, initiator, submitter),
+  agent: union(member, contractor, initiator, submitter),
   admin,
 };
 
@@ -307,6 +311,5 @@ export function expandPermissions(role: Role, name: string, capabilities: string
     publish: expand(p.publish),
     ...deniesOf(expand(p.denyPublish ?? [])),
     subscribe: expand(p.subscribe),
-    ...(p.responses ? { responses: p.responses } : {}),
   };
 }

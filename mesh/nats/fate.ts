@@ -66,9 +66,12 @@ export function fateOfOwn(
 
 const text = new TextDecoder();
 
-/** Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4). */
-export function parseAck(data: Uint8Array): WriteResult | undefined {
+/**
+ * Undefined for what is no word of this stream.
+ * Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4). */
+export function parseAck(data: Uint8Array, stream: string): WriteResult | undefined {
   let ack: {
+    stream?: string;
     seq?: number;
     duplicate?: boolean;
     error?: { err_code?: number; code?: number; description?: string };
@@ -78,6 +81,8 @@ export function parseAck(data: Uint8Array): WriteResult | undefined {
   } catch {
     return undefined;
   }
+  // The word of another stream, which somebody had the server send here.
+  if (ack.stream !== stream) return undefined;
   if (ack.error === undefined) {
     if (typeof ack.seq !== "number") return undefined;
     return { ok: true, rev: ack.seq, duplicate: ack.duplicate === true };

@@ -70,7 +70,6 @@ export class NatsLedger implements Ledger {
   #pending = new Map<string, Pending>();
   #pendingBytes = 0;
   #reading = 0;
-  #next = 0;
   /** When the store last answered a write. */
   #answeredAt = Number.NEGATIVE_INFINITY;
   #upAt = Number.NEGATIVE_INFINITY;
@@ -109,7 +108,8 @@ export class NatsLedger implements Ledger {
       const detail = `${this.#pending.size} writes wait for the store already; not taken on`;
       return done({ ok: false, fault: "unknown", detail });
     }
-    const token = (this.#next++).toString(36);
+    // As random as the record's id: nobody else says what became of it.
+    const token = write.id;
     const since = this.#clock.now();
     const pending: Pending = { write, done, tries: 0, sentAt: since, since };
     this.#pending.set(token, pending);
@@ -166,7 +166,7 @@ export class NatsLedger implements Ledger {
       if (this.#answeredAt - this.#leaderless.since < HEIR_MS) this.#soon(token);
       return this.#later(token, p, limitMs, "the store has no leader");
     }
-    const result = parseAck(m.data);
+    const result = parseAck(m.data, TASKS_STREAM);
     if (result === undefined) return;
     this.#answeredAt = this.#clock.now();
     this.#leaderless.until = Number.NEGATIVE_INFINITY;

@@ -18,10 +18,14 @@ export function placeOf(
 ): number {
   if (m.status === 503) throw noStream(stream);
   const ack = JSON.parse(Buffer.from(m.data).toString()) as {
+    stream?: string;
     seq?: number;
     error?: { err_code?: number; description?: string };
   };
-  if (ack.error === undefined) return ack.seq ?? 0;
+  if (ack.error === undefined) {
+    if (ack.stream === stream) return ack.seq ?? 0;
+    throw new ParleyError("E_STORE", `${what}: the answer is not the word of ${stream}; try again`);
+  }
   const { err_code: code = 0, description = "refused" } = ack.error;
   if (fenced && FENCED.includes(code)) {
     throw new ParleyError("E_FENCED", `${what} was written by somebody else meanwhile`);

@@ -1,9 +1,10 @@
 // The transport port on NATS.
+import { randomBytes } from "node:crypto";
 import {
-  createInbox,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
+  PermissionViolationError,
   type Subscription as Sub,
 } from "@nats-io/nats-core";
 import { ParleyError } from "../../contracts/index.ts";
@@ -11,6 +12,8 @@ import type { Incoming, PublishOptions, Subscription } from "../ports/index.ts";
 import type { Link } from "./link.ts";
 import { LinkStatus } from "./link-status.ts";
 import { LinkWatch, redialAtOnce } from "./link-watch.ts";
+import { type AskOptions, Requests } from "./requests.ts";
+import { systemClock } from "./system.ts";
 
 /** The server appends these behind what the author sent: of two, its own is the last. Of all
  * others the first one counts, as it does for the server. */
@@ -132,6 +135,7 @@ const BACKLOG_BYTES_MAX = 32 * 1024 * 1024;
 export class NatsTransport extends LinkStatus implements Link {
   readonly connection: NatsConnection;
   readonly #watch: LinkWatch;
+  readonly #requests: Requests;
   /** Messages not sent because the connection was down, or its link full. */
   dropped = 0;
   sent = 0;
@@ -146,12 +150,24 @@ export class NatsTransport extends LinkStatus implements Link {
   constructor(connection: NatsConnection) {
     super();
     this.connection = connection;
+    this.#requests = new Requests({
+      inbox: () => `${prefixOf(connection)}.${unguessable()}`,
+      subscribe: (pattern, handler) => this.subscribe(pattern, handler),
+      send: (subject, data, options) => {
+        this.#drain();
+        this.sent++;
+        this.#send(subject, data, options);
+      },
+      after: systemClock.after,
+      token: unguessable,
+    });
     this.#watch = new LinkWatch(connection, () => this.become("down"));
     this.#watch.start();
     void this.#follow();
     void connection.closed().then(() => {
       this.#watch.stop();
       this.become("closed");
+      this.#requests.close();
     });
   }
 
@@ -179,12 +195,17 @@ export class NatsTransport extends LinkStatus implements Link {
           this.become("up");
           break;
         case "error":
-          this.report(s.error);
+          if (!this.#isRefusal(s.error)) this.report(s.error);
           break;
         default:
           break;
       }
     }
+  }
+
+  #isRefusal(error: Error): boolean {
+    if (!(error instanceof PermissionViolationError) || error.operation !== "publish") return false;
+    return this.#requests.refused(error.subject);
   }
 
   publish(subject: string, data: Uint8Array, options?: PublishOptions): void {
@@ -275,7 +296,8 @@ export class NatsTransport extends LinkStatus implements Link {
   }
 
   inbox(principal?: string): string {
-    return createInbox(principal === undefined ? undefined : `_INBOX.${principal}`);
+    const owner = principal === undefined ? "" : `${principal}.`;
+    return `_INBOX.${owner}${unguessable()}`;
   }
 
   request(
@@ -294,28 +316,13 @@ export class NatsTransport extends LinkStatus implements Link {
     return this.#request(subject, data, options);
   }
 
-  async #request(
-    subject: string,
-    data: Uint8Array,
-    options: {
-      timeoutMs: number;
-      signal?: AbortSignal;
-      headers?: Readonly<Record<string, string>>;
-    },
-  ): Promise<Incoming> {
+  async #request(subject: string, data: Uint8Array, options: AskOptions): Promise<Incoming> {
     options.signal?.throwIfAborted();
     this.#needLink(subject);
-    this.#drain();
-    this.sent++;
-    const { timeoutMs: timeout, headers } = options;
     try {
-      const answer = this.connection.request(subject, data, {
-        timeout,
-        ...(headers === undefined ? {} : { headers: toHeaders(headers) }),
-      });
-      return new NatsMessage(await abortable(answer, options.signal));
+      return await this.#requests.ask(subject, data, options);
     } catch (error) {
-      throw asParleyError(error, subject);
+      throw error === options.signal?.reason ? error : asParleyError(error, subject);
     }
   }
 
@@ -364,13 +371,15 @@ export class NatsTransport extends LinkStatus implements Link {
   }
 }
 
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
+/** Where the server lets this connection hear answers. */
+function prefixOf(connection: NatsConnection): string {
+  const { options } = connection as unknown as { options?: { inboxPrefix?: string } };
+  return options?.inboxPrefix ?? "_INBOX";
+}
+
+/** 128 bits. */
+function unguessable(): string {
+  return randomBytes(16).toString("base64url");
 }
 
 /** The client's errors in our words. */

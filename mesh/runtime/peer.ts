@@ -281,8 +281,10 @@ export class Peer {
     this.#publish(agent.name, agent.card(principal, key, jwt, this.#instance));
   }
 
+  /** Who only observes writes nothing that would have to be proven. */
   #announceSelf(): void {
-    const { principal, agent, jwt, signer } = this.options;
+    const { principal, agent, jwt, signer, roles } = this.options;
+    if (!roles.contractor && !roles.initiator && !roles.submitter) return;
     this.#publish(agent, {
       v: 1,
       kind: "card",

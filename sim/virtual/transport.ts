@@ -5,6 +5,7 @@ import { ParleyError, type Role } from "../../contracts/index.ts";
 import type { Prng } from "../../mesh/core/prng.ts";
 import type { Link } from "../../mesh/nats/link.ts";
 import { LinkStatus } from "../../mesh/nats/link-status.ts";
+import { type AskOptions, Requests } from "../../mesh/nats/requests.ts";
 import type {
   Clock,
   Incoming,
@@ -53,11 +54,6 @@ interface ClientSub extends Receiver {
   handler: (message: Incoming) => void;
 }
 
-interface Asked {
-  subject: string;
-  settle: (answer: Incoming | ParleyError) => void;
-}
-
 export class VirtualTransport extends LinkStatus implements Link {
   readonly payloadMax: number;
   readonly #broker: Broker;
@@ -74,8 +70,7 @@ export class VirtualTransport extends LinkStatus implements Link {
   #subs = new Set<ClientSub>();
   #sids = 0;
   #inboxes = 0;
-  #mux: string | undefined;
-  #asked = new Map<string, Asked>();
+  readonly #requests: Requests;
   #redial: Timer | undefined;
   #attempts = 0;
   #pongs = new Set<(error?: Error) => void>();
@@ -95,6 +90,13 @@ export class VirtualTransport extends LinkStatus implements Link {
     this.#run = place.run;
     this.#awake = place.awake;
     this.#options = options;
+    this.#requests = new Requests({
+      inbox: () => this.inbox(options.name),
+      subscribe: (pattern, handler) => this.subscribe(pattern, handler),
+      send: (subject, data, about) => this.publish(subject, data, about),
+      after: (ms, run) => clock.after(ms, run),
+      token: () => (this.#inboxes++).toString(36),
+    });
     this.#check = new LinkCheck(link, clock, () => this.#giveUp());
     this.#connection = this.#dial();
     if (this.#connection === undefined) {
@@ -262,12 +264,7 @@ export class VirtualTransport extends LinkStatus implements Link {
   }
 
   #refused(subject: string, operation: "publish" | "subscription"): void {
-    for (const [token, asked] of this.#asked) {
-      if (operation !== "publish" || asked.subject !== subject) continue;
-      this.#asked.delete(token);
-      const text = `this identity may not use ${subject}; see: parley identity ls`;
-      return asked.settle(new ParleyError("E_PERMISSION", text));
-    }
+    if (operation === "publish" && this.#requests.refused(subject)) return;
     this.report(new Error(`Permissions Violation for ${operation} to "${subject}"`));
   }
 
@@ -278,20 +275,6 @@ export class VirtualTransport extends LinkStatus implements Link {
     return `_INBOX.${owner}i${(this.#inboxes++).toString(36)}`;
   }
 
-  /** All answers to requests come through one subscription. */
-  #muxed(): string {
-    if (this.#mux !== undefined) return this.#mux;
-    const mux = this.inbox(this.#options.name);
-    this.#mux = mux;
-    this.subscribe(`${mux}.*`, (m) => {
-      const asked = this.#asked.get(m.subject.slice(mux.length + 1));
-      if (asked === undefined) return;
-      if (m.status !== 503) return asked.settle(m);
-      asked.settle(new ParleyError("E_NO_CAPABILITY", `nobody answers on ${asked.subject}`));
-    });
-    return mux;
-  }
-
   #needLink(subject: string): void {
     if (this.state() === "up") return;
     throw new ParleyError(
@@ -300,38 +283,13 @@ export class VirtualTransport extends LinkStatus implements Link {
     );
   }
 
-  async request(
-    subject: string,
-    data: Uint8Array,
-    options: { timeoutMs: number; signal?: AbortSignal; headers?: Record<string, string> },
-  ): Promise<Incoming> {
+  async request(subject: string, data: Uint8Array, options: AskOptions): Promise<Incoming> {
     options.signal?.throwIfAborted();
     this.#needLink(subject);
-    const reply = this.#muxed();
-    const token = (this.#inboxes++).toString(36);
-    return new Promise((resolve, reject) => {
-      const end = (answer: Incoming | Error): void => {
-        timer.cancel();
-        options.signal?.removeEventListener("abort", abort);
-        this.#asked.delete(token);
-        if (answer instanceof Error) reject(answer);
-        else resolve(answer);
-      };
-      const abort = (): void => end(options.signal?.reason as Error);
-      const late = () => new ParleyError("E_TIMEOUT", `no answer on ${subject} in time`);
-      const timer = this.#clock.after(options.timeoutMs, () => end(late()));
-      options.signal?.addEventListener("abort", abort, { once: true });
-      this.#asked.set(token, { subject, settle: end });
-      const { headers } = options;
-      this.publish(subject, data, { reply: `${reply}.${token}`, ...(headers && { headers }) });
-    });
+    return this.#requests.ask(subject, data, options);
   }
 
-  ask(
-    subject: string,
-    data: Uint8Array,
-    options: { timeoutMs: number; headers: Readonly<Record<string, string>> },
-  ): Promise<Incoming> {
+  ask(subject: string, data: Uint8Array, options: AskOptions): Promise<Incoming> {
     return this.request(subject, data, options);
   }
 

@@ -259,11 +259,21 @@ test("a fate is read from what is stored, or stays unknown", () => {
 test("an id that is on its way through the cluster is no refusal", () => {
   const ack = (err_code: number, code: number) =>
     parseAck(
-      json({ error: { code, err_code, description: "duplicate message id is in process" } }),
+      json({
+        error: { code, err_code, description: "duplicate message id is in process" },
+        stream: "KV_mesh_tasks",
+      }),
+      "KV_mesh_tasks",
     );
   expect(ack(10158, 409)).toMatchObject({ ok: false, fault: "unknown" });
   expect(ack(10164, 400)).toMatchObject({ ok: false, fault: "unknown" });
   expect(recordSubject(write("o").key)).toContain("$KV.mesh_tasks.o.");
+});
+
+test("the word of another stream, or of no stream, says nothing of a write", () => {
+  for (const said of [{ stream: "mesh_registry", seq: 7 }, { seq: 7 }, { error: { code: 404 } }]) {
+    expect(parseAck(json(said), "KV_mesh_tasks")).toBeUndefined();
+  }
 });
 
 test("no more writes are taken on than the memory allows", async () => {

@@ -27,6 +27,7 @@ test.each([
   ["a key that is written once", answer(error(10077)), true, "E_FENCED", /"a.b" was written by/],
   ["a fence that none had set", answer(error(10071, "odd")), false, "E_STORE", /stored: odd/],
   ["a full store", answer(error(10047, "no room")), true, "E_STORE", /"a.b" .* stored: no room/],
+  ["another stream's word", answer({ stream: "KV_x", seq: 7 }), true, "E_STORE", /not the word of/],
   ["no word of why", answer(error(10047)), true, "E_STORE", /not stored: refused/],
 ])("%s", (_name, m, fenced, code, message) => {
   const refused = expect.objectContaining({ code, message: expect.stringMatching(message) });

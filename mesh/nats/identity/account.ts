@@ -61,9 +61,6 @@ function scope(role: Role, key: string, p: Permissions): SigningKey {
       payload: -1,
       pub: { allow: p.publish, ...(p.denyPublish ? { deny: p.denyPublish } : {}) },
       sub: { allow: p.subscribe },
-      ...(p.responses
-        ? { resp: { max: p.responses.max, ttl: p.responses.ttlMs * 1_000_000 } }
-        : {}),
     },
   };
 }

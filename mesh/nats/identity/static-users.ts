@@ -109,12 +109,6 @@ function permissionLines(p: Permissions): string[] {
     ...(p.denyPublish ? [`          deny: ${list("          ", p.denyPublish)}`] : []),
     "        }",
     `        subscribe { allow: ${list("        ", p.subscribe)} }`,
-    ...(p.responses
-      ? [
-          `        allow_responses { max: ${p.responses.max}, ` +
-            `expires: ${quote(`${p.responses.ttlMs}ms`)} }`,
-        ]
-      : []),
     "      }",
   ];
 }

@@ -203,7 +203,7 @@ export class Broker {
     if (!connection.open) return;
     this.received++;
     const tokens = subject.split(".");
-    if (this.#permissions && !connection.rights.mayPublish(subject, tokens, this.#world.now)) {
+    if (this.#permissions && !connection.rights.mayPublish(tokens)) {
       return this.#refuse(connection, subject, "publish");
     }
     let heard = false;
@@ -256,9 +256,6 @@ export class Broker {
   #deliver(sub: ServerSub, message: VirtualMessage, extraMs: number): void {
     const { connection, to } = sub;
     this.sent++;
-    if (this.#permissions && message.reply !== undefined) {
-      connection.rights.owes(message.reply, this.#world.now);
-    }
     const { down } = connection.link;
     // The client gave this connection up, and the server does not know it yet.
     if (down.era !== connection.era) return;

@@ -31,7 +31,6 @@ interface Rules {
   publish: Node;
   deny: Node;
   subscribe: Node;
-  responses: { max: number; ttlMs: number } | undefined;
 }
 
 function tree(patterns: readonly string[]): Node {
@@ -78,24 +77,16 @@ function rulesOf(role: Role): Rules {
       publish: tree(p.publish),
       deny: tree(p.denyPublish ?? []),
       subscribe: tree(p.subscribe),
-      responses: p.responses,
     };
     rules.set(role, found);
   }
   return found;
 }
 
-/** Answers that a connection owes: it may publish there a few times, for a while. */
-interface Owed {
-  left: number;
-  untilMs: number;
-}
-
 export class Rights {
   readonly #rules: Rules;
   readonly #name: string;
   readonly #capabilities: ReadonlySet<string>;
-  #owed: Map<string, Owed> | undefined;
 
   constructor(role: Role, name: string, capabilities: readonly string[]) {
     this.#rules = rulesOf(role);
@@ -103,37 +94,13 @@ export class Rights {
     this.#capabilities = new Set(capabilities);
   }
 
-  mayPublish(subject: string, tokens: readonly string[], now: number): boolean {
+  mayPublish(tokens: readonly string[]): boolean {
     if (this.#within(this.#rules.deny, tokens, 0)) return false;
-    if (this.#within(this.#rules.publish, tokens, 0)) return true;
-    const owed = this.#owed?.get(subject);
-    if (owed === undefined || owed.untilMs < now) return false;
-    if (--owed.left <= 0) this.#owed?.delete(subject);
-    return true;
+    return this.#within(this.#rules.publish, tokens, 0);
   }
 
   maySubscribe(tokens: readonly string[]): boolean {
     return this.#within(this.#rules.subscribe, tokens, 0);
-  }
-
-  /** A message with this reply subject reached the connection. */
-  owes(reply: string, now: number): void {
-    const { responses } = this.#rules;
-    if (responses === undefined) return;
-    if (this.#within(this.#rules.publish, reply.split("."), 0)) return;
-    this.#owed ??= new Map();
-    const untilMs = now + responses.ttlMs;
-    this.#forget(now);
-    this.#owed.delete(reply);
-    this.#owed.set(reply, { left: responses.max, untilMs });
-  }
-
-  /** They stand in the order of their ends. */
-  #forget(now: number): void {
-    for (const [reply, { untilMs }] of this.#owed ?? []) {
-      if (untilMs >= now) return;
-      this.#owed?.delete(reply);
-    }
   }
 
   /** A wildcard in the subject must be granted as one. */

@@ -149,7 +149,6 @@ describe("a contractor may", () => {
 
   it.each([
     "mesh.bid.ina.i.cfp1.casey.c",
-    "mesh.bid.ina.i.cfp1",
     "mesh.beat.ina.i.casey.c",
     "mesh.msg.ina.i.casey.c",
     "mesh.idle.ocr.casey.c",
@@ -204,7 +203,8 @@ describe("a contractor may not", () => {
     ["forge a stored record's notice", "mesh.rec.casey.ina.i.outcome.casey.c.t1"],
     ["forge a card's notice", "mesh.card.casey.c"],
     ["forge a disconnection", "mesh.sys.disconnect"],
-    ["answer into another's inbox", "_INBOX.other.x"],
+    ["answer into all inboxes of another", "_INBOX.other"],
+    ["say that nobody heard a call", "mesh.bid.ina.i.cfp1"],
     ["submit by the door", "mesh.submit.ocr"],
     ["acknowledge a supervisor's message", `$JS.ACK.${TASKS_STREAM}.initiators-0.1.1.1.1.0`],
     ["acknowledge it in the new form", `$JS.ACK.d.h.${TASKS_STREAM}.initiators-0.1.1.1.1.0`],
@@ -284,8 +284,12 @@ it("capabilities are told apart by case", async () => {
 describe("an observer", () => {
   it("reads messages, records, cards and artefacts", async () => {
     await store(contractor, key("outcome", "casey", "casey", "seen"), '{"done":1}');
-    for (const subject of ["mesh.>", "$KV.mesh_tasks.>", "$KV.mesh_agents.>"]) {
+    for (const subject of ["mesh.>", "$KV.mesh_agents.>"]) {
       expect(await subscribeVerdict(observer, subject)).toBe("permitted");
+    }
+    // Where others wait for the server's word is not for him to know.
+    for (const subject of ["_INBOX.>", "_INBOX.casey.>", "$KV.mesh_tasks.>"]) {
+      expect(await subscribeVerdict(observer, subject)).toBe("refused");
     }
     const jsm = await jetstreamManager(observer, { checkAPI: false });
     const found = await jsm.direct.getMessage(TASKS_STREAM, {
@@ -325,6 +329,9 @@ describe("an observer", () => {
 
   it("writes nothing", async () => {
     for (const subject of [
+      "mesh.reg.olga.x",
+      "mesh.key.olga.x",
+      "_INBOX.casey.x",
       key("cancel", "olga", "olga"),
       key("outcome", "casey", "olga"),
       "mesh.submit.ocr",
