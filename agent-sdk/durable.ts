@@ -148,7 +148,7 @@ export class Acts implements DurableActs {
     const about = { key: this.#durable.idAt(key), signal: this.signal };
     const value = await this.#try(key, name, () => fn(about), options);
     await this.#durable.keep(key, "step", name, value === undefined ? {} : { value });
-    return value;
+    return asKept(value);
   }
 
   async recall<T>(key: string): Promise<T | undefined> {
@@ -311,6 +311,12 @@ export class Acts implements DurableActs {
     for (const each of running) each.catch(() => undefined);
     return won.value;
   }
+}
+
+/** As every later attempt gets it: a handler that works now works then. */
+function asKept<T>(value: T): T {
+  const text = JSON.stringify(value);
+  return text === undefined ? (undefined as T) : JSON.parse(text);
 }
 
 /** A moment that has passed is over at once. */

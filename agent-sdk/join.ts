@@ -91,7 +91,7 @@ function check(o: JoinOptions): void {
   if (!AttributesSchema.optional().safeParse(o.attributes).success) {
     throw new ParleyError(
       "E_SCHEMA",
-      "attributes must be texts (256 characters at most), numbers or booleans",
+      "attributes must be texts (256 characters at most), numbers or booleans, 64 of them at most",
     );
   }
 }

@@ -2,7 +2,8 @@
 //
 // Invariants
 //   B1  Spent plus promised never exceeds the budget by what a sub-task was granted.
-//   B2  A promise is settled once, by what the sub-task really cost.
+//   B2  A promise is settled once, by what the sub-task says that it cost, at most what it was
+//       granted.
 
 export class Purse {
   readonly #budget: number | undefined;
@@ -41,7 +42,7 @@ export class Purse {
         if (!open) return;
         open = false;
         this.#promised -= held;
-        this.#subTasks += cost;
+        this.#subTasks += Math.min(cost, budget ?? cost);
       },
     };
   }

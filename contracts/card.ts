@@ -3,8 +3,16 @@
 import { z } from "zod";
 import { AgentNameSchema, CapabilityNameSchema, PrincipalSchema } from "./ids.ts";
 
+/** Of an agent or a capability: whoever follows cards keeps them. */
+const ATTRIBUTES_MAX = 64;
+
 export const AttributeSchema = z.union([z.string().max(256), z.number(), z.boolean()]);
-export const AttributesSchema = z.record(z.string().min(1).max(64), AttributeSchema);
+export const AttributesSchema = z
+  .record(z.string().min(1).max(64), AttributeSchema)
+  .refine(
+    (all) => Object.keys(all).length <= ATTRIBUTES_MAX,
+    `at most ${ATTRIBUTES_MAX} attributes`,
+  );
 export type Attributes = z.infer<typeof AttributesSchema>;
 
 export const VersionSchema = z.string().regex(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/, "a version: 1.2.3");

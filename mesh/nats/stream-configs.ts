@@ -77,6 +77,9 @@ function tasksStream(common: Common): Wanted {
   };
 }
 
+/** Cards are renewed within seconds. Their own TTL is what their author says, if anything. */
+const CARD_AGE_MAX = 300 * SECOND;
+
 function cardStreams(common: Common): Wanted[] {
   const ingest = {
     ...common,
@@ -90,6 +93,7 @@ function cardStreams(common: Common): Wanted[] {
     {
       ...ingest,
       name: REGISTRY_STREAM,
+      max_age: CARD_AGE_MAX,
       subjects: [streamSubjects.registrations],
       discard: "new",
       deny_purge: true,
@@ -99,6 +103,7 @@ function cardStreams(common: Common): Wanted[] {
     {
       ...common,
       name: AGENTS_STREAM,
+      max_age: CARD_AGE_MAX,
       max_msgs_per_subject: 1,
       discard: "new",
       allow_msg_ttl: true,

@@ -36,7 +36,7 @@ import { drained } from "./draining.ts";
 import { type AgentDefinition, HostedAgent, type RunResult } from "./hosted-agent.ts";
 import { Journal } from "./journal.ts";
 import { Participants } from "./participants.ts";
-import { asFailure, completedOf, contractOf, isBug, outcomeBytes } from "./results.ts";
+import { asFailure, completedOf, contractOf, outcomeBytes, stackOf } from "./results.ts";
 import { isLeaving, type Running } from "./running.ts";
 
 export class Contractors {
@@ -326,8 +326,9 @@ export class Contractors {
           await run.journal?.settled();
           if (run.abandoned) return run.agent.release(run, terms.capability);
           // Where in the author's code it was; the record says only what.
-          if (!run.abort.signal.aborted && isBug(error)) {
-            const about = { task: terms.task, capability: terms.capability, error: error.stack };
+          const stack = run.abort.signal.aborted ? undefined : stackOf(error);
+          if (stack !== undefined) {
+            const about = { task: terms.task, capability: terms.capability, error: stack };
             this.#d.log.warn(about, "a handler threw");
           }
           this.#fail(run, run.late ?? asFailure(error));

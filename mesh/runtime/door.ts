@@ -17,12 +17,18 @@ import { decodeJsonValue } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { asFailure } from "./results.ts";
-import type { Submitters, TaskOptions } from "./submitters.ts";
+import { DOOR, type Submitters, type TaskOptions } from "./submitters.ts";
 
 const INPUT_LIMITS = { bytesMax: RECORD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
 const EMPTY = new Uint8Array(0);
 /** Tasks that one door follows at a time; more are refused as overload. */
 const FOLLOWED_MAX = 5_000;
+
+/** Whoever hears the answer: nobody else may, by the server's permissions. */
+function askerOf({ reply = "" }: Incoming): string {
+  const [, principal = "", ...rest] = reply.split(".");
+  return rest.length > 0 ? `${DOOR}:${principal}` : DOOR;
+}
 
 export class Door {
   readonly #d: Deps;
@@ -128,7 +134,7 @@ export class Door {
   }
 
   #options(message: Incoming): TaskOptions {
-    const options: TaskOptions = { onBehalfOf: "door" };
+    const options: TaskOptions = { onBehalfOf: askerOf(message) };
     if (!message.hasHeaders) return options;
     const number = (name: string, low: number, high: number, whole = false): number | undefined => {
       const text = message.header(name);

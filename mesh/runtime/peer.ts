@@ -14,6 +14,7 @@ import {
   type Message,
   MessageSchema,
   ParleyError,
+  PROGRESS_BYTES_MAX,
   parseDirected,
   parseLookSubject,
   patterns,
@@ -70,6 +71,8 @@ const RETURN_MS = 120;
 /** Slices in which all cards are renewed once. */
 const RENEWALS = 50;
 const NO_OUTCOME = "what the agent answered is no outcome of this call";
+/** Of one report, with what is around it. */
+const REPORT_BYTES_MAX = PROGRESS_BYTES_MAX + 16 * 1024;
 const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
 
 export interface PeerPorts {
@@ -363,6 +366,9 @@ export class Peer {
     const path = taskPath(m.owner, m.task);
     switch (m.kind) {
       case "progress":
+        if (message.data.length > REPORT_BYTES_MAX) {
+          return void this.deps.inbound.reject("msg", "E_TOO_LARGE");
+        }
         this.initiators.watch.onSeen(from, m.owner, m.task, m.epoch);
         return this.submitters.onProgress(from, m);
       case "done":

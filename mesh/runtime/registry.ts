@@ -255,8 +255,9 @@ export class Registry {
         o = { agents: new Map(), members: newMembers(), groups: noGroups() };
         this.#offerings.set(c.name, o);
       }
+      // A card may name it twice.
+      if (!o.agents.has(name)) count(o, name, 1);
       o.agents.set(name, index);
-      count(o, name, 1);
     });
   }
 

@@ -3,6 +3,7 @@ import {
   type Contract,
   DEADLINE_MS_MAX,
   type Failure,
+  type FailureCode,
   type Outcome,
   OutcomeSchema,
   ParleyError,
@@ -87,10 +88,8 @@ function brief(message: string): string {
 
 /** What a handler threw, as a failure: it may say itself whether a retry helps. */
 export function asFailure(error: unknown): Failure {
-  if (error instanceof ParleyError) {
-    return { code: error.code, message: brief(error.message), retry: error.retry };
-  }
-  const { message, retry, afterMs } = told(error);
+  const { message, retry, afterMs, code } = told(error);
+  if (code !== undefined) return { code, message: brief(message), retry: retry === true };
   const terminal = retry === false;
   return {
     code: terminal ? "E_TERMINAL" : "E_HANDLER",
@@ -103,8 +102,17 @@ export function asFailure(error: unknown): Failure {
 }
 
 /** What was thrown may be anything, and may itself throw when it is looked at. */
-function told(error: unknown): { message: string; retry?: unknown; afterMs?: unknown } {
+function told(error: unknown): {
+  message: string;
+  retry?: unknown;
+  afterMs?: unknown;
+  code?: FailureCode;
+} {
   try {
+    if (error instanceof ParleyError) {
+      const { code, message, retry } = error;
+      return { code, message, retry };
+    }
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const { retry, afterMs } = (error ?? {}) as { retry?: unknown; afterMs?: unknown };
     return { message, retry, afterMs };
@@ -113,7 +121,13 @@ function told(error: unknown): { message: string; retry?: unknown; afterMs?: unk
   }
 }
 
-/** An error that nobody threw on purpose, as far as one can tell. */
-export function isBug(error: unknown): error is Error {
-  return error instanceof Error && !(error instanceof ParleyError) && !("retry" in error);
+/** Where an error came from that nobody threw on purpose, as far as one can tell. */
+export function stackOf(error: unknown): string | undefined {
+  try {
+    const isBug = error instanceof Error && !(error instanceof ParleyError) && !("retry" in error);
+    return isBug ? String(error.stack) : undefined;
+  } catch {
+    // It throws itself when it is looked at.
+    return undefined;
+  }
 }

@@ -41,6 +41,8 @@ import { type TaskEvent, Tracker, type TrackerHooks } from "./tracker.ts";
 
 /** One answers within milliseconds; whoever was asked may be gone without the server's knowing. */
 const LOOK_TIMEOUT_MS = 3_000;
+/** On whose behalf a door submits: this, and the asker's principal. */
+export const DOOR = "door";
 /** Records of others under the id of a task behind which its spec is put, one after the other. */
 const PLACE_TRIES = 5;
 
@@ -285,6 +287,7 @@ export class Submitters {
       look: async () => [],
       tell: () => undefined,
       claims: false,
+      contractor: () => this.#initiators.contractorOf(taskPath(spec.owner, spec.task)),
       artefacts: this.#artefacts,
     });
     this.#trackers.set(taskPath(spec.owner, spec.task), tracker);
@@ -470,8 +473,11 @@ function checkSame(there: Spec, asked: Spec): void {
         `"${asked.capability}" there: it was changed while its task was under way`,
     );
   }
-  const what =
-    there.capability !== asked.capability
+  // All who come through a door have its owner: what is another's is not theirs to read.
+  const others = asked.onBehalfOf?.startsWith(DOOR) && there.onBehalfOf !== asked.onBehalfOf;
+  const what = others
+    ? "and somebody else's"
+    : there.capability !== asked.capability
       ? `for "${there.capability}"`
       : there.inputRef?.bytes === asked.inputRef?.bytes && sameJson(there.input, asked.input)
         ? undefined

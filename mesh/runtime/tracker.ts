@@ -50,6 +50,8 @@ export interface TrackerHooks {
   artefacts: Artefacts;
   /** Are contract notices of this task heard? Those of somebody else's tree are not. */
   claims: boolean;
+  /** Of a live call: who works on it. */
+  contractor?(): Address | undefined;
 }
 
 /** A submitter that has heard nothing for this long looks for itself, ms. */
@@ -64,7 +66,7 @@ const UNREAD_MAX = 20;
 const CLAIMS_MAX = 32;
 const EVENTS_MAX = 10_000;
 /** Reports kept until their contract is told; beyond that they are dropped, as any may be. */
-const EARLY_MAX = 1_000;
+const EARLY_MAX = 100;
 
 export class Tracker {
   readonly task: string;
@@ -235,6 +237,7 @@ export class Tracker {
   onProgress(from: Address, p: Progress): void {
     const { epoch, done, note, partial } = p;
     const event = { type: "progress" as const, from, epoch, done, note, partial };
+    if (this.#hooks.contractor !== undefined && this.#hooks.contractor() !== from) return;
     const contractor = this.#contractors.get(epoch);
     if (!this.#hooks.claims || contractor === from) return this.#push(event);
     if (contractor !== undefined || this.#early.length === EARLY_MAX) return;

@@ -90,7 +90,7 @@ export class Watch {
       if (entry.t.contractor === from || entry.t.live) return;
     }
     const over = Math.max(this.#revoked.get(path) ?? 0, (current ?? 0) - 1);
-    if (epoch <= over) this.#tellFenced(from, owner, task, epoch);
+    if (epoch >= 1 && epoch <= over) this.#tellFenced(from, owner, task, epoch);
   }
 
   #tellFenced(to: Address, owner: string, task: string, epoch: number): void {

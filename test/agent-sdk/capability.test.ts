@@ -170,6 +170,9 @@ describe("the purse", () => {
   });
 
   test("without a budget nothing is cut, and costs still add up", () => {
+    const own = new Purse(10);
+    own.promise(2).settle(1_000_000);
+    expect([own.left, own.total(undefined)]).toEqual([8, 2]);
     const purse = new Purse(undefined);
     expect(purse.promise(undefined).budget).toBeUndefined();
     expect(purse.left).toBeUndefined();

@@ -15,7 +15,7 @@ async function twice(handler: (acts: DurableActs, attempt: number) => Promise<un
     const { signal } = new AbortController();
     const journal: NonNullable<Run["journal"]> = {
       read: async () => ({ entries: [...kept.values()], failures: attempt - 1 }),
-      append: async (entry) => void kept.set(entry.key, structuredClone(entry)),
+      append: async (entry) => void kept.set(entry.key, JSON.parse(JSON.stringify(entry))),
       answer: (_key, until) =>
         new Promise((_, reject) => {
           until.addEventListener("abort", () => reject(until.reason), { once: true });
@@ -55,6 +55,20 @@ describe("a question", () => {
     expect(ends).toEqual(["nobody answered in time", "nobody answered in time"]);
     expect(open(kept)).toEqual([]);
   });
+});
+
+test("a step gives the first attempt what every later one will get", async () => {
+  const { ends } = await twice(async (acts) => {
+    const given = await acts.step<unknown>("when", () => ({
+      at: new Date(0),
+      map: new Map([[1, 2]]),
+      none: undefined,
+      odd: Number.NaN,
+    }));
+    return [given, await acts.step("nothing", () => undefined)];
+  });
+  expect(ends[0]).toEqual([{ at: "1970-01-01T00:00:00.000Z", map: {}, odd: null }, undefined]);
+  expect(ends[1]).toEqual(ends[0]);
 });
 
 test("a caught failure is written down before the step after it begins", async () => {

@@ -104,6 +104,39 @@ describe("live calls", () => {
   });
 });
 
+test("P12.3: of a live call only what its contractor reports is shown", async () => {
+  const a = await wire.peer("p123x", "agent", ["sum123x"]);
+  const mal = await wire.stranger("p123mal", "contractor", ["sum123x"]);
+  const begun = gate();
+  const hold = gate();
+  a.peer.host({
+    name: "w",
+    slots: 1,
+    services: [
+      service("sum123x", async (r) => {
+        r.progress({ partial: "true" });
+        begun.open();
+        await hold.promise;
+        return { output: 1 };
+      }),
+    ],
+  });
+  await wire.known("sum123x", 1);
+  const call = await a.peer.submitters.call("sum123x", {}, {});
+  await begun.promise;
+  const about = { v: 1, kind: "progress", owner: call.owner, task: call.task, epoch: 1, n: 0 };
+  mal.publish("mesh.msg.p123x.main.p123mal.w", msgpack({ ...about, partial: "forged" }));
+  const large = { ...about, partial: "x".repeat(100_000) };
+  mal.publish("mesh.msg.p123x.main.p123mal.w", msgpack(large));
+  await until(() => a.peer.counters.get("refused.msg.E_TOO_LARGE") === 1, "both to be looked at");
+  hold.open();
+  const seen: unknown[] = [];
+  for await (const event of call.events()) {
+    if (event.type === "progress") seen.push(event.partial);
+  }
+  expect(seen).toEqual(["true"]);
+});
+
 describe("the door", () => {
   async function behindTheDoor(prefix: string) {
     const a = await wire.peer(`${prefix}a`, "agent", [`do-${prefix}`]);
@@ -145,6 +178,21 @@ describe("the door", () => {
       { type: "progress", note: "halfway" },
       { state: "completed", output: { got: { x: 2 }, priority: 3 } },
     ]);
+  });
+
+  test("P12.4: whoever names another's task is not told of it", async () => {
+    const first = await behindTheDoor("p124o");
+    const other = await wire.stranger("p124oo", "submitter");
+    const named = { "Mesh-Task": "report-7" };
+    const large = (char: string) => JSON.stringify({ secret: char.repeat(300_000) });
+    const submit = (who: typeof first, input: string) =>
+      who.request("mesh.submit.do-p124o", input, named);
+    expect((await submit(first, large("a"))).json()).toMatchObject({ state: "submitted" });
+    for (const input of [large("b"), large("a"), "{}"]) {
+      const refused = (await submit(other, input)).json();
+      expect(refused).toMatchObject({ error: { code: "E_TAKEN" } });
+    }
+    expect((await submit(first, large("a"))).json()).toMatchObject({ state: "submitted" });
   });
 
   test("P12.5: what it cannot take is answered with an error of the table", async () => {

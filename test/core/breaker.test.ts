@@ -57,6 +57,39 @@ describe("B1: a breaker", () => {
   });
 });
 
+describe("B8: the agents of a principal together", () => {
+  const names = (n: number) => Array.from({ length: n }, (_, i) => `mal.x${i}`);
+
+  test("have a breaker of their own, however many names there are", () => {
+    const b = new Breakers();
+    for (const name of names(2 * BREAKER_FAILURES)) {
+      b.failed("sum", name, "E_HANDLER", 0);
+      b.succeeded("sum", "wes.w", 0);
+    }
+    expect(b.trusts("sum", "mal.new", 0)).toBe(false);
+    expect([b.trusts("sum", "wes.w", 0), b.isOpen("sum")]).toEqual([true, false]);
+    const [change] = b.changes;
+    expect(change).toMatchObject({ capability: "sum", principal: "mal", state: "open" });
+    // One trial for all of them, and a success is one of all.
+    expect(b.trusts("sum", "mal.x1", BREAKER_TRIAL_MS)).toBe(true);
+    b.tries("sum", "mal.x1", BREAKER_TRIAL_MS);
+    expect(b.trusts("sum", "mal.x2", BREAKER_TRIAL_MS)).toBe(false);
+    b.succeeded("sum", "mal.x1", BREAKER_TRIAL_MS);
+    expect(b.trusts("sum", "mal.x2", BREAKER_TRIAL_MS)).toBe(true);
+  });
+
+  test("have one for claims too, and not before twice as many in a row", () => {
+    const b = new Breakers();
+    const all = names(2 * BREAKER_FAILURES);
+    for (const name of all.slice(1)) b.unclaimed("sum", name, 0);
+    expect(b.trusts("sum", "mal.new", 0)).toBe(true);
+    b.unclaimed("sum", "mal.x0", 0);
+    expect([b.trusts("sum", "mal.new", 0), b.trusts("mul", "mal.new", 0)]).toEqual([false, true]);
+    b.claimed("sum", "mal.x5");
+    expect(b.trusts("sum", "mal.new", 0)).toBe(true);
+  });
+});
+
 describe("B2: an open breaker", () => {
   test("admits one trial per pause, and pauses double", () => {
     const b = new Breakers();
