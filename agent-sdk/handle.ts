@@ -81,6 +81,15 @@ async function cancel(
   await tracker.cancel(reason);
 }
 
+/** Callers may give anything as their reason. */
+function textOf(reason: unknown): string {
+  try {
+    return reason instanceof Error ? String(reason.message) : String(reason);
+  } catch {
+    return "aborted, for a reason that has no text";
+  }
+}
+
 /** Reasons for which a contract ends and its task goes on with somebody else. */
 const HANDED_OVER = ["E_FENCED", "E_LOST", "E_DRAINING"];
 
@@ -99,7 +108,7 @@ export function cancelOn(
   const abort = () => {
     const { reason } = signal;
     if (inherited && reason instanceof ParleyError && HANDED_OVER.includes(reason.code)) return;
-    const why = reason instanceof Error ? reason.message : String(reason);
+    const why = textOf(reason);
     cancel(capability, tracker, why).catch((error: unknown) =>
       log.warn(
         { task: tracker.task, error: String(error) },

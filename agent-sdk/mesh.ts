@@ -275,6 +275,10 @@ export class Mesh implements AsyncDisposable {
     mention.unref();
     try {
       return await handleOf(capability, tracker).result(signal);
+    } catch (error) {
+      // The cancel may have come back before the signal did.
+      const isCanceled = error instanceof ParleyError && error.code === "E_CANCELED";
+      throw isCanceled && signal?.aborted === true ? signal.reason : error;
     } finally {
       clearTimeout(mention);
       // Every event is told before the end is, but who gave up waits for nothing.

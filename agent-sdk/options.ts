@@ -34,7 +34,8 @@ export interface CallOptions
     | "traceparent"
     | "tracestate"
   > {
-  /** Aborted: the task is canceled, and who waits for it gets the signal's reason. */
+  /** Aborted: the task is canceled. A call throws the signal's reason; a task that was submitted
+   * ends as any that is canceled, with E_CANCELED. */
   signal?: AbortSignal;
   /**
    * Asks a second agent when the first takes longer than usual; the first valid answer wins and

@@ -417,3 +417,22 @@ describe("failures", () => {
     await expect(kay.serve(texts("later"), (s) => s)).rejects.toThrow(/left the mesh/);
   });
 });
+
+test("a call that is aborted throws the signal's reason, whatever that is", async () => {
+  const waits = texts("waits-abort");
+  const agent = await mesh.join("abort");
+  const begun = gate();
+  await agent.serve(waits, async (_, { signal }) => {
+    begun.open();
+    await aborted(signal);
+    return "";
+  });
+  const odd = Object.create(null) as object;
+  for (const reason of [new DOMException("enough", "AbortError"), "a text", odd]) {
+    const stop = new AbortController();
+    const call = agent.call(waits, "x", { signal: stop.signal });
+    await begun.promise;
+    stop.abort(reason);
+    expect(await call.catch((error: unknown) => error)).toBe(reason);
+  }
+});
