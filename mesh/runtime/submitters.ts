@@ -425,7 +425,9 @@ export class Submitters {
       tracker.abandon(
         new ParleyError(
           "E_CONNECTION",
-          `this peer was stopped; the task goes on: parley task get ${tracker.task}`,
+          tracker.isLive
+            ? "this peer was stopped, and the call ended with it: call again"
+            : `this peer was stopped; the task goes on: parley task get ${tracker.task}`,
         ),
       );
     }

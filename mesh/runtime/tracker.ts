@@ -257,6 +257,11 @@ export class Tracker {
     this.#finish();
   }
 
+  /** Nothing is stored of it: it ends with its caller. */
+  get isLive(): boolean {
+    return this.#hooks.contractor !== undefined;
+  }
+
   /** The peer stops; the task goes on without this handle. */
   abandon(error: ParleyError): void {
     if (this.#outcome !== undefined) return;
