@@ -18,6 +18,8 @@ export interface Fold {
   /** Records after the first outcome. */
   after: DumpLine[];
   cancel: DumpLine | undefined;
+  /** Contracts that another principal's void record cut off: they are no attempts. */
+  spoiled: number;
 }
 
 export function fold(records: readonly DumpLine[]): Fold {
@@ -28,22 +30,27 @@ export function fold(records: readonly DumpLine[]): Fold {
     void: [],
     after: [],
     cancel: undefined,
+    spoiled: 0,
   };
   let before = 0;
   let open: Contract | undefined;
   /** Did a record that is void move the revision, so that the open contract cannot be kept? */
   let fenced = false;
+  let spoiled = false;
   for (const r of records) {
     if (f.outcomes.length > 0) f.after.push(r);
     const why = r.flaw ?? whyVoid(f, r, open, fenced, before);
     if (why !== undefined) {
       f.void.push({ record: r, why });
+      if (!fenced) spoiled = open !== undefined && ownerOf(open.contractor) !== ownerOf(r.from);
       fenced = true;
     } else if (r.kind === "spec") f.spec ??= r;
     else if (r.kind === "contract") {
+      if (open !== undefined && spoiled) f.spoiled++;
       open = { record: r, e: r.e ?? 0, contractor: r.from };
       f.contracts.push(open);
       fenced = false;
+      spoiled = false;
     } else if (r.kind === "failure") open = undefined;
     else if (r.kind === "cancel") {
       f.cancel = r;
@@ -52,6 +59,11 @@ export function fold(records: readonly DumpLine[]): Fold {
     before = r.rev;
   }
   return f;
+}
+
+/** Whose agent it is. */
+function ownerOf(agent: string): string | undefined {
+  return agent.split(".")[0];
 }
 
 function whyVoid(

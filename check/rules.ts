@@ -216,13 +216,15 @@ export function s13(c: Case): void {
   if (c.fold.outcomes.length === 0) c.found("S13", "accepted and never ended");
 }
 
-/** S14: at most as many attempts as the spec allows. */
+/** S14: at most as many attempts as the spec allows; what agents that stop hand back is none, nor
+ * what others spoil. */
 export function s14(c: Case): void {
   const most = c.fold.spec?.attemptsMax;
   if (most === undefined) return;
   c.judged("S14");
   const left = c.trace.records.filter((r) => r.kind === "failure" && r.leaving === true).length;
-  const last = (c.fold.contracts.at(-1)?.e ?? 0) - Math.min(left, HAND_BACKS_MAX);
+  const none = Math.min(left + c.fold.spoiled, HAND_BACKS_MAX);
+  const last = (c.fold.contracts.at(-1)?.e ?? 0) - none;
   if (last > most) c.found("S14", `${last} attempts, ${most} are allowed`);
 }
 
