@@ -40,8 +40,9 @@ export function fold(records: readonly DumpLine[]): Fold {
   for (const r of records) {
     if (f.outcomes.length > 0) f.after.push(r);
     const why = r.flaw ?? whyVoid(f, r, open, fenced, before);
-    if (why !== undefined) {
-      f.void.push({ record: r, why });
+    if (why !== undefined) f.void.push({ record: r, why });
+    if (why !== undefined || (r.kind === "cancel" && !mayCancel(f, r))) {
+      if (r.kind === "cancel") f.cancel = r;
       if (!fenced) spoiled = open !== undefined && ownerOf(open.contractor) !== ownerOf(r.from);
       fenced = true;
     } else if (r.kind === "spec") f.spec ??= r;
@@ -59,6 +60,11 @@ export function fold(records: readonly DumpLine[]): Fold {
     before = r.rev;
   }
   return f;
+}
+
+/** The submitter, and the owner. */
+function mayCancel({ spec }: Fold, { from, task }: DumpLine): boolean {
+  return from === spec?.from || ownerOf(from) === ownerOf(task);
 }
 
 /** Whose agent it is. */
