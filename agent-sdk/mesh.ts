@@ -336,7 +336,7 @@ export class Mesh implements AsyncDisposable {
     onEvent: NonNullable<CallOptions["onEvent"]>,
   ): Promise<void> {
     try {
-      for await (const event of tracker.events()) onEvent(event);
+      for await (const event of tracker.events()) await onEvent(event);
     } catch (error) {
       this.#o.log.error({ task: tracker.task, error: String(error) }, "onEvent threw");
     }

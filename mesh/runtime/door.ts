@@ -17,7 +17,8 @@ import { decodeJsonValue } from "./codec/codec.ts";
 import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import { asFailure } from "./results.ts";
-import { DOOR, type Submitters, type TaskOptions } from "./submitters.ts";
+import { DOOR } from "./spec-checks.ts";
+import type { Submitters, TaskOptions } from "./submitters.ts";
 
 const INPUT_LIMITS = { bytesMax: RECORD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
 const EMPTY = new Uint8Array(0);

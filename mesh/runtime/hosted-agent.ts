@@ -419,6 +419,10 @@ export class HostedAgent {
     try {
       const terms = service.bid?.(call, own);
       if (terms === undefined) return undefined;
+      if (terms instanceof Promise) {
+        terms.catch(() => undefined);
+        throw new Error("it gave a promise: a bid is made at once");
+      }
       const { startMs, durationMs, cost, confidence } = { ...own, ...terms };
       const sound = [startMs, durationMs, cost, confidence].every((n) => n >= 0 && n < 1e15);
       if (sound && confidence <= 1) return { startMs, durationMs, cost, confidence };

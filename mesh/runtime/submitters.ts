@@ -4,9 +4,7 @@ import {
   type Alternative,
   type AwardWish,
   CARRIED,
-  CLOCK_SKEW_MS,
   DEADLINE_MS_DEFAULT,
-  DEADLINE_MS_MAX,
   directedSubject,
   type Failure,
   failure as failureOf,
@@ -20,14 +18,11 @@ import {
   type Reference,
   type Requirements,
   type Spec,
-  SpecSchema,
-  sameJson,
   specN,
   type TaskState,
   taskPath,
   urgencyOf,
 } from "../../contracts/index.ts";
-import { isVersion } from "../core/match.ts";
 import { AUTHOR_UNKNOWN, foldTask, type ReadRecord, type TaskView } from "../core/task-view.ts";
 import type { Artefacts, Incoming, Signer } from "../ports/index.ts";
 import { encodeContent, neededMs } from "./artefact.ts";
@@ -37,12 +32,11 @@ import { jsonBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Initiators } from "./initiators.ts";
 import { MissedLooks } from "./missed-looks.ts";
+import { checkSame, checkSpec, isSame } from "./spec-checks.ts";
 import { type TaskEvent, Tracker, type TrackerHooks } from "./tracker.ts";
 
 /** One answers within milliseconds; whoever was asked may be gone without the server's knowing. */
 const LOOK_TIMEOUT_MS = 3_000;
-/** On whose behalf a door submits: this, and the asker's principal. */
-export const DOOR = "door";
 /** Records of others under the id of a task behind which its spec is put, one after the other. */
 const PLACE_TRIES = 5;
 
@@ -96,6 +90,7 @@ export class Submitters {
   readonly #initiators: Initiators;
   #trackers = new Map<string, Tracker>();
   readonly #missed: MissedLooks;
+  #stopped = false;
   /** Open tasks under ids of the caller's own: the same id is the same task. */
   #named = new Map<string, { spec: Promise<Spec>; made: Promise<Tracker> }>();
 
@@ -122,6 +117,7 @@ export class Submitters {
    * that now, it is the handle that fails so, once somebody can; E_STORE, E_PERMISSION: not stored
    */
   async submit(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
+    this.#mayBegin();
     const spec = this.#spec(capability, input, options);
     if (options.task === undefined) return this.#submit(spec);
     const id = `${options.owner ?? this.#o.principal}.${options.task}`;
@@ -139,6 +135,7 @@ export class Submitters {
 
   async #submit(made: Promise<Spec>): Promise<Tracker> {
     const spec = await made;
+    this.#mayBegin();
     // An id of the caller's own, and nobody could tell what the task asks for that has it already.
     let unchecked = false;
     const tracker = this.#track(spec, async () => {
@@ -281,6 +278,7 @@ export class Submitters {
   async call(capability: string, input: unknown, options: TaskOptions): Promise<Tracker> {
     const spec = await this.#spec(capability, input, options);
     await this.#d.fields.know(capability, spec.requires);
+    this.#mayBegin();
     const tracker = new Tracker(spec.task, spec.owner, this.#d.clock, {
       cancel: async (reason) =>
         this.#initiators.cancelLive(taskPath(spec.owner, spec.task), reason),
@@ -419,7 +417,12 @@ export class Submitters {
     for (const tracker of this.#trackers.values()) tracker.lookSoon();
   }
 
+  #mayBegin(): void {
+    if (this.#stopped) throw new ParleyError("E_DRAINING", "this agent left the mesh: join again");
+  }
+
   stop(): void {
+    this.#stopped = true;
     this.#missed.forget();
     for (const tracker of this.#trackers.values()) {
       tracker.abandon(
@@ -436,57 +439,3 @@ export class Submitters {
 }
 
 export type { TaskEvent, TaskState };
-
-/** What no initiator could read would stay open for ever. @throws ParleyError E_SCHEMA */
-function checkSpec(spec: Spec): void {
-  const issue = SpecSchema.safeParse(spec).error?.issues[0];
-  if (issue !== undefined) {
-    throw new ParleyError("E_SCHEMA", `${issue.path.join(".")}: ${issue.message}`);
-  }
-  if (spec.deadline > spec.at + DEADLINE_MS_MAX + CLOCK_SKEW_MS) {
-    const days = DEADLINE_MS_MAX / 86_400_000;
-    throw new ParleyError("E_SCHEMA", `the deadline is more than ${days} days away`);
-  }
-  for (const { version } of [spec, ...(spec.otherwise ?? [])]) {
-    if (version === undefined || isVersion(version)) continue;
-    throw new ParleyError("E_SCHEMA", `"${version}" is no version: 2, 2.1 or 2.1.0`);
-  }
-}
-
-/** @returns false: it cannot be told @throws ParleyError E_TAKEN, E_JOURNAL */
-function isSame(records: readonly ReadRecord[], asked: Spec): boolean {
-  const there = records.find(({ kind, flaw }) => kind === "spec" && flaw === undefined);
-  if (there !== undefined) checkSame(there.body as Spec, asked);
-  return there !== undefined;
-}
-
-/**
- * A sub-task's id says where in its parent it was made, and that decides: a handler that runs again
- * may ask for it in other words, not for something else. Artefacts are sealed anew each time: only
- * their sizes can be told.
- * @throws ParleyError E_TAKEN, E_JOURNAL
- */
-function checkSame(there: Spec, asked: Spec): void {
-  if (asked.parent !== undefined) {
-    if (there.capability === asked.capability) return;
-    throw new ParleyError(
-      "E_JOURNAL",
-      `the sub-task ${asked.task} is for "${there.capability}", the handler asks for ` +
-        `"${asked.capability}" there: it was changed while its task was under way`,
-    );
-  }
-  // All who come through a door have its owner: what is another's is not theirs to read.
-  const others = asked.onBehalfOf?.startsWith(DOOR) && there.onBehalfOf !== asked.onBehalfOf;
-  const what = others
-    ? "and somebody else's"
-    : there.capability !== asked.capability
-      ? `for "${there.capability}"`
-      : there.inputRef?.bytes === asked.inputRef?.bytes && sameJson(there.input, asked.input)
-        ? undefined
-        : `for "${there.capability}" with another input`;
-  if (what === undefined) return;
-  throw new ParleyError(
-    "E_TAKEN",
-    `task ${asked.task} is there already, ${what}: submit this one under an id of its own`,
-  );
-}

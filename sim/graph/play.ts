@@ -35,6 +35,8 @@ const QUEUE_MAX = 10_000;
 /** Operations that become ready together are asked for one after the other, ms: bids to the next
  * know of the one before. Small beside a time unit of a shop. */
 const APART_MS = 5;
+/** Values of one requirement. */
+const NAMED_MAX = 64;
 const DEADLINE_MS = 20 * 24 * 3_600_000;
 
 /** One agent: what it will have done when, and what it has done, ms. */
@@ -216,9 +218,10 @@ class GraphPlay {
           rank,
           hints: { durationMs: ms },
           award: { policy: this.#plan.policy },
-          ...(on === undefined
+          // Of more than a requirement may name, those that are not able refuse.
+          ...(on === undefined || on.size > NAMED_MAX
             ? {}
-            : { requires: { machine: { in: [...on.keys()].slice(0, 64) } } }),
+            : { requires: { machine: { in: [...on.keys()] } } }),
         },
       );
     });
