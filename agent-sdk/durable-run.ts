@@ -229,7 +229,11 @@ export class DurableRun {
   }
 
   async keep(key: string, op: JournalEntry["op"], name: string, rest: Partial<JournalEntry>) {
-    await this.#write([{ key, op, d: labelOf(name), ...rest }]);
+    const entry = { key, op, d: labelOf(name), ...rest };
+    await this.#write([entry]);
+    // Asked for again under that name, it is what it will be in every later attempt.
+    if (!key.includes("=")) return;
+    (await this.#past()).entries.set(key, JSON.parse(JSON.stringify(entry)));
   }
 
   /** With the failures that were caught, which come first. */

@@ -71,6 +71,19 @@ test("a step gives the first attempt what every later one will get", async () =>
   expect(ends[1]).toEqual(ends[0]);
 });
 
+test("two steps under one key are one, in every attempt", async () => {
+  let n = 0;
+  const { ends } = await twice(async (acts) => [
+    await acts.step("count", () => ++n, { key: "k" }),
+    await acts.step("count", () => ++n, { key: "k" }),
+    await acts.recall("k"),
+  ]);
+  expect(ends).toEqual([
+    [1, 1, 1],
+    [1, 1, 1],
+  ]);
+});
+
 test("a caught failure is written down before the step after it begins", async () => {
   const ran: string[] = [];
   const { ends } = await twice(async (acts, attempt) => {
