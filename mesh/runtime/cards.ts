@@ -22,6 +22,23 @@ export interface OpenCard {
   principal: Principal | undefined;
 }
 
+/** A card that its readers take: where all of it is too much, the largest schemas are left out.
+ * @returns `without`: the capabilities whose schemas they are */
+export function fitted(card: AgentCard): { card: AgentCard; without: string[] } {
+  const capabilities = [...card.capabilities];
+  const whole = { ...card, capabilities };
+  const without: string[] = [];
+  const sizes = capabilities.map(({ input, output }) => JSON.stringify([input, output]).length);
+  const order = [...sizes.keys()].sort((a, b) => (sizes[b] as number) - (sizes[a] as number));
+  for (const i of order) {
+    if (readCard(Buffer.from(JSON.stringify(whole))) !== undefined) break;
+    const { input: _, output: __, ...rest } = capabilities[i] as AgentCard["capabilities"][number];
+    capabilities[i] = rest;
+    without.push(rest.name);
+  }
+  return { card: whole, without };
+}
+
 export function sealCard(card: AgentCard, signer: Signer | undefined): SealedCard {
   const body = encodeJson(card);
   const subject = registrationSubject(card.principal, card.agent);

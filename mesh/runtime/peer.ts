@@ -39,7 +39,7 @@ import type {
   Trust,
 } from "../ports/index.ts";
 import { OwnAwards } from "./awards.ts";
-import { type SealedCard, sealCard } from "./cards.ts";
+import { fitted, type SealedCard, sealCard } from "./cards.ts";
 import { ClockAlarm } from "./clock-alarm.ts";
 import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
@@ -302,8 +302,11 @@ export class Peer {
     });
   }
 
-  #publish(agent: string, card: AgentCard): void {
+  #publish(agent: string, whole: AgentCard): void {
     const { principal, signer, jwt } = this.options;
+    const { card, without } = fitted(whole);
+    const about = { agent, without };
+    if (without.length > 0) this.#ports.log.warn(about, "the card is too large for these schemas");
     const sealed = sealCard(card, signer);
     this.#cards.set(agent, sealed);
     if (signer !== undefined && this.options.trust !== undefined) {
