@@ -224,6 +224,10 @@ export const OfferSchema = z.object({
   capability: CapabilityNameSchema,
   /** Higher is more urgent: priority with aging, then nearness of the deadline. */
   urgency: finite,
+  /** From when its age counts, ms on the server's clock, and the revision of its spec: which of two
+   * came first, whoever offers them. */
+  since: finite.optional(),
+  specRev: finite.optional(),
   call: CfpSchema,
 });
 export type Offer = z.infer<typeof OfferSchema>;

@@ -1,4 +1,5 @@
-// A binary min-heap. Ties are broken by insertion order, so equal keys leave as they came. Keys lie
+// A binary min-heap. Ties are broken by a number, by default that of insertion, so equal keys leave
+// as they came. Keys lie
 // in arrays of their own: comparing two of them touches no object, and an entry takes 24 bytes.
 
 export class Heap<T> {
@@ -11,15 +12,14 @@ export class Heap<T> {
     return this.#values.length;
   }
 
-  push(key: number, value: T): void {
-    const seq = this.#seq++;
+  /** @param seq of equal keys the lower one leaves first */
+  push(key: number, value: T, seq = this.#seq++): void {
     const keys = this.#keys;
     let i = keys.length;
     this.#put(i, key, seq, value);
     while (i > 0) {
       const up = (i - 1) >> 1;
-      // What is there came before: of equal keys it stays above.
-      if (keys[up]! <= key) break;
+      if (keys[up]! < key || (keys[up]! === key && this.#seqs[up]! <= seq)) break;
       this.#move(up, i);
       i = up;
     }

@@ -9,7 +9,8 @@
 //
 // Urgency is priority plus age; since all tasks age at the same rate, the order of two tasks
 // never changes and a plain heap keeps it (aging without re-sorting). Among equals the nearer
-// deadline goes first.
+// deadline goes first, then the spec that was stored first: hundreds may come at one moment, and
+// some of them call before they wait.
 
 import { AGING_MS, type Spec } from "../../contracts/index.ts";
 import { Heap } from "./heap.ts";
@@ -18,8 +19,11 @@ import type { Needs } from "./match.ts";
 export interface Waiter {
   task: string;
   priority: number;
-  /** When it began to wait, ms on the initiator's clock. */
+  /** From when its age counts, ms on the server's clock. */
   since: number;
+  /** Its spec's revision: of two of one moment the store took the lower first. Absent: whoever
+   * entered first. */
+  specRev?: number | undefined;
   deadline: number;
   /** Undefined: no step of a workflow. */
   rank?: number | undefined;
@@ -52,19 +56,15 @@ const STALE_MAX = 64;
 const LOOK_MAX = 256;
 const LOOK_ALL_MAX = 1_024;
 
-function keyOf(w: Waiter): number {
-  return w.since / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
-}
-
 /** Waiters that ask for the same: by urgency, and those of workflows by rank as well. */
 class Row {
   readonly urgent = new Heap<Waiter>();
   readonly ranked = new Heap<Waiter>();
   size = 0;
 
-  push(w: Waiter): void {
-    this.urgent.push(keyOf(w), w);
-    if (w.rank !== undefined) this.ranked.push(-w.rank, w);
+  push(w: Waiter, key: number): void {
+    this.urgent.push(key, w, w.specRev);
+    if (w.rank !== undefined) this.ranked.push(-w.rank, w, w.specRev);
   }
 }
 
@@ -74,6 +74,8 @@ export class WaitingRoom {
   #rows = new Map<string, Row>();
   #turn = 0;
   #waiters = new Map<string, Waiter>();
+  /** Ages are counted from the first one's: a date's digits would leave none for the deadline. */
+  #base: number | undefined;
   /** Where searches that were given up go on, so that the last is found as well. */
   #around: Iterator<Waiter, unknown> | undefined;
 
@@ -94,8 +96,13 @@ export class WaitingRoom {
     this.#waiters.set(w.task, w);
     const row = this.#rows.get(w.row) ?? new Row();
     this.#rows.set(w.row, row);
-    row.push(w);
+    row.push(w, this.#keyOf(w));
     row.size++;
+  }
+
+  #keyOf(w: Waiter): number {
+    this.#base ??= w.since;
+    return (w.since - this.#base) / AGING_MS - w.priority + w.deadline * DEADLINE_SCALE;
   }
 
   /** @returns the row that nobody waits in any more */
@@ -119,7 +126,7 @@ export class WaitingRoom {
     const row = new Row();
     for (const w of this.#waiters.values()) {
       if (w.row !== name) continue;
-      row.push(w);
+      row.push(w, this.#keyOf(w));
       row.size++;
     }
     this.#rows.set(name, row);
@@ -156,7 +163,7 @@ export class WaitingRoom {
       // A long row of waiters that are all on offer already, or were refused.
       if (looks === LOOK_MAX) rows.splice(rows.indexOf(this.#rows.get(w.row) as Row), 1);
     }
-    for (const { heap, key, w } of aside) heap.push(key, w);
+    for (const { heap, key, w } of aside) heap.push(key, w, w.specRev);
     const more = picked.length < count && seen.size - picked.length >= LOOK_MAX;
     return more ? [...picked, ...this.#further(count - picked.length, seen, take, open)] : picked;
   }

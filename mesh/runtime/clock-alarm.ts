@@ -63,6 +63,12 @@ export class ClockAlarm {
     return clock.wall() - clock.now() - this.#base;
   }
 
+  /** The server's date, ms since the epoch; this machine's while nothing was heard. */
+  get date(): number {
+    const { clock } = this.#d;
+    return this.#base === undefined ? clock.wall() : clock.now() + this.#base;
+  }
+
   /** How far this clock is ahead of one that showed `at` when the server's showed `storedAt`, ms; 0
    * where they are no further apart than clocks may be. */
   aheadOf(at: number, storedAt: number): number {

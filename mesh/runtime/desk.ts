@@ -7,7 +7,7 @@ import {
 } from "../../contracts/index.ts";
 import type { InitiatorTask } from "../core/initiator-task.ts";
 import type { Spoken } from "../core/spoken-for.ts";
-import type { Receipt, Signer } from "../ports/index.ts";
+import type { Receipt, Signer, SpecDelivery } from "../ports/index.ts";
 import type { Deps } from "./dependencies.ts";
 import type { Policies } from "./policies.ts";
 import { digest } from "./signing.ts";
@@ -38,7 +38,7 @@ export interface Entry extends WaitingEntry {
   probing: boolean;
   /** When the spec was submitted, by its author's clock and by the server's, ms since the epoch;
    * absent for a live call. */
-  submitted?: { at: number; storedAt: number };
+  submitted: { at: number; storedAt: number } | undefined;
   /** Its award that went out last. */
   spoken: Spoken | undefined;
 }
@@ -108,22 +108,25 @@ export function signalProgress(entries: Iterable<Entry>, now: number): void {
 }
 
 export function newEntry(
+  { clock, clocks }: Pick<Deps, "clock" | "clocks">,
   t: InitiatorTask,
   specBytes: Uint8Array,
-  receipt: Receipt | undefined,
-  observer: LiveObserver | undefined,
-  now: number,
+  stored?: SpecDelivery,
+  observer?: LiveObserver,
 ): Entry {
   return {
     t,
-    receipt,
+    receipt: stored?.receipt,
+    submitted: stored && { at: t.spec.at, storedAt: stored.storedAt },
+    since: stored?.storedAt ?? clocks.date,
+    specRev: stored?.rev,
     // A copy: the bytes that came are a view of all that came with them.
     specBytes: new Uint8Array(specBytes),
     specDigest: digest(specBytes),
     observer,
     queuedAt: Number.POSITIVE_INFINITY,
     reading: "not",
-    toldAt: now,
+    toldAt: clock.now(),
     offeredUntil: 0,
     probing: false,
     spoken: undefined,

@@ -35,7 +35,7 @@ import {
 import type { ScoredBid } from "../core/policy.ts";
 import { SpokenFor } from "../core/spoken-for.ts";
 import { isSpoiled, type ReadRecord } from "../core/task-view.ts";
-import type { HistoryEvent, Incoming, Receipt, SpecDelivery } from "../ports/index.ts";
+import type { HistoryEvent, Incoming, SpecDelivery } from "../ports/index.ts";
 import { sealAward } from "./awards.ts";
 import { cfpTokens } from "./cfp-tokens.ts";
 import { choiceOf } from "./choice.ts";
@@ -58,7 +58,7 @@ import type { ProvenRecord } from "./records.ts";
 import { absent, misdates, readReply } from "./replies.ts";
 import { outcomeKey, refuseSpec, storeEnd, viewOf, workOf } from "./tender.ts";
 import { Voice } from "./voice.ts";
-import { WaitingRooms } from "./waiting-rooms.ts";
+import { type OfferedAs, WaitingRooms } from "./waiting-rooms.ts";
 import { Watch } from "./watch.ts";
 
 /** Until records are read once more that moved while they were read, ms; doubled each time. */
@@ -90,7 +90,7 @@ export class Initiators {
     const due = (entry: Entry) => this.#feed(entry, { on: "due" });
     this.#deadlines = new Deadlines(dependencies.clock, due);
     this.#rooms = new WaitingRooms(dependencies, {
-      offer: (entry, capability, to, urgent) => this.#offer(entry, capability, to, urgent),
+      offer: (entry, to, as) => this.#offer(entry, to, as),
       spokenFor: (bid) => spokenFor(bid, this.#context),
       recall: (entry) => this.#feed(entry, { on: "recall" }),
       blocked: (capability, agent) =>
@@ -170,10 +170,9 @@ export class Initiators {
     const entry = this.#enter(
       newTask(spec, record.from, false, record.rev, record.digest),
       delivery.body,
-      delivery.receipt,
+      delivery,
       undefined,
     );
-    entry.submitted = { at: spec.at, storedAt: delivery.storedAt };
     if (delivery.deliveries > 1) {
       this.#d.counters.add("initiator.adopted");
       this.#note(entry.t, "adopt", {});
@@ -219,10 +218,10 @@ export class Initiators {
   #enter(
     t: InitiatorTask,
     specBytes: Uint8Array,
-    receipt: Receipt | undefined,
+    stored: SpecDelivery | undefined,
     observer: LiveObserver | undefined,
   ): Entry {
-    const entry = newEntry(t, specBytes, receipt, observer, this.#d.clock.now());
+    const entry = newEntry(this.#d, t, specBytes, stored, observer);
     this.#entries.set(pathOf(t), entry);
     return entry;
   }
@@ -305,9 +304,9 @@ export class Initiators {
     this.#feed(entry, event);
   }
 
-  #offer(entry: Entry, capability: string, to: Address, urgent: number): void {
+  #offer(entry: Entry, to: Address, as: OfferedAs): void {
     this.#calls.set(entry.t.cfp, entry);
-    this.#voice.offer(entry.t, capability, to, urgent);
+    this.#voice.offer(entry.t, to, as);
   }
 
   #feed(entry: Entry, event: Event): void {

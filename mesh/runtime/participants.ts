@@ -1,6 +1,7 @@
 // Participants: answer calls for proposals, and offers of waiting work.
 import {
   type Address,
+  AGING_MS,
   type Bid,
   bidSubject,
   type Cfp,
@@ -33,6 +34,8 @@ interface Chance {
   capability: string;
   call: Cfp;
   urgency: number;
+  since?: number | undefined;
+  specRev?: number | undefined;
 }
 
 interface Asking {
@@ -46,6 +49,14 @@ interface Asking {
 function byRank({ call: a }: Chance, { call: b }: Chance): number {
   if (a.rank === undefined && b.rank === undefined) return 0;
   return b.priority - a.priority || (b.rank ?? -1) - (a.rank ?? -1);
+}
+
+/** By urgency, all at one moment: each offer tells it of its own, so that of equals whoever was
+ * offered last would be the older. */
+function olderFirst(date: number): (a: Chance, b: Chance) => number {
+  const urgency = ({ urgency, since, call }: Chance) =>
+    since === undefined ? urgency : call.priority + (date - since) / AGING_MS;
+  return (a, b) => urgency(b) - urgency(a) || (a.specRev ?? 0) - (b.specRev ?? 0);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -130,8 +141,7 @@ export class Participants {
     if (agent === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     agent.lastOfferAt = this.#d.clock.now();
-    const { capability, call, urgency } = offer;
-    const chance = { from, capability, call, urgency };
+    const chance = { from, ...offer };
     const single = this.#single(from);
     const basket = this.#baskets.get(agent.name);
     if (basket !== undefined) return void basket.push(chance);
@@ -154,7 +164,8 @@ export class Participants {
   /** Bids on the most urgent offers that it has slots for; the others learn that it is busy. */
   #choose(agent: HostedAgent, basket: Chance[]): void {
     const fair = this.#turn++ % FAIR === FAIR - 1;
-    basket.sort((a, b) => (fair ? 0 : byRank(a, b)) || b.urgency - a.urgency);
+    const byAge = olderFirst(this.#d.clocks.date);
+    basket.sort((a, b) => (fair ? 0 : byRank(a, b)) || byAge(a, b));
     const before = agent.openSlots;
     let open = before;
     for (const chance of basket) {

@@ -9,6 +9,11 @@ import type { Subscription } from "../ports/index.ts";
 
 export interface WaitingEntry {
   t: InitiatorTask;
+  /** From when its age counts, ms on the server's clock; undefined once it had a contract, until it
+   * waits again. */
+  since: number | undefined;
+  /** Its spec's revision; undefined for a live call. */
+  specRev: number | undefined;
   /** On offer to somebody until then. */
   offeredUntil: number;
   offered: (Offered & { row: string }) | undefined;

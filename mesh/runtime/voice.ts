@@ -15,6 +15,7 @@ import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { InitiatorOptions } from "./desk.ts";
 import { cfpOf, withdrawalOf } from "./tender.ts";
+import type { OfferedAs } from "./waiting-rooms.ts";
 
 export class Voice {
   readonly #d: Deps;
@@ -34,11 +35,17 @@ export class Voice {
     );
   }
 
-  offer(t: InitiatorTask, capability: string, to: Address, urgency: number): void {
+  offer(t: InitiatorTask, to: Address, as: OfferedAs): void {
     this.#d.counters.add("offers");
     this.#d.transport.publish(
       directedSubject("offer", to, this.#o.agent),
-      msgpackBytes({ v: 1, kind: "offer", capability, urgency, call: this.#cfp(t) }),
+      msgpackBytes({
+        v: 1,
+        kind: "offer",
+        capability: t.spec.capability,
+        ...as,
+        call: this.#cfp(t),
+      }),
     );
   }
 

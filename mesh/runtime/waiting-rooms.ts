@@ -8,8 +8,10 @@ import {
   address,
   IdleSchema,
   OFFER_HOLD_MS,
+  type Offer,
   parseIdleSubject,
   patterns,
+  principalOf,
   RECALL_MS,
   RECALL_MS_MAX,
 } from "../../contracts/index.ts";
@@ -41,8 +43,11 @@ import {
 
 export type { WaitingEntry };
 
+/** How urgent it is, and of equals which came first. */
+export type OfferedAs = Pick<Offer, "urgency" | "since" | "specRev">;
+
 interface Hooks<E> {
-  offer(entry: E, capability: string, to: Address, urgent: number): void;
+  offer(entry: E, to: Address, as: OfferedAs): void;
   /** Is what this bid offers given away already? */
   spokenFor(bid: ScoredBid): boolean;
   recall(entry: E): void;
@@ -119,7 +124,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     else if (now - waiting.triedAt < TRY_MS) return true;
     else waiting.triedAt = now;
     const [first] = this.#free(waiting, 1, { open: before });
-    if (first === undefined || goesBefore(newcomer, first.w, now)) return false;
+    if (first === undefined || goesBefore(newcomer, first.w, this.#d.clocks.date)) return false;
     // Refused by judgement, it would be again: only the newcomer can tell who is idle.
     if (first.entry.refusedBy !== undefined) return false;
     if (first.entry.called && every(waiting, "own")) return false;
@@ -133,6 +138,7 @@ export class WaitingRooms<E extends WaitingEntry> {
     const { rung, waitingSince, order, next, spec } = entry.t;
     const newcomer = (waitingSince === 0 || entry.trying) && rung !== "directed";
     entry.trying = false;
+    entry.since = undefined;
     const waiting = this.#rooms.get(spec.capability);
     if (waiting === undefined) return;
     // What never waited says nothing of those who ask for all sorts of things.
@@ -170,11 +176,13 @@ export class WaitingRooms<E extends WaitingEntry> {
     entry.called = entry.t.openedAt > 0;
     (entry.called ? waiting.called : waiting.uncalled).add(entry);
     waiting.unseen.add(entry, waiting.entries.size);
+    entry.since ??= this.#d.clocks.date;
     waiting.room.enter({
       task: id,
       row: this.#rowOf(waiting, spec),
       priority: spec.priority,
-      since: this.#d.clock.now(),
+      since: entry.since,
+      specRev: entry.specRev,
       deadline: spec.deadline,
       rank: spec.rank,
     });
@@ -448,7 +456,8 @@ export class WaitingRooms<E extends WaitingEntry> {
     entry.offeredUntil = now + OFFER_HOLD_MS;
     entry.offered = { ...how, row: w.row };
     this.#ofAgents.offered(how.to, now);
-    this.#ofPrincipals.offered(how.to.slice(0, how.to.indexOf(".")), now);
-    this.#hooks.offer(entry, entry.t.spec.capability, how.to, urgency(w, now));
+    this.#ofPrincipals.offered(principalOf(how.to), now);
+    const urgent = urgency(w, this.#d.clocks.date);
+    this.#hooks.offer(entry, how.to, { urgency: urgent, since: w.since, specRev: w.specRev });
   }
 }

@@ -168,6 +168,37 @@ describe("waiting on the wire", () => {
     expect(await answers(4, 20)).toEqual(["c20 bid", "o4 busy"]);
   });
 
+  test("P8.4: of what two offer at once, the spec that was stored first goes first", async () => {
+    const a = await wire.peer("p84a", "contractor", ["sum84"]);
+    a.peer.host({ name: "w", slots: 1, services: [service("sum84", async () => ({ output: 1 }))] });
+    await wire.known("sum84", 1);
+    const ida = await wire.stranger("p84i", "initiator");
+    const bids = new Tap(ida, "mesh.bid.p84i.>");
+    await bids.ready();
+    const since = Date.now();
+    const offer = (cfp: string, more: object) => {
+      const call = { v: 1, kind: "cfp", cfp, task: "t", priority: 5, windowMs: 20 };
+      return msgpack({ v: 1, kind: "offer", capability: "sum84", call, ...more });
+    };
+    // Who offers it later says that it is more urgent by then.
+    const offered = async (older: object, younger: object): Promise<string[]> => {
+      const n = bids.seen.length;
+      ida.publish("mesh.offer.p84a.w.p84i.second", offer(`y${n}`, { urgency: 5.1, ...younger }));
+      ida.publish("mesh.offer.p84a.w.p84i.first", offer(`o${n}`, { urgency: 5, ...older }));
+      await until(() => bids.seen.length === n + 2, "two answers");
+      const told = bids.seen.slice(n).map((m) => {
+        const { kind, reason } = m.decoded<{ kind: string; reason?: string }>();
+        return `${m.subject.split(".")[3]} ${reason ?? kind}`;
+      });
+      return told.sort();
+    };
+    const bid = ["first bid", "second busy"];
+    expect(await offered({ since: since - 2 }, { since: since - 1 })).toEqual(bid);
+    expect(await offered({ since, specRev: 7 }, { since, specRev: 8 })).toEqual(bid);
+    // An initiator of an earlier version names neither: what it says of its urgency counts.
+    expect(await offered({}, {})).toEqual(["first busy", "second bid"]);
+  });
+
   test("P8.7: who ends when it was said bids for what begins when it has ended", async () => {
     const tap = new Tap(await wire.stranger("p87tap", "observer"), "mesh.bid.p87a.>");
     await tap.ready();

@@ -23,6 +23,17 @@ test("leaves in the order of the keys, equal keys as they came", () => {
   );
 });
 
+test("of equal keys the lowest number leaves first, whenever it came", () => {
+  const entry = fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 20 }));
+  fc.assert(
+    fc.property(fc.uniqueArray(entry, { selector: ([, nth]) => nth }), (list) => {
+      const heap = new Heap<[number, number]>();
+      for (const [key, nth] of list) heap.push(key, [key, nth], nth);
+      expect(drain(heap)).toEqual([...list].sort((a, b) => a[0] - b[0] || a[1] - b[1]));
+    }),
+  );
+});
+
 test("agrees with a sorted list when pushes and pops are mixed", () => {
   fc.assert(
     fc.property(fc.array(fc.option(fc.integer({ min: 0, max: 9 })), { maxLength: 100 }), (ops) => {

@@ -31,6 +31,30 @@ describe("order", () => {
     expect(names(room.pick(3, anyone))).toEqual(["near", "far", "later"]);
   });
 
+  test("of one moment, whose spec was stored first, whoever entered first", () => {
+    const [first, second] = [waiter("a", { specRev: 7 }), waiter("b", { specRev: 9 })];
+    const room = roomOf(second, first);
+    expect(names(room.pick(2, anyone))).toEqual(["a", "b"]);
+    // Looked at and put back they keep their places.
+    expect(names(room.pick(1, (w) => w.task === "b"))).toEqual(["b"]);
+    expect(names(room.pick(2, anyone))).toEqual(["a", "b"]);
+  });
+
+  test("dates of today leave enough digits for moments and deadlines", () => {
+    const since = 1_795_000_000_000;
+    const at = (task: string, ms: number, timeoutMs: number): Waiter =>
+      waiter(task, { since: since + ms, deadline: since + timeoutMs });
+    const room = roomOf(
+      at("third", 0.25, 60_000),
+      at("second", 0, 60_000),
+      at("first", 0, 30_000),
+      at("fourth", 3_600_000, 10),
+      at("fifth", 3_600_000.25, 10),
+    );
+    const order = ["first", "second", "third", "fourth", "fifth"];
+    expect(names(room.pick(5, anyone))).toEqual(order);
+  });
+
   test("aging: a level of priority for every AGING_MS of waiting", () => {
     const old = waiter("old", { priority: 4, since: 0 });
     const young = waiter("young", { priority: 5, since: AGING_MS + 1 });

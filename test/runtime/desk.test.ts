@@ -10,7 +10,8 @@ const S = 1_000;
 function waiting(forMs: number, leftMs: number): Entry {
   const spec = { task: "t", owner: "sue", capability: "work", deadline: NOW + leftMs } as Spec;
   const t = newTask(spec, "sue.main", false, 1, "d");
-  const entry = newEntry(t, new Uint8Array(0), undefined, undefined, 0);
+  const d = { clock: { now: () => 0 }, clocks: { date: NOW } } as unknown;
+  const entry = newEntry(d as Parameters<typeof newEntry>[0], t, new Uint8Array(0));
   entry.submitted = { at: NOW - forMs, storedAt: NOW - forMs };
   return entry;
 }

@@ -19,6 +19,7 @@ class Hall {
   readonly rooms = new WaitingRooms<Entry>(
     {
       clock: this.clock,
+      clocks: { date: 0 },
       random: { next: () => 0.5 },
       counters: { add: () => undefined },
       registry: { onChange: () => () => undefined, card: () => undefined },
@@ -31,7 +32,7 @@ class Hall {
       inbound: { read: () => ({ slots: 1 }) },
     } as never,
     {
-      offer: (entry, _capability, to) => void this.offers.push({ entry, to }),
+      offer: (entry, to) => void this.offers.push({ entry, to }),
       spokenFor: () => false,
       recall: () => undefined,
       blocked: () => false,
@@ -43,7 +44,8 @@ class Hall {
     const wishes = { deadline: 1e12, priority: 4, ...(requires === undefined ? {} : { requires }) };
     const spec = { task, owner: "sue", capability: "work", ...wishes } as unknown as Spec;
     const t = newTask(spec, "sue.main", false, 1, "d");
-    return newEntry(t, new Uint8Array(0), undefined, undefined, this.clock.now());
+    const d = { clock: this.clock, clocks: { date: this.clock.now() } } as unknown;
+    return newEntry(d as Parameters<typeof newEntry>[0], t, new Uint8Array(0));
   }
 
   wait(requires: Record<string, unknown>): Entry {
