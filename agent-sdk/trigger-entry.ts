@@ -15,6 +15,10 @@ export function triggerOf(entry: BucketEntry | undefined): StoredTrigger | undef
   return orLeftOut(() => StoredTriggerSchema.safeParse(jsonOf(entry, "triggers")).data);
 }
 
+export function triggerBytes(trigger: StoredTrigger): Uint8Array {
+  return Buffer.from(JSON.stringify(trigger));
+}
+
 export function markBytes(when: When, upTo: number): Uint8Array {
   const topic = "event" in when ? { topic: when.event } : {};
   return Buffer.from(JSON.stringify({ v: 1, kind: "mark", of: sortOf(when), upTo, ...topic }));

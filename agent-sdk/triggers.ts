@@ -15,7 +15,7 @@ import type { Capability } from "./capability.ts";
 import type { SubmitOptions } from "./options.ts";
 import { TriggerDesk } from "./trigger-desk.ts";
 import { checkWhen } from "./trigger-due.ts";
-import { triggerOf } from "./trigger-entry.ts";
+import { triggerBytes, triggerOf } from "./trigger-entry.ts";
 
 /** What serving them takes of a mesh. */
 export interface Submitting {
@@ -62,7 +62,7 @@ export class Triggers {
     const before = triggerOf(await bucket.get(key));
     if (before !== undefined && sameJson(before.when, when)) {
       const trigger = { ...parsed.data, since: before.since, from: before.from };
-      if (!sameJson(trigger, before)) await bucket.put(key, jsonOf(trigger));
+      if (!sameJson(trigger, before)) await bucket.put(key, triggerBytes(trigger));
       return trigger;
     }
     const since = Date.now();
@@ -70,7 +70,7 @@ export class Triggers {
     // Within the trigger: events from here on count, however late somebody serves them.
     const from = "event" in when ? await events.last(when.event) : 0;
     const trigger = { ...parsed.data, since, from };
-    await bucket.put(key, jsonOf(trigger));
+    await bucket.put(key, triggerBytes(trigger));
     return trigger;
   }
 
@@ -121,8 +121,4 @@ export class Triggers {
     await desk.start();
     return stop;
   }
-}
-
-function jsonOf(trigger: StoredTrigger): Uint8Array {
-  return Buffer.from(JSON.stringify(trigger));
 }

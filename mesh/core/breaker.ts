@@ -10,10 +10,10 @@
 //   B5  An agent that leaves awards unclaimed has a breaker for that alone, which its next claim
 //       closes: nothing else that it does makes up for it, and it makes up for nothing else.
 //   B6  Whoever is on trial does not count against the capability: others serve it well.
-//   B8  All agents of a principal have one breaker together, for tasks and for claims, which opens
-//       at twice as many in a row: names are free.
 //   B7  A failure that no retry would mend says something of the task where other agents fail alike
 //       or there are none; else it is held against its agent, and never against the capability.
+//   B8  All agents of a principal have one breaker together, for tasks and for claims, which opens
+//       at twice as many in a row: names are free.
 import {
   type Address,
   BREAKER_FAILURES,

@@ -68,7 +68,8 @@ const text = new TextDecoder();
 
 /**
  * Undefined for what is no word of this stream.
- * Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4). */
+ * Codes: 10071 settled mismatch, 10164 another guarded write in flight (nats-facts 1.4).
+ */
 export function parseAck(data: Uint8Array, stream: string): WriteResult | undefined {
   let ack: {
     stream?: string;

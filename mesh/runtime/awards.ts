@@ -7,7 +7,7 @@ import {
   CONTROL_BYTES_MAX,
   directedSubject,
   type FailureCode,
-  parseAddress,
+  principalOf,
   RECORD_BYTES_MAX,
   type Role,
   type Spec,
@@ -116,7 +116,7 @@ export function openAward(data: Uint8Array, from: string, to: string): OpenAward
   const terms = parsed.data;
   if (terms.initiator !== from || terms.contractor !== to) return "E_SENDER";
   // Of what is stored nowhere nobody could show for whom it is, but its caller (P12.1).
-  const isCallers = terms.submitter === from && terms.owner === parseAddress(from)?.principal;
+  const isCallers = terms.submitter === from && terms.owner === principalOf(from);
   if (terms.live && !isCallers) return "E_SENDER";
   if (digest(message.data.spec) !== terms.spec) return "E_SENDER";
   if (bidsDigest(message.data.bids) !== terms.bids) return "E_SENDER";

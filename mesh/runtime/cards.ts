@@ -28,13 +28,15 @@ export function fitted(card: AgentCard): { card: AgentCard; without: string[] } 
   const capabilities = [...card.capabilities];
   const whole = { ...card, capabilities };
   const without: string[] = [];
+  const reads = () => readCard(Buffer.from(JSON.stringify(whole))) !== undefined;
+  if (reads()) return { card, without };
   const sizes = capabilities.map(({ input, output }) => JSON.stringify([input, output]).length);
   const order = [...sizes.keys()].sort((a, b) => (sizes[b] as number) - (sizes[a] as number));
   for (const i of order) {
-    if (readCard(Buffer.from(JSON.stringify(whole))) !== undefined) break;
     const { input: _, output: __, ...rest } = capabilities[i] as AgentCard["capabilities"][number];
     capabilities[i] = rest;
     without.push(rest.name);
+    if (reads()) break;
   }
   return { card: whole, without };
 }

@@ -180,6 +180,8 @@ test("hostile outcomes, and hostile retentions, neither stop it nor mislead it",
   const soon = await echo(0);
   await gone(soon);
   holds.get(running.task)?.open();
+  expect(await running.result(AbortSignal.timeout(15_000))).toBe("held");
+  await gone(running.task);
 });
 
 test("literal wildcards in a stored key are no filter: nothing of others is purged", async () => {
