@@ -34,7 +34,8 @@ export const POLICIES = ["fastest", "cheapest", "balanced", "deadline", "hybrid"
 export const AwardSchema = z.object({
   /** One of the five, or the name of a policy that some initiator was given. */
   policy: TokenSchema.default("balanced"),
-  /** Weights of `hybrid`: what a whole span of time, cost, load or risk counts for. */
+  /** Weights of `hybrid`: what a whole span of time, cost, load or risk counts for. Spans of time
+   * and cost go from the best of the call to the worst, or to ten times the best. */
   weights: z
     .object({
       time: z.number().min(0).max(1000).optional(),

@@ -61,6 +61,10 @@ export const deadline: Policy = (bids, facts) => {
   return bids.map((b, i) => (safe[i] ? b.bid.cost + finishMs(b) * 1e-9 : 1e12 + finishMs(b)));
 };
 
+/** A whole span goes at most so far above the best, as a multiple of it: or one bid that is far off
+ * would make all others as good as one another. Guess. */
+const SPAN_MAX = 10;
+
 /** Weighted sum of spans scaled to [0, 1] over the bids of this call. */
 export const hybrid: Policy = (bids, facts) => {
   const {
@@ -80,8 +84,9 @@ export const hybrid: Policy = (bids, facts) => {
 
 function spread(values: number[]): number[] {
   const low = Math.min(...values);
-  const span = Math.max(...values) - low;
-  return values.map((v) => (span > 0 ? (v - low) / span : 0));
+  const high = Math.max(...values);
+  const span = (low > 0 ? Math.min(high, low * SPAN_MAX) : high) - low;
+  return values.map((v) => (span > 0 ? Math.min(1, (v - low) / span) : 0));
 }
 
 export const NAMED: Readonly<Record<string, Policy>> = {

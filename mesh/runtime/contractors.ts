@@ -275,7 +275,7 @@ export class Contractors {
     run.startedAt = this.#d.clock.now();
     run.startedWall = Math.round(this.#d.clock.wall());
     const { spec, terms } = run.award;
-    run.agent.tally(terms.capability).contracts++;
+    run.agent.began(terms.capability, terms);
     this.#note(run, "start");
     const foretoldMs = run.agent.foretell(spec);
     if (foretoldMs !== undefined)

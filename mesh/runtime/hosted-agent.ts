@@ -12,6 +12,7 @@ import {
   type FailureCode,
   idleSubject,
   patterns,
+  principalOf,
   type RefusalReason,
   SAMPLE_RUNGS,
   SAMPLES,
@@ -20,6 +21,7 @@ import {
 } from "../../contracts/index.ts";
 import { attributesOf, groupOf, meets, versionMeets } from "../core/match.ts";
 import { OwnConfidence } from "../core/own-confidence.ts";
+import { Promises } from "../core/promises.ts";
 import { Slots, UsualDuration } from "../core/slots.ts";
 import { TokenBuckets } from "../core/token-bucket.ts";
 import type { Incoming, Signer, Subscription } from "../ports/index.ts";
@@ -27,11 +29,6 @@ import { Ahead, HEIR_MS } from "./ahead.ts";
 import { msgpackBytes } from "./codec/encode-own.ts";
 import type { Deps } from "./dependencies.ts";
 import type { RunJournal } from "./journal.ts";
-
-/** Bids out at a time for each free slot, and how long a bid counts as out, ms. Guess: a call's
- * usual time; more would double-book, fewer would hide free agents from busy initiators. */
-const PROMISES = 3;
-const PROMISE_MS = 10;
 
 /** An offer keeps an agent asking for this long, ms. Guess: a few awards' time. */
 const WANTED_MS = 1_000;
@@ -143,8 +140,7 @@ export class HostedAgent {
   #posts = new Map<string, Post>();
   #open: Subscription[] = [];
   #onCall: (agent: HostedAgent, capability: string, rung: string, m: Incoming) => void;
-  /** Moments of the last bids, oldest first. */
-  #bidAt: number[] = [];
+  readonly #promises = new Promises();
   draining = false;
   /** When an initiator last had something waiting for this agent, ms. */
   lastOfferAt = Number.NEGATIVE_INFINITY;
@@ -340,6 +336,12 @@ export class HostedAgent {
     this.#open = [];
   }
 
+  /** A contract of one of its capabilities begins. */
+  began(capability: string, { initiator }: { initiator: Address }): void {
+    this.tally(capability).contracts++;
+    this.#promises.kept(principalOf(initiator));
+  }
+
   /** Contracts of one capability that are under way. */
   busy(capability: string): number {
     return this.#posts.get(capability)?.busy ?? 0;
@@ -351,9 +353,9 @@ export class HostedAgent {
     return this.#posts.get(capability)?.tally ?? newTally();
   }
 
-  /** Bid, or the reason for none. */
-  answer(capability: string, call: Cfp): Bid | RefusalReason {
-    const answer = this.#consider(capability, call);
+  /** Bid, or the reason for none. @param caller the principal whose call it is */
+  answer(capability: string, call: Cfp, caller: string): Bid | RefusalReason {
+    const answer = this.#consider(capability, call, caller);
     const tally = this.tally(capability);
     tally.calls++;
     if (typeof answer !== "string") tally.bids++;
@@ -361,7 +363,7 @@ export class HostedAgent {
     return answer;
   }
 
-  #consider(capability: string, call: Cfp): Bid | RefusalReason {
+  #consider(capability: string, call: Cfp, caller: string): Bid | RefusalReason {
     const post = this.#posts.get(capability);
     if (post === undefined || call.exclude?.includes(this.address)) return "ineligible";
     if (this.draining) return "draining";
@@ -374,24 +376,13 @@ export class HostedAgent {
       return "ineligible";
     if (!this.withinRate(capability, call.owner ?? "", false)) return "rate";
     const open = this.open(capability);
-    if (open === 0 || this.#promised(open)) return "busy";
+    const now = this.#d.clock.now();
+    if (open === 0 || this.#promises.full(open, now)) return "busy";
     const least = this.#least(capability);
     if (least !== undefined && (call.rank ?? 0) < least) return "busy";
     const bid = this.#bid(post, call);
-    if (typeof bid !== "string") this.#promise();
+    if (typeof bid !== "string") this.#promises.made(caller, this.slots.total, now);
     return bid;
-  }
-
-  /** More bids out than the open slots could ever honour: most would end in a refusal. */
-  #promised(open: number): boolean {
-    const most = open * PROMISES;
-    if (this.#bidAt.length < most) return false;
-    return this.#d.clock.now() - (this.#bidAt.at(-most) as number) < PROMISE_MS;
-  }
-
-  #promise(): void {
-    if (this.#bidAt.length >= this.slots.total * PROMISES) this.#bidAt.shift();
-    this.#bidAt.push(this.#d.clock.now());
   }
 
   #bid({ service, usual, confidence: own }: Post, call: Cfp): Bid | RefusalReason {

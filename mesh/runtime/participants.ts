@@ -10,6 +10,7 @@ import {
   OfferSchema,
   parseCfpSubject,
   parseDirected,
+  principalOf,
   type RefusalReason,
   WINDOW_MS_MAX,
 } from "../../contracts/index.ts";
@@ -57,6 +58,10 @@ function olderFirst(date: number): (a: Chance, b: Chance) => number {
   const urgency = ({ urgency, since, call }: Chance) =>
     since === undefined ? urgency : call.priority + (date - since) / AGING_MS;
   return (a, b) => urgency(b) - urgency(a) || (a.specRev ?? 0) - (b.specRev ?? 0);
+}
+
+function consider(agent: HostedAgent, { from, capability, call }: Chance): Bid | RefusalReason {
+  return agent.answer(capability, call, principalOf(from));
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -122,7 +127,7 @@ export class Participants {
     // Answered at once it would take the slot from what others have offered.
     const basket = this.#baskets.get(agent.name);
     if (basket !== undefined) return void basket.push(chance);
-    this.#tell(agent, chance, agent.answer(capability, call));
+    this.#tell(agent, chance, consider(agent, chance));
   }
 
   #tell(agent: HostedAgent, { from, call }: Chance, answer: Bid | RefusalReason): void {
@@ -169,7 +174,7 @@ export class Participants {
     const before = agent.openSlots;
     let open = before;
     for (const chance of basket) {
-      const answer = open > 0 ? agent.answer(chance.capability, chance.call) : "busy";
+      const answer = open > 0 ? consider(agent, chance) : "busy";
       if (typeof answer !== "string") open--;
       this.#tell(agent, chance, answer);
     }

@@ -258,6 +258,26 @@ describe("answers", () => {
     }, "the agent to sit down again");
   });
 
+  test("P5.7: who calls and never awards makes no agent busy", async () => {
+    const a = await wire.peer("p57f", "contractor", ["sum57f"]);
+    a.peer.host({
+      name: "w",
+      slots: 1,
+      services: [service("sum57f", async () => ({ output: 1 }))],
+    });
+    await wire.known("sum57f", 1);
+    const caller = await callerOf("p57m");
+    /** How many of so many calls at once are answered with a bid. */
+    const bids = async (count: number): Promise<number> => {
+      const calls = Array.from({ length: count }, () => caller.call("sum57f", "all"));
+      const answers = await Promise.all(calls.map((cfp) => caller.first(cfp)));
+      return answers.filter((answer) => (answer as { kind?: string }).kind === "bid").length;
+    };
+    // A slot, and three bids for it at a time: the others are refused as busy until then.
+    for (let inVain = 0; inVain < 64; ) inVain += await bids(20);
+    expect(await bids(20)).toBe(20);
+  });
+
   test("P5.8: the first answer of an agent to a call counts, later ones do not", () => {
     const bench = new Bench();
     const t = bench.task();

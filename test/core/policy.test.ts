@@ -175,6 +175,15 @@ describe("what each policy is for", () => {
     expect(win("hybrid", [risky, sure], facts({ weights }))).toBe("sure.w");
   });
 
+  test("hybrid: one bid that is far off does not make the others as good as one another", () => {
+    const far = makeScored("far.w", { durationMs: 1e14, cost: 1e14 });
+    const slow = makeScored("slow.w", { durationMs: 60_000, cost: 1_000, load: 0, confidence: 1 });
+    const fair = makeScored("fair.w", { durationMs: 10, cost: 1, load: 0.5, confidence: 0.9 });
+    expect(win("hybrid", [far, slow, fair])).toBe("fair.w");
+    const free = makeScored("free.w", { durationMs: 60_000, cost: 0, load: 0, confidence: 1 });
+    expect(win("hybrid", [far, free, fair])).toBe("fair.w");
+  });
+
   test("hybrid: without weights all four count", () => {
     expect(win("hybrid", all())).toBe("idle.w");
   });
