@@ -32,7 +32,7 @@ import { Definitions } from "./definitions.ts";
 import { cancelOn, endingHandleOf, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
-import { type CallOptions, inherit, type SubmitOptions, taskOptions } from "./options.ts";
+import { type CallOptions, inherit, type SubmitOptions, taskOptions, UNDOES } from "./options.ts";
 import { validate } from "./standard-schema.ts";
 import { Triggers } from "./triggers.ts";
 
@@ -310,7 +310,7 @@ export class Mesh implements AsyncDisposable {
     const told = taskOptions(options, Date.now());
     await validate(capability.input, input, "E_INPUT", `the input of ${capability.name}`);
     const open = await this.#ready();
-    const grant = parent?.purse.promise(options.budget);
+    const grant = parent?.purse.promise(options.budget, options[UNDOES]);
     if (grant?.budget !== undefined) told.budget = grant.budget;
     if (capability.version !== "") told.version = capability.version;
     const task =

@@ -48,12 +48,17 @@ export interface CallOptions
   onEvent?: (event: TaskEvent) => void;
 }
 
+/** In options that this package makes itself: the sub-task undoes what others did. */
+export const UNDOES: unique symbol = Symbol("undoes");
+
 /** Options of a durable task. */
 export interface SubmitOptions
   extends Omit<CallOptions, "onEvent" | "hedge">,
     Pick<TaskOptions, "task" | "retainMs" | "onBehalfOf"> {
   /** In a handler: the sub-task is known by this name, and not by its place among the acts. */
   key?: string;
+  /** @internal */
+  [UNDOES]?: true;
 }
 
 const OptionsSchema = SpecSchema.pick({

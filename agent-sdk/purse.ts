@@ -2,6 +2,7 @@
 //
 // Invariants
 //   B1  Spent plus promised never exceeds the budget by what a sub-task was granted.
+//       But for what undoes: that has to be done, whatever was spent.
 //   B2  A promise is settled once, by what the sub-task says that it cost, at most what it was
 //       granted.
 
@@ -29,11 +30,15 @@ export class Purse {
   /**
    * Grants a sub-task its budget: what it asked for, or all that is left. Whoever runs several at
    * a time divides the budget himself.
+   * @param undoes it is granted up to the whole budget
    */
-  promise(wanted: number | undefined): { budget: number | undefined; settle(cost: number): void } {
-    const { left } = this;
+  promise(
+    wanted: number | undefined,
+    undoes = false,
+  ): { budget: number | undefined; settle(cost: number): void } {
+    const left = undoes ? this.#budget : this.left;
     const budget = left === undefined ? wanted : Math.min(wanted ?? left, left);
-    const held = left === undefined ? 0 : (budget ?? 0);
+    const held = left === undefined || undoes ? 0 : (budget ?? 0);
     this.#promised += held;
     let open = true;
     return {

@@ -22,7 +22,7 @@ import type { TaskContext } from "./context.ts";
 import { subTaskId } from "./durable-run.ts";
 import { TerminalError } from "./errors.ts";
 import type { Mesh, ServeOptions } from "./mesh.ts";
-import { optionsOfTerms, type SubmitOptions } from "./options.ts";
+import { optionsOfTerms, type SubmitOptions, UNDOES } from "./options.ts";
 import { untilItPasses } from "./passing.ts";
 import { readWorkflow } from "./read-workflow.ts";
 
@@ -442,7 +442,8 @@ class Driver {
 }
 
 function optionsOf({ key, step, rank }: TaskWish, signal: AbortSignal): SubmitOptions {
-  if (step === undefined) return { key, signal, rank };
+  // Undoing, and the exit: what has been spent does not keep them from being done.
+  if (step === undefined) return { key, signal, rank, [UNDOES]: true };
   const options = { ...optionsOfTerms(step), key, signal, rank };
   if (step.durationMs !== undefined) options.hints = { durationMs: step.durationMs };
   return options;

@@ -170,6 +170,29 @@ describe("a workflow", async () => {
     expect(most).toEqual({ alone: 1, shared: 2 });
   });
 
+  test("that has spent its budget is undone all the same", async () => {
+    const user = await mesh.join("spender");
+    const seller = await mesh.join("spent");
+    const input = z.object({ of: z.string() });
+    const sold = defineCapability({ name: "sold", input, output: z.string() });
+    const back = defineCapability({ name: "back", input: z.unknown(), output: z.string() });
+    const returned: unknown[] = [];
+    await seller.serve(sold, ({ of }) => of, { cost: 1 });
+    await seller.serve(back, (of) => `${returned.push(of)}`, { cost: 1 });
+    const steps = ["a", "b", "c"].map((of, i, all) => ({
+      id: of,
+      capability: i < 2 ? "sold" : "never",
+      input: { of },
+      after: all.slice(i - 1, i),
+      ...(i < 2 ? { compensate: { capability: "back" } } : { timeoutMs: 300 }),
+    }));
+    const handle = await user.submit(workflow, { definition: flow(steps) }, { budget: 2 });
+    const outcome = await handle.outcome();
+    expect(outcome).toMatchObject({ state: "failed" });
+    expect(outcome.failure?.message).toMatch(/^step "c" expired/);
+    expect(returned).toEqual(["b", "a"]);
+  });
+
   test("that is wrong is refused with all that is wrong in it", async () => {
     const user = await mesh.join("clumsy");
     const definition = flow([
