@@ -17,6 +17,9 @@ const PAGE = 500;
 const PAGES_MAX = 10_000;
 /** Of one answer: more would hold up all else on the connection. */
 const BYTES_MAX = 16 * 1024 * 1024;
+/** Of an answer for somebody else, who may ask as often as he likes. The server goes beyond it by
+ * the message with which it is reached. */
+const SHARED_BYTES_MAX = 1024 * 1024;
 const NOTHING: Page = { found: [], more: false };
 
 /**
@@ -59,7 +62,7 @@ export async function directGetAll(
 }
 
 /** Messages of one answer, in order; `more`: the server had others for it. */
-interface Page {
+export interface Page {
   found: Incoming[];
   more: boolean;
 }
@@ -71,13 +74,14 @@ function readPage(
   stream: string,
   wanted: DirectGet,
   timeoutMs: number,
+  bytesMax = BYTES_MAX,
 ): Promise<Page> {
   return new Promise((resolve, reject) => {
     if (transport.state() !== "up") {
       return reject(new ParleyError("E_CONNECTION", `no connection to read ${stream}; try again`));
     }
     const asked: Subscription[] = [];
-    const question = Buffer.from(JSON.stringify({ ...wanted, max_bytes: BYTES_MAX }));
+    const question = Buffer.from(JSON.stringify({ ...wanted, max_bytes: bytesMax }));
     let heardAt = clock.now();
     const until = heardAt + timeoutMs;
     const end = (result: Page | ParleyError) => {
@@ -192,6 +196,27 @@ export async function getTaskRecords(
     .map(storedRecord)
     .filter((r) => r !== undefined)
     .sort((a, b) => a.rev - b.rev);
+}
+
+/** The first messages of a task behind a revision. */
+export async function getTaskPage(
+  transport: Link,
+  clock: Clock,
+  principal: string | undefined,
+  guard: string,
+  after: number,
+  timeoutMs: number,
+): Promise<Page> {
+  const read = (wanted: DirectGet) =>
+    readPage(transport, clock, principal, TASKS_STREAM, wanted, timeoutMs, SHARED_BYTES_MAX);
+  // The server finds them without walking the stream; few tasks have more than one answer holds.
+  const whole = after === 0 ? await read({ multi_last: [guard] }).catch(orTooMuch) : undefined;
+  if (whole !== undefined && !whole.more) return whole;
+  return read({ seq: after + 1, batch: PAGE, next_by_subj: guard });
+}
+
+function orTooMuch(error: unknown): undefined {
+  if (!(error instanceof ParleyError && error.code === "E_TOO_LARGE")) throw error;
 }
 
 /** The messages of these tasks: at once, and of one task that is too large page after page. */

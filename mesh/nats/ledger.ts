@@ -12,8 +12,16 @@ import {
   TASKS_STREAM,
   taskGuard,
 } from "../../contracts/index.ts";
-import type { Clock, Incoming, Ledger, StoredRecord, Write, WriteResult } from "../ports/index.ts";
-import { getTasks, READ_AGAIN_MS } from "./direct-get.ts";
+import type {
+  Clock,
+  Incoming,
+  Ledger,
+  RecordPage,
+  StoredRecord,
+  Write,
+  WriteResult,
+} from "../ports/index.ts";
+import { getTaskPage, getTasks, READ_AGAIN_MS } from "./direct-get.ts";
 import { fateOf, fateOfOwn, parseAck, parseLast, unknown } from "./fate.ts";
 import type { Link } from "./link.ts";
 
@@ -340,20 +348,21 @@ export class NatsLedger implements Ledger {
   }
 
   async read(owner: string, task: string): Promise<StoredRecord[]> {
-    const answers = await this.#get([taskGuard(owner, task)]);
-    const records: StoredRecord[] = [];
-    for (const m of answers) {
-      const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
-      records.push({
-        // Under a key that says nothing it proves nothing; it moved the revision all the same.
-        key: key ?? unreadable(owner, task),
-        rev: Number(m.header("Nats-Sequence")),
-        storedAt: Date.parse(m.header("Nats-Time-Stamp") ?? "") || 0,
-        body: m.data,
-        header: (name) => (key === undefined ? undefined : m.header(name)),
-      });
-    }
-    return records.sort((a, b) => a.rev - b.rev);
+    const found = await this.#get([taskGuard(owner, task)]);
+    return found.map((m) => recordOf(m, owner, task)).sort((a, b) => a.rev - b.rev);
+  }
+
+  async page(owner: string, task: string, after: number): Promise<RecordPage> {
+    const { found, more } = await getTaskPage(
+      this.#transport,
+      this.#clock,
+      this.#principal,
+      taskGuard(owner, task),
+      after,
+      READ_TIMEOUT_MS,
+    );
+    const records = found.map((m) => recordOf(m, owner, task));
+    return { records: records.sort((a, b) => a.rev - b.rev), more };
   }
 
   async last(owner: string, task: string): Promise<number | undefined> {
@@ -399,6 +408,18 @@ export class NatsLedger implements Ledger {
 }
 
 /** Stands for a key that does not parse: a literal wildcard, an unknown kind. */
+/** Under a key that says nothing it proves nothing; it moved the revision all the same. */
+function recordOf(m: Incoming, owner: string, task: string): StoredRecord {
+  const key = parseRecordSubject(m.header("Nats-Subject") ?? "");
+  return {
+    key: key ?? unreadable(owner, task),
+    rev: Number(m.header("Nats-Sequence")),
+    storedAt: Date.parse(m.header("Nats-Time-Stamp") ?? "") || 0,
+    body: m.data,
+    header: (name) => (key === undefined ? undefined : m.header(name)),
+  };
+}
+
 function unreadable(owner: string, task: string): RecordKey {
   const nobody = { toPrincipal: "_", toAgent: "_", fromPrincipal: "_", fromAgent: "_" };
   return { owner, task, kind: "checkpoint", n: "0", ...nobody };

@@ -32,6 +32,12 @@ export interface StoredRecord {
   header(name: string): string | undefined;
 }
 
+export interface RecordPage {
+  records: StoredRecord[];
+  /** There are others behind these. */
+  more: boolean;
+}
+
 export interface Ledger {
   /** Pipelined; `done` is called exactly once. Repeats by itself while the fate is unknown. */
   write(write: Write, done: (result: WriteResult) => void): void;
@@ -41,6 +47,8 @@ export interface Ledger {
   readonly mayRead: boolean;
   /** All records of one task in the order of their revisions. */
   read(owner: string, task: string): Promise<StoredRecord[]>;
+  /** The first of a task's records behind a revision, in their order: two MiB at most. */
+  page(owner: string, task: string, after: number): Promise<RecordPage>;
   /** A task's newest revision, 0 for none, by the word of the store's leader: reads may come from
    * a copy that lags. Undefined: nobody leads it just now, so nothing can be stored either. */
   last(owner: string, task: string): Promise<number | undefined>;

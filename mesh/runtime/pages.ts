@@ -8,7 +8,7 @@ import {
   recordKey,
   SIGNATURE_HEADER,
 } from "../../contracts/index.ts";
-import type { StoredRecord } from "../ports/index.ts";
+import type { RecordPage, StoredRecord } from "../ports/index.ts";
 import { encodeMsgpack } from "./codec/codec.ts";
 
 export const PACK_LIMITS = { bytesMax: 8 * 1024 * 1024, depthMax: 8, keysMax: 20_000 };
@@ -49,13 +49,13 @@ export const PAGES_MAX = 1_000;
 type Packed = z.infer<typeof PackSchema>["records"][number];
 
 /** As many of these as one message holds, and whether there are more. */
-export function packPage(left: readonly StoredRecord[]): Uint8Array {
+export function packPage({ records, more }: RecordPage): Uint8Array {
   let bytes = 0;
-  const full = left.findIndex((r, i) => {
+  const full = records.findIndex((r, i) => {
     bytes += r.body.length + RECORD_REST_BYTES;
     return i > 0 && (bytes > PAGE_BYTES || i >= PAGE_RECORDS);
   });
-  const page = full < 0 ? left : left.slice(0, full);
+  const page = full < 0 ? records : records.slice(0, full);
   return encodeMsgpack({
     v: 1,
     kind: "records",
@@ -69,7 +69,7 @@ export function packPage(left: readonly StoredRecord[]): Uint8Array {
       fence: r.header(FENCE_HEADER) ?? "",
       guard: r.header(GUARD_HEADER) ?? "",
     })),
-    ...(full < 0 ? {} : { more: true }),
+    ...(full < 0 && !more ? {} : { more: true }),
   });
 }
 

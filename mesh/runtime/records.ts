@@ -270,8 +270,7 @@ export class Records {
         ? undefined
         : this.#d.inbound.parse("look", LookSchema, asked, CONTROL_LIMITS);
     const { after = 0 } = from ?? {};
-    const left = (await this.#d.ledger.read(owner, task)).filter((r) => r.rev > after);
-    return packPage(left);
+    return packPage(await this.#d.ledger.page(owner, task, after));
   }
 
   /** All that `pack` makes of a task, page after page. @param ask the request to an initiator */

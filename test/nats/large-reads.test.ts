@@ -16,6 +16,20 @@ test("a task of more bytes than one answer holds is read whole", { timeout: 60_0
     }
     const records = await a.ledger.read("big-a", first.key.task);
     expect(records.map((r) => r.rev)).toEqual(revs);
+    // For somebody else, who may ask again and again, a little at a time.
+    const paged: number[] = [];
+    for (let more = true; more; ) {
+      const page = await a.ledger.page("big-a", first.key.task, paged.at(-1) ?? 0);
+      const bytes = page.records.reduce((sum, r) => sum + r.body.length, 0);
+      expect(bytes).toBeLessThan(2 * 1024 * 1024);
+      expect(page.records.length).toBeGreaterThan(0);
+      paged.push(...page.records.map((r) => r.rev));
+      more = page.more;
+    }
+    expect(paged).toEqual(revs);
+    const none = { records: [], more: false };
+    expect(await a.ledger.page("big-a", first.key.task, revs.at(-1) ?? 0)).toEqual(none);
+    expect(await a.ledger.page("big-a", "nothing", 0)).toEqual(none);
   } finally {
     await stage.stop();
   }
