@@ -41,7 +41,7 @@ export {
 } from "./flow.ts";
 export type { TaskHandle } from "./handle.ts";
 export { type JoinOptions, join } from "./join.ts";
-export type { AgentQuery, Mesh, ServeOptions } from "./mesh.ts";
+export type { AgentQuery, Mesh } from "./mesh.ts";
 export type { CallOptions, SubmitOptions } from "./options.ts";
 export {
   type Ballot,
@@ -63,6 +63,7 @@ export {
   vote,
 } from "./patterns.ts";
 export { readWorkflow } from "./read-workflow.ts";
+export type { ServeOptions } from "./serve-options.ts";
 export type { InferInput, InferOutput, StandardSchemaV1 } from "./standard-schema.ts";
 export { Triggers } from "./triggers.ts";
 export {

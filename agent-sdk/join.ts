@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { AttributesSchema, isToken, NOBODY, ParleyError, tokenAdvice } from "../contracts/index.ts";
 import { defaultLog } from "../mesh/index.ts";
+import { checkKnown, checkSignal, type Known } from "./known-options.ts";
 import { Mesh, type MeshOptions } from "./mesh.ts";
 import { openAccess, reachServer } from "./nats.ts";
 import { findPlace, type PlaceOptions } from "./settings.ts";
@@ -33,8 +34,9 @@ export interface JoinOptions extends PlaceOptions, Omit<MeshOptions, "agent" | "
  * @throws ParleyError E_CONNECTION, E_IDENTITY, E_PERMISSION or E_SCHEMA, saying what to do.
  */
 export async function join(options: JoinOptions): Promise<Mesh> {
-  options?.signal?.throwIfAborted();
   try {
+    check(options);
+    options.signal?.throwIfAborted();
     return await joinMesh(options);
   } catch (error) {
     throw plain(error);
@@ -42,7 +44,6 @@ export async function join(options: JoinOptions): Promise<Mesh> {
 }
 
 async function joinMesh(o: JoinOptions): Promise<Mesh> {
-  check(o);
   const place = findPlace(o);
   const access = await openAccess(place, o.name, o.agent);
   const wanted = o.capabilities?.map((c) => (typeof c === "string" ? c : c.name));
@@ -71,10 +72,38 @@ async function joinMesh(o: JoinOptions): Promise<Mesh> {
   return mesh;
 }
 
+const KNOWN: Known<JoinOptions> = {
+  name: true,
+  agent: true,
+  capabilities: true,
+  log: true,
+  signal: true,
+  onSignals: true,
+  slots: true,
+  attributes: true,
+  description: true,
+  policies: true,
+  roles: true,
+  tuning: true,
+  server: true,
+  creds: true,
+  nkey: true,
+  context: true,
+  home: true,
+};
+const LEVELS = ["debug", "info", "warn", "error", "child"] as const;
+
 function check(o: JoinOptions): void {
   // Scripts run without the compiler's word on them.
   if (typeof (o as Partial<JoinOptions> | undefined)?.name !== "string") {
     throw new ParleyError("E_SCHEMA", 'join takes an object with a name: join({ name: "ann" })');
+  }
+  checkKnown<JoinOptions>("join", o, KNOWN);
+  checkSignal("join", o.signal);
+  const { log } = o;
+  if (log !== undefined && !LEVELS.every((level) => typeof log?.[level] === "function")) {
+    const text = `log must have ${LEVELS.join(", ")}, as a pino logger has`;
+    throw new ParleyError("E_SCHEMA", text);
   }
   for (const [what, text] of [
     ["name", o.name],

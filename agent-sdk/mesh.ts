@@ -6,10 +6,8 @@ import {
   ParleyError,
   type Requirements,
   type Role,
-  TIMER_MS_MAX,
 } from "../contracts/index.ts";
 import {
-  type BidTerms,
   type OpenOptions,
   type OpenPeer,
   openPeer,
@@ -22,35 +20,25 @@ import {
   announced,
   type Capability,
   checkDefined,
-  checkTerms,
   type InputOf,
   type OutputOf,
-  type ServeTerms,
 } from "./capability.ts";
 import { type Handler, runHandler, type SubTask, type SubTasks } from "./context.ts";
 import { Definitions } from "./definitions.ts";
 import { cancelOn, endingHandleOf, handleOf, type TaskHandle } from "./handle.ts";
 import { Hedges } from "./hedge.ts";
 import { type Access, rejoin } from "./nats.ts";
-import { type CallOptions, inherit, type SubmitOptions, taskOptions, UNDOES } from "./options.ts";
+import {
+  type CallOptions,
+  checkOptions,
+  inherit,
+  type SubmitOptions,
+  taskOptions,
+  UNDOES,
+} from "./options.ts";
+import { checkServe, type ServeOptions } from "./serve-options.ts";
 import { validate } from "./standard-schema.ts";
 import { Triggers } from "./triggers.ts";
-
-export interface ServeOptions extends ServeTerms {
-  /**
-   * The agent's own bid for a call: terms that replace the usual ones, or undefined for none.
-   * Called for every call for proposals, so it must be quick and may not wait.
-   */
-  bid?:
-    | Service["bid"]
-    | ((...args: Parameters<NonNullable<Service["bid"]>>) => Partial<BidTerms> | undefined);
-  /**
-   * Longest that one attempt may take, ms, whatever it waits for included; by default as long as
-   * the task has. Then the handler's signal is aborted, the attempt has failed, and the mesh tries
-   * again, preferring agents that have not failed it.
-   */
-  limitMs?: number;
-}
 
 export interface MeshOptions {
   name: string;
@@ -84,7 +72,6 @@ const DRAIN_MS = 25_000;
 const OPEN_MS = 2_000;
 /** A call that nobody could answer is mentioned in the log after this, ms. */
 const MENTION_MS = 3_000;
-const SLOTS_MAX = 10_000;
 
 export class Mesh implements AsyncDisposable {
   readonly #access: Access;
@@ -157,10 +144,8 @@ export class Mesh implements AsyncDisposable {
       const way = "serve(capability, async (input, context) => output)";
       throw new ParleyError("E_SCHEMA", `${name} needs a handler: ${way}`);
     }
+    checkServe(name, options);
     const slots = options.slots ?? 1;
-    checkTerms(name, options);
-    checkSlots(name, slots);
-    checkLimit(name, options.limitMs);
     if (this.#served.has(name)) {
       throw new ParleyError("E_SCHEMA", `this agent serves ${name} already; one handler each`);
     }
@@ -219,12 +204,14 @@ export class Mesh implements AsyncDisposable {
     return this.#submit(capability, input, options);
   }
 
-  #call<C extends Capability>(
+  async #call<C extends Capability>(
     capability: C,
     input: InputOf<C>,
     options: CallOptions,
     parent: SubTask | undefined,
   ): Promise<OutputOf<C>> {
+    checkDefined(capability, "call");
+    checkOptions(options);
     const { hedge, signal, exclude = [] } = options;
     const { name } = capability;
     return this.#hedges.counted(name, async () => {
@@ -304,6 +291,7 @@ export class Mesh implements AsyncDisposable {
   ) {
     this.#may(how);
     checkDefined(capability, how);
+    checkOptions(options);
     const signals = [options.signal, parent?.signal].filter((s) => s !== undefined);
     const signal = signals.length < 2 ? signals[0] : AbortSignal.any(signals);
     signal?.throwIfAborted();
@@ -472,19 +460,6 @@ export class Mesh implements AsyncDisposable {
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
-}
-
-function checkLimit(name: string, limitMs: number | undefined): void {
-  if (limitMs === undefined || (limitMs > 0 && limitMs <= TIMER_MS_MAX)) return;
-  throw new ParleyError(
-    "E_SCHEMA",
-    `limitMs of ${name} must be above 0 and at most ${TIMER_MS_MAX}, not ${limitMs}`,
-  );
-}
-
-function checkSlots(name: string, slots: number): void {
-  if (Number.isInteger(slots) && slots >= 1 && slots <= SLOTS_MAX) return;
-  throw new ParleyError("E_SCHEMA", `slots of ${name} must be 1 to ${SLOTS_MAX}, not ${slots}`);
 }
 
 /** What cannot be written as JSON is the caller's mistake, and is said in his words. */

@@ -12,6 +12,7 @@ import {
   tokenAdvice,
 } from "../contracts/index.ts";
 import type { TaskEvent, TaskOptions } from "../mesh/index.ts";
+import { checkKnown, checkSignal, type Known } from "./known-options.ts";
 
 /** Options of a live call. All times in ms; `deadline` is absolute, since the epoch. */
 export interface CallOptions
@@ -81,13 +82,58 @@ const OptionsSchema = SpecSchema.pick({
   onBehalfOf: true,
 }).partial();
 
+const KNOWN: Known<SubmitOptions & CallOptions> = {
+  to: true,
+  only: true,
+  exclude: true,
+  requires: true,
+  hints: true,
+  award: true,
+  deadline: true,
+  timeoutMs: true,
+  priority: true,
+  budget: true,
+  retry: true,
+  otherwise: true,
+  patienceMs: true,
+  rank: true,
+  traceparent: true,
+  tracestate: true,
+  signal: true,
+  hedge: true,
+  onEvent: true,
+  task: true,
+  retainMs: true,
+  onBehalfOf: true,
+  key: true,
+};
+
+/**
+ * The names of the options, and those that are no term of the task: callers may have no types.
+ * @throws ParleyError E_SCHEMA, naming the option
+ */
+export function checkOptions(o: SubmitOptions & CallOptions): void {
+  checkKnown<SubmitOptions & CallOptions>("a task", o, KNOWN);
+  checkSignal("a task", o.signal);
+  if (o.onEvent !== undefined && typeof o.onEvent !== "function") {
+    throw new ParleyError("E_SCHEMA", "onEvent must be a function");
+  }
+  const { hedge = false } = o;
+  const afterMs = typeof hedge === "object" ? hedge?.afterMs : undefined;
+  if (typeof hedge !== "boolean" && !(typeof afterMs === "number" && afterMs >= 0)) {
+    const text = "hedge must be true, false or { afterMs }, which is 0 or more";
+    throw new ParleyError("E_SCHEMA", text);
+  }
+}
+
 /** @throws ParleyError E_SCHEMA, naming the option. */
 export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOptions {
+  checkOptions(o);
   if (o.task !== undefined && !isToken(o.task)) {
     throw new ParleyError("E_SCHEMA", tokenAdvice("task id", o.task));
   }
   const { timeoutMs } = o;
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+  if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
     throw new ParleyError("E_SCHEMA", `timeoutMs must be more than 0, not ${timeoutMs}`);
   }
   const { signal: _s, onEvent: _e, timeoutMs: _t, hedge: _h, key: _k, ...rest } = o;
@@ -97,10 +143,6 @@ export function taskOptions(o: SubmitOptions & CallOptions, now: number): TaskOp
   }
   if ((options.deadline ?? 0) > now + DEADLINE_MS_MAX) {
     throw new ParleyError("E_SCHEMA", `the deadline is more than ${DEADLINE_MS_MAX} ms away`);
-  }
-  const afterMs = typeof o.hedge === "object" ? o.hedge.afterMs : 0;
-  if (!(afterMs >= 0)) {
-    throw new ParleyError("E_SCHEMA", `hedge.afterMs must be 0 or more, not ${afterMs}`);
   }
   const fits = OptionsSchema.safeParse(options);
   if (!fits.success) {

@@ -21,10 +21,11 @@ import { defineCapability, untyped } from "./capability.ts";
 import type { TaskContext } from "./context.ts";
 import { subTaskId } from "./durable-run.ts";
 import { TerminalError } from "./errors.ts";
-import type { Mesh, ServeOptions } from "./mesh.ts";
+import type { Mesh } from "./mesh.ts";
 import { optionsOfTerms, type SubmitOptions, UNDOES } from "./options.ts";
 import { untilItPasses } from "./passing.ts";
 import { readWorkflow } from "./read-workflow.ts";
+import type { ServeOptions } from "./serve-options.ts";
 
 /** Runs a definition that comes with its input. */
 export const workflow = defineCapability({
