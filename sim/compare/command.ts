@@ -25,8 +25,8 @@ Examples:
 
 Workloads: recorded requests (CSV), recorded workflows (WfFormat 1.5), recorded runs of agents (CSV:
 task_id, trial, step, capability, chars), flexible job shops (JSON of ScheduleOpt/benchmarks); .gz
-too; or the generator. Rules are computed, with nothing to pay for
-messages; rows of the mesh are played on a virtual clock.
+too; or the generator. Rules are computed, with nothing to pay for messages; rows of the mesh are
+played on a virtual clock.
 `;
 
 export function registerCompare(sim: Command): void {
@@ -36,7 +36,11 @@ export function registerCompare(sim: Command): void {
     .option("--policies <list>", "some of the policies, by commas", policies, [...POLICIES])
     .option("--workload <file>", "CSV, WfFormat or job shop, or: generated", "generated")
     .option("--agents <n>", "how many agents (a job shop has its own)", whole(1, 100_000), 100)
-    .option("--tasks <n>", "of the generator, or at most so many of a CSV", whole(1, 1_000_000))
+    .option(
+      "--tasks <n>",
+      "so many requests; more than a CSV has play it again",
+      whole(1, 1_000_000),
+    )
     .option("--utilisation <x>", "work offered over capacity", above(0, 100), DEFAULTS.utilisation)
     .option("--time-scale <x>", "gaps and service times times x", above(0, 1_000), 1)
     .option("--seed <text>", "draws what is left to chance", DEFAULTS.seed)
@@ -62,25 +66,36 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
   const { workload, svg, agents, seed } = raw as Record<string, string> & { agents: never };
   const names = raw.policies as string[];
   try {
-    checkWritable("--svg", svg);
     const graph = workload !== undefined && isGraphFile(workload);
     if (graph) refuseTaskFlags(raw);
-    const comparison = graph
-      ? await compareGraph(readGraph(workload), names, agents, seed as string, interrupt.stopped)
+    const read = graph ? readGraph(workload) : undefined;
+    checkWritable("--svg", svg);
+    const comparison = read
+      ? await compareGraph(read, names, agents, seed as string, interrupt.stopped)
       : await compareTasks(
           flagsOf({ ...raw, policy: "balanced", faults: {}, signing: "off" }),
           names,
           (line) => progress.say(line),
           interrupt.stopped,
         );
-    if (svg !== undefined) await writeFile(svg, plot(comparison));
+    // First what the time was spent on: the disk may be full by now.
     process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
+    if (svg !== undefined) await writePlot(svg, comparison);
     return interrupt.stopped() ? 130 : 0;
   } catch (error) {
     progress.say(complaint(error, json));
     return error instanceof WorkloadError || error instanceof FlowError ? 2 : 1;
   } finally {
     interrupt.release();
+  }
+}
+
+async function writePlot(file: string, comparison: Comparison): Promise<void> {
+  try {
+    await writeFile(file, plot(comparison));
+  } catch (cause) {
+    const todo = `cannot be written (${(cause as Error).message}); name another file`;
+    throw new WorkloadError("option", `--svg ${file}`, todo, { cause });
   }
 }
 

@@ -56,6 +56,11 @@ function bars(rows: readonly Row[], { title, of }: Figure, top: number): string[
 }
 
 function text(x: number, y: number, content: string, more = ""): string {
-  const safe = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const safe = content
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what XML has no form for
+    .replaceAll(/[\u0000-\u001f\u007f\ufffe\uffff]/g, "�")
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;");
   return `<text x="${x.toFixed(1)}" y="${y}" ${more}>${safe}</text>`;
 }

@@ -6,7 +6,8 @@ import { STEPS_MAX, type Workflow } from "../../contracts/index.ts";
 import { cycles, graphOf } from "../../mesh/core/workflow/graph.ts";
 
 const FileSchema = z.object({
-  name: z.string().optional(),
+  name: z.string().nullish(),
+  schemaVersion: z.string().optional(),
   workflow: z.object({
     specification: z.object({
       tasks: z
@@ -72,18 +73,29 @@ export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow 
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const place = issue?.path.join(".") || "the whole";
-    throw new FlowError(`${fallbackName} is no WfFormat 1.5: ${place}: ${issue?.message}`);
+    const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
+    const other = version === undefined || version === "1.5" ? "" : `; it says to be ${version}`;
+    const todo = "convert it with the tools of wfcommons.org";
+    throw new FlowError(
+      `${fallbackName} is no WfFormat 1.5: ${place}: ${issue?.message}${other}; ${todo}`,
+    );
   }
   return flowOf(parsed.data, fallbackName);
 }
 
 function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): RecordedFlow {
   const { specification, execution } = file.workflow;
+  for (const { tasks, of } of [
+    { tasks: specification.tasks, of: "tasks" },
+    { tasks: execution.tasks, of: "entries under workflow.execution" },
+  ]) {
+    const ids = new Set<string>();
+    const twice = tasks.find(({ id }) => ids.size === ids.add(id).size);
+    if (twice === undefined) continue;
+    throw new FlowError(`${fallbackName}: two ${of} have the id ${twice.id}; leave one`);
+  }
   const ran = new Map(execution.tasks.map((t) => [t.id, t]));
   const index = new Map(specification.tasks.map((t, i) => [t.id, i]));
-  if (index.size < specification.tasks.length) {
-    throw new FlowError(`${fallbackName}: two tasks have the same id`);
-  }
   const numberOf = (id: string, said: string) => {
     const number = index.get(id);
     if (number !== undefined) return number;

@@ -2,6 +2,7 @@
 // before it, and any agent can do it. The source records no times, so they are put in: a step of a
 // model takes what its tokens take, a tool a fixed time; what the user says takes nobody's.
 import { tableText } from "../workload/azure-csv.ts";
+import { cellsOf } from "../workload/csv.ts";
 import { serviceMsOf, WorkloadError } from "../workload/task.ts";
 
 export interface ChainStep {
@@ -20,11 +21,11 @@ const TOOL_MS = 250;
 
 type Column = (typeof COLUMNS)[number];
 
-/** Is this such a table, by its first line? What cannot be read is none. */
+/** Is this meant to be such a table, by its first line? What cannot be read is none. */
 export function isAgentRuns(file: string): boolean {
   if (!/\.csv(\.gz)?$/i.test(file)) return false;
   try {
-    return columnsOf(tableText(file)) !== undefined;
+    return headsOf(tableText(file)).includes(COLUMNS[0]);
   } catch {
     return false;
   }
@@ -33,17 +34,25 @@ export function isAgentRuns(file: string): boolean {
 /** @throws WorkloadError for what is no such table */
 export function readAgentRuns(file: string): ChainStep[] {
   const text = tableText(file);
-  const columns = columnsOf(text);
-  if (columns === undefined) {
-    throw new WorkloadError("header", `${file}:1`, `must name the columns ${COLUMNS.join(", ")}`);
+  const heads = headsOf(text);
+  const missing = COLUMNS.filter((column) => !heads.includes(column));
+  if (missing.length > 0) {
+    const todo = `no column ${missing.join(", ")}; the first line must name ${COLUMNS.join(", ")}`;
+    throw new WorkloadError("header", `${file}:1`, todo);
   }
   const steps: ChainStep[] = [];
   const runs = new Map<string, Run>();
   text.split(/\r?\n/).forEach((line, index) => {
     if (index === 0 || line.trim() === "") return;
-    const cells = line.split(",");
-    const at = (column: Column) => (cells[columns[column]] ?? "").trim();
+    const cells = cellsOf(line);
+    const at = (column: Column) => cells[heads.indexOf(column)] ?? "";
     const place = `${file}:${index + 1}`;
+    if (cells.length !== heads.length) {
+      const todo = `${cells.length} columns where the first line has ${heads.length}; mend the row`;
+      throw new WorkloadError("row", place, todo);
+    }
+    if (at("task_id") === "")
+      throw new WorkloadError("row", place, "names no task_id; mend the row");
     const name = `${at("task_id")}.${at("trial")}`;
     const run = runs.get(name) ?? { step: -1, last: undefined, chars: 0 };
     runs.set(name, run);
@@ -53,7 +62,7 @@ export function readAgentRuns(file: string): ChainStep[] {
       throw new WorkloadError("order", place, "is before the row above of its run; sort by step");
     }
     run.step = step;
-    const ms = msOf(at("capability"), chars, run.chars, place);
+    const ms = msOf(at("capability").toLowerCase(), chars, run.chars, place);
     run.chars += chars;
     if (ms === undefined) return;
     steps.push({ parents: run.last === undefined ? [] : [run.last], ms });
@@ -85,12 +94,9 @@ function msOf(
   return Math.max(1, serviceMsOf(read ?? 0, said ?? 0));
 }
 
-function columnsOf(text: string): Record<Column, number> | undefined {
+function headsOf(text: string): string[] {
   const [head = ""] = text.split(/\r?\n/, 1);
-  const heads = head.split(",").map((cell) => cell.trim().toLowerCase());
-  const found = COLUMNS.map((column) => [column, heads.indexOf(column)] as const);
-  if (found.some(([, index]) => index < 0)) return undefined;
-  return Object.fromEntries(found) as Record<Column, number>;
+  return cellsOf(head).map((cell) => cell.toLowerCase());
 }
 
 function count(cell: string, column: Column, place: string): number {

@@ -91,7 +91,7 @@ function parse(bytes: Uint8Array, file: string): unknown {
 }
 
 function workflowOf(bytes: Uint8Array, file: string): GraphWorkload {
-  const flow = readFlow(bytes, basename(file));
+  const flow = readFlow(bytes, file);
   const tasks = flow.tasks.map((t) => ({ parents: t.parents, ms: Math.max(1, t.ms) }));
   return { name: basename(file), kind: "workflow", tasks: ranked(tasks) };
 }

@@ -4,14 +4,12 @@ import { ParleyError } from "../../contracts/index.ts";
 import type { AgentDefinition, BidTerms, Run, RunResult } from "../../mesh/index.ts";
 import type { Signer } from "../../mesh/ports/index.ts";
 import { claimedMs, type SimAgent } from "../pool.ts";
+import { SERVICE_MS_MAX } from "../workload/task.ts";
 import type { Execution } from "./messages.ts";
 
 /** Input of a simulated task: its length on an agent of speed 1, ms, already scaled. */
 export const SimInputSchema = z.object({
-  serviceMs: z
-    .number()
-    .nonnegative()
-    .max(24 * 3_600_000),
+  serviceMs: z.number().nonnegative().max(SERVICE_MS_MAX),
   outputTokens: z.int().nonnegative().optional(),
   /** Told with the execution. */
   label: z.string().max(256).optional(),

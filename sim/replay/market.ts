@@ -2,14 +2,37 @@
 // initiator saw, so the choice can be made again. Who was free and what was asked stay as they
 // were: it tells what another policy would have chosen, not what would have come of that later.
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { DumpAward, DumpLine } from "../../check/dump-file.ts";
-import type { SeenBid } from "../../contracts/index.ts";
+import { Readable } from "node:stream";
+import { gunzipSync } from "node:zlib";
+import { z } from "zod";
+import { type SeenBid, SeenBidSchema } from "../../contracts/index.ts";
 import { NAMED, reachOf, recompute } from "../../mesh/core/policy.ts";
 import { gini } from "../metrics.ts";
 import { WorkloadError } from "../workload/task.ts";
+
+/** What counts of a line: see check/dump-file.ts. */
+const LineSchema = z.object({
+  kind: z.string(),
+  task: z.string(),
+  award: z
+    .object({
+      e: z.number(),
+      policy: z.string(),
+      to: z.string(),
+      bids: z.array(z.string()),
+      spoken: z.array(z.string()).optional(),
+      // What is without end is null in JSON.
+      scores: z.array(z.number().nullable()).optional(),
+      leftMs: z.number().nullish(),
+      offers: z.array(SeenBidSchema).optional(),
+    })
+    .optional(),
+});
+
+type RecordedAward = NonNullable<z.infer<typeof LineSchema>["award"]>;
 
 export interface Choice {
   task: string;
@@ -57,47 +80,59 @@ export async function readMarket(path: string): Promise<Choice[]> {
   }
   const choices: Choice[] = [];
   let at = 0;
-  const lines = createInterface({ input: createReadStream(file) });
-  for await (const text of lines) {
+  for await (const text of createInterface({ input: await plain(file) })) {
     at++;
-    let line: DumpLine;
-    try {
-      line = JSON.parse(text) as DumpLine;
-    } catch {
-      throw new WorkloadError(
-        "row",
-        `${file}:${at}`,
-        "is no JSON; give what parley task dump has written",
-      );
-    }
-    const { award } = line;
-    if (line.kind !== "contract" || award?.offers === undefined) continue;
-    choices.push({
-      task: line.task,
-      epoch: award.e,
-      policy: award.policy,
-      chosen: award.to,
-      leftMs: award.leftMs ?? Number.POSITIVE_INFINITY,
-      offers: available(award, award.offers),
-    });
+    if (text.trim() !== "") choices.push(...choicesOf(text, `${file}:${at}`));
   }
   if (choices.length > 0) return choices;
   const todo = "holds no award with its bids; record a market with: parley task dump FILE";
   throw new WorkloadError("empty", file, todo);
 }
 
+/** Its text, unpacked. @throws WorkloadError where it is packed and broken */
+async function plain(file: string): Promise<Readable> {
+  if (!/\.gz$/i.test(file)) return createReadStream(file, "utf8");
+  try {
+    return Readable.from(gunzipSync(await readFile(file)).toString());
+  } catch (cause) {
+    throw new WorkloadError("unreadable", file, `is no gzip (${(cause as Error).message})`);
+  }
+}
+
+/** Of a line: a contract's choice, or none. @throws WorkloadError */
+function choicesOf(text: string, place: string): Choice[] {
+  const todo = "give what parley task dump has written";
+  let line: unknown;
+  try {
+    line = JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch {
+    throw new WorkloadError("row", place, `is no JSON; ${todo}`);
+  }
+  const parsed = LineSchema.safeParse(line);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const what = `${issue?.path.join(".") || "the line"}: ${issue?.message}`;
+    throw new WorkloadError("row", place, `is no line of a dump (${what}); ${todo}`);
+  }
+  const { kind, task, award } = parsed.data;
+  if (kind !== "contract" || award?.offers === undefined) return [];
+  const { e: epoch, policy, to: chosen } = award;
+  const leftMs = award.leftMs ?? Number.POSITIVE_INFINITY;
+  return [{ task, epoch, policy, chosen, leftMs, offers: available(award, award.offers) }];
+}
+
 /**
  * Without those who had been given other work, and those who were better by the award's own policy:
  * they were passed over because they declined, or their bids had run out.
  */
-function available(award: DumpAward, offers: readonly SeenBid[]): SeenBid[] {
+function available(award: RecordedAward, offers: readonly SeenBid[]): SeenBid[] {
   const scoreOf = (from: string) => award.scores?.[award.bids.indexOf(from)];
   const mine = scoreOf(award.to);
   return offers.filter(({ from }) => {
     if (from === award.to) return true;
     if (award.spoken?.includes(from)) return false;
     const score = scoreOf(from);
-    return mine === undefined || score === undefined || mine <= reachOf(score);
+    return mine == null || score == null || mine <= reachOf(score);
   });
 }
 

@@ -25,7 +25,7 @@ export interface ArrivalsOptions {
   /** Addresses of agents, for tasks that rule somebody out. */
   agents: readonly string[];
   /** Hears of whoever waits for an end; absent: nobody looks. */
-  told?: Told | undefined;
+  told: Told;
   /** Hears of what is to be done in parts. */
   parts?: Parts | undefined;
 }
@@ -184,7 +184,7 @@ export class Arrivals {
   /** Its process is a new one: it submits all again whose end it was not told, as a user would who
    * kept the ids; so each is the same task. */
   returned(host: VirtualHost): void {
-    const untold = new Set(this.#o.told?.forget(host.name));
+    const untold = new Set(this.#o.told.forget(host.name));
     for (const task of this.#tasks.slice(0, this.#next)) {
       const mine = this.#open.get(task.id) === host.name || untold.has(task.id);
       if (mine) this.#submit(host, task, this.#special(task), 0);
@@ -218,7 +218,7 @@ export class Arrivals {
         award: { policy: this.#o.policy },
       })
       .then((tracker) => {
-        this.#o.told?.awaits(id, host.name, tracker);
+        this.#o.told.awaits(id, host.name, tracker);
         if (cancelAfterMs === undefined) return;
         const cancel = () => tracker.cancel("no longer needed").catch(() => undefined);
         host.clock.after(cancelAfterMs, () => void (host.lives === lives && cancel()));

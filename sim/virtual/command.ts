@@ -19,7 +19,7 @@ import {
 } from "./flags.ts";
 import { calmCollector, needsRoom, withRoom } from "./heap.ts";
 import { runVirtual } from "./run.ts";
-import type { VirtualRun } from "./run-types.ts";
+import type { Progress, VirtualRun } from "./run-types.ts";
 
 const EXAMPLES = `
 Examples:
@@ -121,11 +121,8 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
       check: o.check && trace === undefined && options.tasks >= BESIDE_MIN ? "beside" : o.check,
       stop: () => interrupt.stopped() || trace?.failed() === true,
       ...(trace === undefined ? {} : { history: trace.line }),
-      progress: (p) =>
-        progress.say(
-          `${(p.worldMs / 1_000).toFixed(0)} s of the world: ${p.submitted} of ${p.of} ` +
-            `submitted, ${p.ended} ended, ${p.events} events`,
-        ),
+      // Beside the history, a line of progress would be taken for one of it.
+      ...(o.trace === true ? {} : { progress: (p) => progress.say(howFar(p)) }),
     });
     await trace?.end();
     if (o.schedule !== undefined) await writeFile(o.schedule, writeSchedule(run.executions));
@@ -140,6 +137,11 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
   } finally {
     interrupt.release();
   }
+}
+
+function howFar({ worldMs, submitted, of, ended, events }: Progress): string {
+  const world = `${(worldMs / 1_000).toFixed(0)} s of the world`;
+  return `${world}: ${submitted} of ${of} submitted, ${ended} ended, ${events} events`;
 }
 
 /** Nothing lost, nothing twice, every rule held, every task at its end. */

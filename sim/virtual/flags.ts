@@ -12,7 +12,7 @@ import type { VirtualOptions } from "./run-types.ts";
 /** A run that can be typed: everything that its history depends on. */
 export interface VirtualFlags {
   agents: number;
-  /** Of the generator, or at most so many of a file. */
+  /** More than a file has play it again. */
   tasks?: number;
   workload?: string;
   policy: string;

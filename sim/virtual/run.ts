@@ -2,7 +2,13 @@
 // then the same report as that of the live simulation.
 import { createHash, type Hash } from "node:crypto";
 import type { HistoryLine } from "../../check/format.ts";
-import { CARD_TTL_S, parseRecordSubject, TASKS_STREAM, taskGuard } from "../../contracts/index.ts";
+import {
+  CARD_TTL_S,
+  DEADLINE_MS_MAX,
+  parseRecordSubject,
+  TASKS_STREAM,
+  taskGuard,
+} from "../../contracts/index.ts";
 import type { HistoryEvent } from "../../mesh/ports/index.ts";
 import { Judge } from "../live/judge.ts";
 import type { Execution } from "../live/messages.ts";
@@ -77,7 +83,7 @@ class Run {
   #invariants: EventJudge | undefined;
   #insiders: Insiders | undefined;
   /** Where somebody looks, or submitters suffer. */
-  readonly #told: Told | undefined;
+  readonly #told: Told;
   readonly #lossy: boolean;
   readonly #parts = new Parts();
   #hash: Hash | undefined;
@@ -120,7 +126,7 @@ class Run {
       returned: (submitter) => this.#arrivals.returned(submitter),
       peers: { cardTtlS: this.#cardTtlS(), ...peers },
     });
-    if (check !== false || (plan.submitter ?? 0) > 0) this.#told = new Told(this.#world);
+    this.#told = new Told(this.#world, check !== false || (plan.submitter ?? 0) > 0);
     if (check !== false) this.#invariants = this.#watched(plan, check === "beside");
     if (insider > 0) this.#insiders = this.#hostile(insider);
     for (const { name } of this.#town.submitters) this.#judges.set(name, new Judge(name));
@@ -187,7 +193,7 @@ class Run {
   }
 
   #timeoutMs(): number {
-    return Math.max(TIMEOUT_MS_MIN, 2 * this.#lengthMs());
+    return Math.min(DEADLINE_MS_MAX, Math.max(TIMEOUT_MS_MIN, 2 * this.#lengthMs()));
   }
 
   #note(process: string, event: HistoryEvent): void {
@@ -216,7 +222,7 @@ class Run {
     this.#judges.get(key.owner)?.see(record);
     if (this.#town.composers.length > 0) this.#parts.stored(key, body);
     if (key.kind !== "outcome") return;
-    this.#told?.stored(key, body);
+    this.#told.stored(key, body);
     this.#arrivals.ended(key.task);
     // Whoever takes a task over asks how its parts ended, for as long as it goes on.
     if (!this.#parts.has(key.task)) this.#purgeLater(taskGuard(key.owner, key.task));
@@ -249,7 +255,7 @@ class Run {
     await this.#work();
     this.#nemesis.heal();
     this.#insiders?.stop();
-    this.#told?.healed();
+    this.#told.healed();
     const { end, liveness } = await this.#converge();
     const told = await this.#tellings();
     const workMs = this.#world.now - startMs;
@@ -345,12 +351,13 @@ class Run {
   /** Whoever waits for an end hears of it. */
   async #tellings(): Promise<VirtualRun["told"]> {
     const told = this.#told;
-    if (told === undefined || this.#stopped || this.#broken) return NOTHING_TOLD;
+    if (this.#stopped || this.#broken) return NOTHING_TOLD;
     await this.#world.run({
       untilMs: this.#world.now + (this.#lossy ? TOLD_LOSSY_MS : TOLD_MS),
       until: () => told.isDone,
       stop: () => this.#look(),
     });
+    if (!told.judges) return NOTHING_TOLD;
     const { latestMs } = told;
     const undue = this.#tasks
       .filter(({ id }) => told.stateOf(id) === "completed")

@@ -3,6 +3,7 @@
 // timestamps in steps of 100 ns at best, in order. A file that ends in .gz is unpacked.
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { cellsOf } from "./csv.ts";
 import {
   CAPABILITY_DEFAULT,
   serviceMsOf,
@@ -108,13 +109,9 @@ function columnsOf(line: string, name: string): Columns {
   if (time >= 0 && context >= 0 && generated >= 0) return [time, context, generated, heads.length];
   const todo =
     `the first line must name the columns ${COLUMNS.join(", ")}, as that of an Azure LLM trace; ` +
-    "workflows, runs of agents and job shops go to: parley sim compare --workload FILE";
+    "parley sim compare, and nothing else, also takes workflows and job shops (.json, .json.gz), " +
+    "and runs of agents (CSV: task_id, trial, step, capability, chars)";
   throw new WorkloadError("header", `${name}:1`, todo);
-}
-
-/** Numbers and times hold no commas, so quotes mean nothing here. */
-function cellsOf(line: string): string[] {
-  return line.split(",").map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
 }
 
 function parseRow(line: string, columns: Columns, place: string): Row {

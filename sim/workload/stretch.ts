@@ -1,9 +1,11 @@
 // Fits a workload to a pool: all gaps stretched by one factor, so order and burstiness stay, and
 // then everything made faster or slower by the time scale.
-import { WorkloadError, type WorkloadTask } from "./task.ts";
+import { SERVICE_MS_MAX, WorkloadError, type WorkloadTask } from "./task.ts";
 
 /** Work offered over the work that the pool can do. Origin: the data page's reference tables. */
 export const UTILISATION_DEFAULT = 0.85;
+
+const DAY_MS = 24 * 3_600_000;
 
 export interface StretchOptions {
   /** Work that the pool does per unit of time: the sum of slots x speed (`capacityOf`). */
@@ -31,6 +33,16 @@ export function stretch(tasks: readonly WorkloadTask[], options: StretchOptions)
   checkAboveZero("time scale", timeScale, "0.01 is a hundred times faster");
   const first = tasks[0];
   if (first === undefined) throw new WorkloadError("empty", "workload", "it has no tasks");
+  const long = tasks.find(({ serviceMs }) => serviceMs * timeScale > SERVICE_MS_MAX);
+  if (long !== undefined) {
+    const days = ((long.serviceMs * timeScale) / DAY_MS).toFixed(1);
+    const todo = `takes ${days} days; the longest may take ${SERVICE_MS_MAX / DAY_MS}`;
+    throw new WorkloadError(
+      "row",
+      long.id,
+      `${todo}: leave it out, or give a smaller --time-scale`,
+    );
+  }
   const span = (tasks.at(-1) as WorkloadTask).arriveMs - first.arriveMs;
   const work = tasks.reduce((total, task) => total + task.serviceMs, 0);
   const factor = span > 0 ? work / (capacity * utilisation * span) : 1;

@@ -22,6 +22,10 @@ export const MS_PER_OUTPUT_TOKEN = 30;
 /** The capability of every task of the trace and of the generator unless told otherwise. */
 export const CAPABILITY_DEFAULT = "llm-chat";
 
+/** The longest task, ms on an agent of speed 1: on the slowest ones it must end before a deadline,
+ * which is 30 days away at most. */
+export const SERVICE_MS_MAX = 7 * 24 * 3_600_000;
+
 export function serviceMsOf(inputTokens: number, outputTokens: number): number {
   return inputTokens * MS_PER_INPUT_TOKEN + outputTokens * MS_PER_OUTPUT_TOKEN;
 }

@@ -98,11 +98,21 @@ describe("recorded runs of agents", () => {
     expect(run.completed).toBe(4);
   });
 
+  test("in quotes, as other programs write them, and with models in capitals", async () => {
+    const rows = ["0,0,1,user,user,400,1.0", "0,0,2,assistant,LLM,40,1.0"];
+    const quotes = (line: string) => line.replaceAll(/[^,\n]+/g, '"$&"');
+    const runs = readGraph(await file("quoted.csv", quotes(table(...rows))));
+    expect(runs.tasks.map((t) => t.ms)).toEqual([320]);
+  });
+
   test("a row that is none says where", async () => {
     const cases: [string, RegExp][] = [
       [table("0,0,x,tool,t,1,0"), /:2: step "x" must be a whole number/],
       [table("0,0,2,tool,t,1,0", "0,0,2,tool,t,1,0"), /:3: is before the row above of its run/],
       [table("0,0,1,tool,,1,0"), /:2: names no capability/],
+      [table(",0,1,tool,t,1,0"), /:2: names no task_id/],
+      [table("0,0,1,tool,t,1,0,7"), /:2: 8 columns where the first line has 7/],
+      [table("0,0,1,tool,t,1,0").replace("trial,", ""), /:1: no column trial; the first line must/],
       [table("0,0,1,user,user,1,0"), /holds no step of an agent/],
     ];
     for (const [text, why] of cases) {
@@ -160,6 +170,8 @@ describe("graphs", () => {
       "list, all known",
     ]);
     const text = table(c);
+    const named = plot({ ...c, workload: "a<b>&]]>\u0001.csv" });
+    expect(named).toContain("a&lt;b&gt;&amp;]]&gt;�.csv");
     const svg = plot(c);
     for (const name of names) {
       expect(text).toContain(name);
@@ -271,6 +283,15 @@ describe("a recorded market", () => {
   test("what holds no bids is refused with what to do", async () => {
     const empty = await file("empty.ndjson", '{"kind":"spec","task":"o.a"}\n');
     await expect(readMarket(empty)).rejects.toThrow(/parley task dump FILE/);
-    await expect(readMarket(await file("odd.ndjson", "x\n"))).rejects.toThrow(/odd.ndjson:1/);
+    const lines: [string, RegExp][] = [
+      ["x\n", /odd.ndjson:1: is no JSON/],
+      ["null\n", /odd.ndjson:1: is no line of a dump/],
+      ['\n\n{"kind":"contract","task":"t","award":{"offers":5}}\n', /odd.ndjson:3: .*award/],
+    ];
+    for (const [text, why] of lines) {
+      await expect(readMarket(await file("odd.ndjson", text))).rejects.toThrow(why);
+    }
+    const packed = await file("odd.ndjson.gz", "no gzip");
+    await expect(readMarket(packed)).rejects.toThrow(/is no gzip/);
   });
 });

@@ -85,3 +85,10 @@ test("refuses what cannot be stretched to, saying which option", () => {
   expect(() => stretch(tasks, { capacity: 1, utilisation: -1 })).toThrow(/utilisation -1/);
   expect(() => stretch(tasks, { capacity: 1, timeScale: Number.NaN })).toThrow(/time scale NaN/);
 });
+
+test("a task that no deadline leaves time for is named", () => {
+  const day = 24 * 3_600_000;
+  const tasks = [task(0, 5), task(1, 8 * day)];
+  expect(() => stretch(tasks, { capacity: 1 })).toThrow(/^t1: takes 8.0 days; the longest .* 7/);
+  expect(stretch(tasks, { capacity: 1, timeScale: 0.5 }).tasks).toHaveLength(2);
+});

@@ -77,7 +77,7 @@ describe("a recorded workflow", () => {
       ]),
       /a → b wait for/,
     ],
-    ["the same id twice", file([{ id: "a" }, { id: "a" }]), /the same id/],
+    ["the same id twice", file([{ id: "a" }, { id: "a" }]), /two tasks have the id a/],
   ])("with %s is refused in words", (_, bytes, text) => {
     expect(() => readFlow(bytes, "x.json")).toThrow(FlowError);
     expect(() => readFlow(bytes, "x.json")).toThrow(text);

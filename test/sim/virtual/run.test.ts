@@ -29,6 +29,15 @@ function sound({ report, pending, end }: VirtualRun, tasks: number): void {
   expect(report.tasks).toMatchObject({ submitted: tasks, lost: 0, duplicated: 0 });
 }
 
+test("whether it is judged or not, it is the same history and the same figures", async () => {
+  const faults = { loss: 0.01, crash: 2 };
+  const judged = await played({ check: true, faults });
+  const bare = await played({ check: false, faults });
+  expect(bare.lines).toEqual(judged.lines);
+  const { events, worldMs, report } = judged.run;
+  expect(bare.run).toMatchObject({ events, worldMs, report });
+});
+
 describe("determinism", () => {
   test("one seed, one history: twice, and with the other way to drain promises", async () => {
     const faults = "mix";
