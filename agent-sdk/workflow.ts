@@ -44,6 +44,10 @@ export const workflow = defineCapability({
   output: z.unknown(),
 });
 
+/** Workflows of one conductor: they wait for others nearly all the time, also for workflows, which
+ * need slots of their own. Guess. */
+const AT_A_TIME = 1_000;
+
 /** Takes workflows: this agent runs their graphs, other agents (or it itself) their steps. */
 export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<void> {
   return mesh.serve(
@@ -58,7 +62,7 @@ export function serveWorkflows(mesh: Mesh, options: ServeOptions = {}): Promise<
       if (undoing) return undoAll(read, params, host);
       return runWorkflow(read, params, host, given);
     },
-    { slots: 100, ...options },
+    { slots: AT_A_TIME, ...options },
   );
 }
 
