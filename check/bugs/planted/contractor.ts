@@ -95,7 +95,7 @@ export const contractor: readonly Bug[] = [
       },
       {
         file: "mesh/runtime/hosted-agent.ts",
-        find: 'if (open === 0 || this.#promised(open)) return "busy";',
+        find: 'if (open === 0 || this.#promises.full(open, now)) return "busy";',
         replace: "",
       },
       {
