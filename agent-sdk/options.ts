@@ -62,7 +62,8 @@ export interface SubmitOptions
   [UNDOES]?: true;
 }
 
-const OptionsSchema = SpecSchema.pick({
+/** Options that are fields of the spec. */
+const OF_SPEC = {
   to: true,
   only: true,
   exclude: true,
@@ -80,31 +81,16 @@ const OptionsSchema = SpecSchema.pick({
   tracestate: true,
   retainMs: true,
   onBehalfOf: true,
-}).partial();
+} as const;
+const OptionsSchema = SpecSchema.pick(OF_SPEC).partial();
 
 const KNOWN: Known<SubmitOptions & CallOptions> = {
-  to: true,
-  only: true,
-  exclude: true,
-  requires: true,
-  hints: true,
-  award: true,
-  deadline: true,
+  ...OF_SPEC,
   timeoutMs: true,
-  priority: true,
-  budget: true,
-  retry: true,
-  otherwise: true,
-  patienceMs: true,
-  rank: true,
-  traceparent: true,
-  tracestate: true,
   signal: true,
   hedge: true,
   onEvent: true,
   task: true,
-  retainMs: true,
-  onBehalfOf: true,
   key: true,
 };
 
