@@ -339,6 +339,8 @@ export const LiveOutcomeSchema = z.object({
   epoch: z.int(),
   outcome: bytes.optional(),
   failure: FailureSchema.optional(),
+  /** The agent stops: no attempt (P10.13). */
+  leaving: z.boolean().optional(),
   workedMs: finite.min(0).optional(),
 });
 

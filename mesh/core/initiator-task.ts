@@ -94,6 +94,16 @@ export interface InitiatorTask {
   dueAt: number;
 }
 
+/** A record of a failed attempt, or a live contractor's word of one. */
+export interface FailureEvent {
+  on: "failure";
+  rev: number;
+  head: string;
+  epoch: number;
+  failure: Failure;
+  leaving?: boolean;
+}
+
 export type Event =
   | { on: "begin" }
   | { on: "adopt"; view: TaskView }
@@ -111,14 +121,7 @@ export type Event =
   /** The desk lets this waiting task call again: the most urgent ones only, now and then. */
   | { on: "recall" }
   | { on: "contract"; rev: number; head: string; epoch: number; from: Address }
-  | {
-      on: "failure";
-      rev: number;
-      head: string;
-      epoch: number;
-      failure: Failure;
-      leaving?: boolean;
-    }
+  | FailureEvent
   | { on: "outcome"; rev: number }
   /** A record that does not fit: its author had no right to it, or a notice was missed. */
   | { on: "usurped"; rev: number; head: string }

@@ -47,7 +47,13 @@ import {
   widen,
   withdraw,
 } from "./initiator-moves.ts";
-import { awardeeOf, type Context, type Event, type InitiatorTask } from "./initiator-task.ts";
+import {
+  awardeeOf,
+  type Context,
+  type Event,
+  type FailureEvent,
+  type InitiatorTask,
+} from "./initiator-task.ts";
 import type { ScoredBid } from "./policy.ts";
 import { isHandedBack, isSpoiled, type TaskView } from "./task-view.ts";
 
@@ -284,7 +290,7 @@ function onContract(t: InitiatorTask, e: Extract<Event, { on: "contract" }>, c: 
   running(t, e.from, c);
 }
 
-function onFailure(t: InitiatorTask, e: Extract<Event, { on: "failure" }>, c: Context): void {
+function onFailure(t: InitiatorTask, e: FailureEvent, c: Context): void {
   if (t.live ? e.epoch !== t.epoch + 1 : e.rev <= t.rev) return;
   // The notice of its contract may have been missed: the epoch is used up all the same.
   t.epoch = Math.max(t.epoch, e.epoch);

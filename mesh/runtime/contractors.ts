@@ -432,9 +432,10 @@ export class Contractors {
     const { terms } = run.award;
     run.agent.failed(terms.capability, failure, run.over || isLeaving(run));
     if (run.over) return this.#forget(run);
+    const leaving = isLeaving(run) ? { leaving: true } : {};
     if (terms.live) {
       this.#forget(run);
-      return this.#tell(run, { kind: "live", failure });
+      return this.#tell(run, { kind: "live", failure, ...leaving });
     }
     const record: FailureRecord = {
       v: 1,
@@ -443,7 +444,7 @@ export class Contractors {
       epoch: terms.epoch,
       attempt: terms.attempt,
       failure,
-      ...(isLeaving(run) ? { leaving: true } : {}),
+      ...leaving,
       startedAt: run.startedWall,
       endedAt: Math.round(this.#d.clock.wall()),
       prev: run.head,

@@ -28,6 +28,7 @@ import {
   type Context,
   type Effect,
   type Event,
+  type FailureEvent,
   type InitiatorTask,
   newTask,
   pathOf,
@@ -261,10 +262,10 @@ export class Initiators {
   }
 
   /** A live contractor's last word. */
-  onLiveFailure(path: string, from: Address, epoch: number, failure: Failure): void {
+  onLiveFailure(path: string, from: Address, how: Omit<FailureEvent, "on" | "rev" | "head">): void {
     const entry = this.#entries.get(path);
     if (entry?.t.live && entry.t.contractor === from)
-      this.#feed(entry, { on: "failure", rev: 0, head: "", epoch, failure });
+      this.#feed(entry, { on: "failure", rev: 0, head: "", ...how });
   }
 
   onLiveOutcome(path: string, from: Address, workedMs: number | undefined): boolean {

@@ -1,7 +1,6 @@
 // One peer: a connection under one principal, and every role that it plays there.
 //
 // Life: start (subscribe, snapshot, announce, pull) -> drain (leave, finish) -> stop.
-import { z } from "zod";
 import {
   type Address,
   type AgentCard,
@@ -44,6 +43,7 @@ import { ClockAlarm } from "./clock-alarm.ts";
 import { Contractors } from "./contractors.ts";
 import { Counters } from "./counters.ts";
 import type { Deps } from "./dependencies.ts";
+import { onDisconnect } from "./disconnects.ts";
 import { Door } from "./door.ts";
 import { Fields } from "./fields.ts";
 import { HandedSpecs } from "./handed-specs.ts";
@@ -60,14 +60,6 @@ import { StrayCancels } from "./stray-cancels.ts";
 import { Submitters } from "./submitters.ts";
 import { View } from "./view.ts";
 
-/** What matters of the server's advisory (`io.nats.server.advisory.v1.client_disconnect`). */
-const DisconnectSchema = z.object({
-  client: z.object({ user: z.string() }),
-  reason: z.string(),
-});
-/** Whoever only reconnects (a flap, new credentials) is back within this, ms: the first attempt
- * after a long connection starts at once. */
-const RETURN_MS = 120;
 /** Slices in which all cards are renewed once. */
 const RENEWALS = 50;
 const NO_OUTCOME = "what the agent answered is no outcome of this call";
@@ -216,7 +208,9 @@ export class Peer {
     if (roles.initiator) {
       this.#listen(patterns.cancelsToAnybody, (m) => this.#onRecord(m));
       this.#listen(patterns.cards, (m) => this.registry.onNotice(m));
-      this.#listen(patterns.disconnects, (m) => this.#onDisconnect(m));
+      this.#listen(patterns.disconnects, (m) => {
+        onDisconnect(this.deps, m, (agents) => this.#onConnectionLost(agents));
+      });
       this.#listen(patterns.look, (m) => void this.#onLook(m), "look");
       this.#listen(patterns.field, (m) => this.deps.fields.onQuery(m), "field");
       this.#strays.open();
@@ -395,26 +389,12 @@ export class Peer {
     }
     // What cannot be read has failed: somebody else may do it.
     const failure = m.failure ?? { ...failureOf("E_OUTPUT", NO_OUTCOME), retry: true };
-    this.initiators.onLiveFailure(path, from, m.epoch, failure);
+    const { epoch, leaving = false } = m;
+    this.initiators.onLiveFailure(path, from, { epoch, failure, leaving });
   }
 
-  /** The server's own word that a connection ended: milliseconds after a crash. It only makes us
-   * ask sooner; a contract is given up by what the contractor (or nobody) answers. */
-  #onDisconnect(message: Incoming): void {
-    const event = this.deps.inbound.parse("disconnect", DisconnectSchema, message.data, {
-      bytesMax: 64 * 1024,
-      depthMax: 16,
-      keysMax: 1_000,
-    });
-    if (event === undefined) return;
-    // A server that stops says so of everybody; they all come back. A process that was killed
-    // shows as closed or as a failed read or write, as its last bytes had it.
-    if (event.reason === "Server Shutdown") return;
-    const agents = this.registry.behind(event.client.user);
-    if (agents.size === 0) return;
-    this.#ports.clock.after(RETURN_MS, () => {
-      if (this.#state === "running") this.initiators.onConnectionLost(agents);
-    });
+  #onConnectionLost(agents: ReadonlySet<Address>): void {
+    if (this.#isRunning()) this.initiators.onConnectionLost(agents);
   }
 
   #onBeat(message: Incoming): void {

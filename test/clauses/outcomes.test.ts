@@ -170,6 +170,29 @@ describe("outcomes", () => {
     expect(await handle.outcome()).toMatchObject({ attempts: 1, epoch: 2, output: 1 });
   });
 
+  test("P10.13: a live call goes on at once as well", async () => {
+    const capability = "do-p1013l";
+    const user = await wire.peer("p1013lu", "agent", [capability]);
+    const begun = gate();
+    const worker = async (name: string, work: (run: Run) => Promise<unknown>) => {
+      const open = await wire.peer(name, "agent", [capability]);
+      const output = async (run: Run) => ({ output: await work(run) });
+      open.peer.host({ name: "w", slots: 1, services: [service(capability, output)] });
+      return open;
+    };
+    const leaver = await worker("p1013la", () => {
+      begun.open();
+      return new Promise(() => undefined);
+    });
+    const options = { retry: { attempts: 1 }, timeoutMs: 20_000 };
+    const call = await user.peer.submitters.call(capability, {}, options);
+    await begun.promise;
+    await leaver.close(0);
+    await worker("p1013lb", async ({ attempt, epoch }) => ({ attempt, epoch }));
+    const outcome = await call.outcome();
+    expect(outcome).toMatchObject({ state: "completed", output: { attempt: 1, epoch: 2 } });
+  });
+
   test("P10.4: a failure that no retry will help ends the task at once", async () => {
     const { a, capability } = await workshop("p104", async () => {
       throw new ParleyError("E_INPUT", "no such thing");
