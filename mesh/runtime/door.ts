@@ -19,6 +19,7 @@ import type { Deps } from "./dependencies.ts";
 import { asFailure } from "./results.ts";
 import { DOOR } from "./spec-checks.ts";
 import type { Submitters, TaskOptions } from "./submitters.ts";
+import type { Tracker } from "./tracker.ts";
 
 const INPUT_LIMITS = { bytesMax: RECORD_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
 const EMPTY = new Uint8Array(0);
@@ -63,27 +64,18 @@ export class Door {
     if (reply !== message.reply) return;
     try {
       const { capability, input, options } = this.#read(message);
+      // Also those that are being stored: thousands may come at one moment.
       if (this.#following >= FOLLOWED_MAX) throw new ParleyError("E_OVERLOAD");
       this.#d.counters.add(`door.${door}`);
-      const tracker = await this.#submitters.submit(capability, input, options);
-      if (reply === undefined) return;
-      if (door === "submit") {
-        return this.#answer(reply, { task: tracker.task, state: "submitted" });
-      }
       this.#following++;
       try {
-        for await (const event of tracker.events()) {
-          if (event.type === "progress") this.#answer(reply, { ...event });
+        const tracker = await this.#submitters.submit(capability, input, options);
+        if (door === "submit" || reply === undefined) {
+          this.#letGo(tracker, options);
+          if (reply !== undefined) this.#answer(reply, { task: tracker.task, state: "submitted" });
+        } else {
+          await this.#follow(tracker, reply);
         }
-        const outcome = await tracker.outcome();
-        const output = outcome.state === "completed" ? await tracker.result() : undefined;
-        this.#answer(reply, {
-          task: tracker.task,
-          state: outcome.state,
-          ...(output === undefined ? {} : { output }),
-          ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
-        });
-        this.#d.transport.publish(reply, EMPTY);
       } finally {
         this.#following--;
       }
@@ -94,6 +86,26 @@ export class Door {
       this.#answer(reply, { error: failure });
       if (door === "call") this.#d.transport.publish(reply, EMPTY);
     }
+  }
+
+  async #follow(tracker: Tracker, reply: string): Promise<void> {
+    for await (const event of tracker.events()) {
+      if (event.type === "progress") this.#answer(reply, { ...event });
+    }
+    const outcome = await tracker.outcome();
+    const output = outcome.state === "completed" ? await tracker.result() : undefined;
+    this.#answer(reply, {
+      task: tracker.task,
+      state: outcome.state,
+      ...(output === undefined ? {} : { output }),
+      ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
+    });
+    this.#d.transport.publish(reply, EMPTY);
+  }
+
+  /** Nobody waits here for its end. One of a name may be another caller's as well. */
+  #letGo(tracker: Tracker, { task }: TaskOptions): void {
+    if (task === undefined) tracker.abandon(new ParleyError("E_CONNECTION", "let go of"));
   }
 
   #answer(reply: string, value: { task?: string; [field: string]: unknown }): void {

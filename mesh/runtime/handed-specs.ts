@@ -1,6 +1,6 @@
 // Specs that the store hands to this peer. A proven one goes on the desk; one that can never be
 // proven is acknowledged; one whose author cannot be found now is handed back, later each time.
-import { failure, type Spec } from "../../contracts/index.ts";
+import { CLOCK_SKEW_MS, DEADLINE_MS_MAX, failure, type Spec } from "../../contracts/index.ts";
 import type { ReadRecord } from "../core/task-view.ts";
 import type { SpecDelivery } from "../ports/index.ts";
 import { checkParent } from "./authority.ts";
@@ -16,6 +16,8 @@ const TRIES_MAX = 12;
 const LONGEST_MS = AGAIN_MS * 2 ** (TRIES_MAX - 1);
 /** Specs whose tries are counted; those beyond come back seldom until there is room. */
 const DOUBTED_MAX = 20_000;
+
+const TOO_LATE = "the deadline is more than 30 days away: is the submitter's clock ahead?";
 
 interface Doubted {
   tries: number;
@@ -39,6 +41,10 @@ export class HandedSpecs {
     const later = () => delivery.receipt.release(AGAIN_MS);
     const then = (record: ReadRecord) => {
       this.#doubted.delete(delivery.rev);
+      if (this.#isTooLate(record.body as Spec, delivery)) {
+        inbound.reject("record.spec", "E_SCHEMA");
+        return this.#initiators.refuse(record, delivery, failure("E_SCHEMA", TOO_LATE));
+      }
       if (delivery.key.owner === delivery.key.fromPrincipal) {
         return this.#initiators.accept(record, delivery);
       }
@@ -56,6 +62,11 @@ export class HandedSpecs {
       delivery.receipt.ack();
     };
     records.onSpec(delivery, then, otherwise);
+  }
+
+  #isTooLate({ deadline }: Spec, { storedAt }: SpecDelivery): boolean {
+    const date = Math.max(this.#d.clock.wall(), storedAt);
+    return deadline > date + DEADLINE_MS_MAX + CLOCK_SKEW_MS;
   }
 
   /** Nobody is its author, or a copy of the keys lags, or his key was lost and he is away. */

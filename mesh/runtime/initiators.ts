@@ -3,8 +3,6 @@
 import {
   type Address,
   bidSubject,
-  CLOCK_SKEW_MS,
-  DEADLINE_MS_MAX,
   directedSubject,
   type Failure,
   OPEN_TASKS_MAX,
@@ -166,8 +164,6 @@ export class Initiators {
     }
     if (delivery.key.owner !== spec.owner) return this.#turnAway(delivery);
     if (this.#d.clocks.off) return delivery.receipt.release(1_000);
-    const date = Math.max(this.#d.clock.wall(), delivery.storedAt);
-    if (spec.deadline > date + DEADLINE_MS_MAX + CLOCK_SKEW_MS) return this.#turnAway(delivery);
     const entry = this.#enter(
       newTask(spec, record.from, false, record.rev, record.digest),
       delivery.body,

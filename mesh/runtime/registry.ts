@@ -7,6 +7,7 @@ import {
   type AgentCard,
   AgentCardSchema,
   address,
+  CLOCK_SKEW_MS,
   parseCardSubject,
   type Requirements,
   SAMPLE_RUNGS,
@@ -53,7 +54,7 @@ export class Registry {
   readonly #trust: Trust | undefined;
   readonly #identities: Identities;
   readonly #counters: Counters;
-  readonly #clocks: Pick<ClockAlarm, "heard"> | undefined;
+  readonly #clocks: Pick<ClockAlarm, "heard" | "date"> | undefined;
   #seats = new Map<string, Seat>();
   #offerings = new Map<string, Offering>();
   #watchers = new Set<(change: CardChange) => void>();
@@ -65,7 +66,7 @@ export class Registry {
     trust: Trust | undefined,
     identities: Identities,
     counters: Counters,
-    clocks?: Pick<ClockAlarm, "heard">,
+    clocks?: Pick<ClockAlarm, "heard" | "date">,
   ) {
     this.#trust = trust;
     this.#identities = identities;
@@ -160,7 +161,8 @@ export class Registry {
     // One that is not signed is read each time, and is as it was.
     const same = seat?.card.at === opened.card.at && seat.card.instance === opened.card.instance;
     if (seat !== undefined) {
-      if (opened.card.at < seat.card.at) return this.#counters.add("refused.card.older");
+      const isOlder = opened.card.at < seat.card.at && !this.#isFuture(seat.card.at);
+      if (isOlder) return this.#counters.add("refused.card.older");
       this.#unseat(name, seat.card);
     }
     this.#seats.set(name, {
@@ -184,6 +186,11 @@ export class Registry {
       agent,
       card: opened.card,
     });
+  }
+
+  /** The date of a card whose agent's clock was ahead: what it announces since is no older. */
+  #isFuture(at: number): boolean {
+    return this.#clocks !== undefined && at > this.#clocks.date + CLOCK_SKEW_MS;
   }
 
   remove(principal: string, agent: string, change: "left" | "expired"): void {

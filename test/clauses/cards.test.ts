@@ -155,6 +155,11 @@ describe("which cards count", () => {
     await publish(older);
     await until(() => seer.peer.counters.get("refused.card.older") === 1, "the refusal");
     expect(seer.peer.registry.card("p47a.w")?.slots).toBe(2);
+    // Its clock was an hour ahead, and has been set.
+    await publish(who.card("w", { at: now + 3_600_000, slots: 3 }));
+    await until(() => seer.peer.registry.card("p47a.w")?.slots === 3, "the card of tomorrow");
+    await publish(who.card("w", { at: now + 1, slots: 4 }));
+    await until(() => seer.peer.registry.card("p47a.w")?.slots === 4, "the card of today");
   });
 });
 

@@ -151,11 +151,11 @@ describe("the door", () => {
       ],
     });
     await wire.known(`do-${prefix}`, 1);
-    return wire.stranger(`${prefix}c`, "submitter");
+    return { a, client: await wire.stranger(`${prefix}c`, "submitter") };
   }
 
   test("P12.4: submit answers with the task, call with progress, outcome and an end", async () => {
-    const client = await behindTheDoor("p124");
+    const { a, client } = await behindTheDoor("p124");
     const submitted = await client.request("mesh.submit.do-p124", '{"x":1}', {
       "Mesh-Task": "mine",
       "Mesh-Priority": "8",
@@ -163,6 +163,11 @@ describe("the door", () => {
     expect(submitted.json()).toEqual({ task: "mine", state: "submitted" });
     expect(submitted.headers?.get("Content-Type")).toBe("application/json");
     expect((await wire.recordsOf("p124a", "mine"))[0]).toContain(".mine.");
+    // Nobody waits here for its end.
+    const before = a.peer.submitters.open;
+    const drawn = await client.request("mesh.submit.do-p124", "{}");
+    expect(drawn.json()).toMatchObject({ state: "submitted" });
+    expect(a.peer.submitters.open).toBeLessThanOrEqual(before);
     const answers: unknown[] = [];
     const inbox = new Tap(client, "_INBOX.p124c.door");
     await inbox.ready();
@@ -181,7 +186,7 @@ describe("the door", () => {
   });
 
   test("P12.4: whoever names another's task is not told of it", async () => {
-    const first = await behindTheDoor("p124o");
+    const { client: first } = await behindTheDoor("p124o");
     const other = await wire.stranger("p124oo", "submitter");
     const named = { "Mesh-Task": "report-7" };
     const large = (char: string) => JSON.stringify({ secret: char.repeat(300_000) });
@@ -196,7 +201,7 @@ describe("the door", () => {
   });
 
   test("P12.5: what it cannot take is answered with an error of the table", async () => {
-    const client = await behindTheDoor("p125");
+    const { client } = await behindTheDoor("p125");
     const cases: [code: string, body: string, head: Record<string, string>][] = [
       ["E_NOT_UNDERSTOOD", "{", {}],
       ["E_NOT_UNDERSTOOD", '{"__proto__":1}', {}],

@@ -27,13 +27,18 @@ beforeEach(() => {
   finding = "nobody";
   accepted = 0;
   const onSpec: Deps["records"]["onSpec"] = (delivery, then, otherwise) => {
-    if (finding === "proven") return then({} as never);
+    if (finding === "proven") return then({ body: { deadline: 1e6 } } as never);
     const { lifeMs } = delivery as unknown as { lifeMs: number };
     const spec = { at: 1e6, deadline: 1e6 + lifeMs } as Spec;
     otherwise(finding === "unread", finding === "nobody" ? spec : undefined);
   };
   specs = new HandedSpecs(
-    { clock: { now: () => now }, counters, log: SILENT, records: { onSpec } } as never,
+    {
+      clock: { now: () => now, wall: () => 1e6 + now },
+      counters,
+      log: SILENT,
+      records: { onSpec },
+    } as never,
     { accept: () => void accepted++ } as unknown as Initiators,
   );
 });
@@ -50,7 +55,7 @@ function hand(rev: number, lifeMs = MONTH_MS): number | "over" | "kept" {
     },
   };
   const key = { owner: "sue", task: `t${rev}`, fromPrincipal: "sue", fromAgent: "x" };
-  const delivery = { receipt, key, rev, lifeMs, deliveries: 1 };
+  const delivery = { receipt, key, rev, lifeMs, deliveries: 1, storedAt: 1e6 };
   specs.on(delivery as unknown as SpecDelivery);
   return answer;
 }
