@@ -1,6 +1,6 @@
 // A binary min-heap. Ties are broken by a number, by default that of insertion, so equal keys leave
-// as they came. Keys lie
-// in arrays of their own: comparing two of them touches no object, and an entry takes 24 bytes.
+// as they came. Keys lie in arrays of their own: comparing two of them touches no object, and an
+// entry takes 24 bytes.
 
 export class Heap<T> {
   #keys: number[] = [];
