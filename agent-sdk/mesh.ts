@@ -428,9 +428,9 @@ export class Mesh implements AsyncDisposable {
     return this.#opening;
   }
 
-  #connect(): Promise<OpenPeer> {
+  async #connect(): Promise<OpenPeer> {
     const { name, agent, log, roles, policies, tuning } = this.#o;
-    return openPeer({
+    const open = await openPeer({
       ...this.#access.connection(),
       name,
       principal: this.#access.principal,
@@ -442,6 +442,12 @@ export class Mesh implements AsyncDisposable {
       ...(roles === undefined ? {} : { use: roles }),
       ...(policies === undefined ? {} : { policies }),
     });
+    // Each connection may be made under credentials that were renewed.
+    open.transport.onState((state) => {
+      const { jwt } = this.#access.connection();
+      if (state === "up" && jwt !== undefined) open.peer.options.jwt = jwt;
+    });
+    return open;
   }
 
   /** A connection whose permissions cover the capability; one change of identity at a time. */

@@ -7,6 +7,7 @@ import type { OpenOptions, OpenPeer } from "../mesh/index.ts";
 import { roleBySigningKey } from "../mesh/nats/identity/account.ts";
 import { credsAuth, nkeyAuth } from "../mesh/nats/identity/authenticator.ts";
 import { type Creds, parseCreds } from "../mesh/nats/identity/creds.ts";
+import { CredsFile } from "../mesh/nats/identity/creds-file.ts";
 import {
   agentKey,
   type Home,
@@ -43,7 +44,7 @@ export interface Access {
  * @throws ParleyError E_IDENTITY, saying which file is missing or what to run
  */
 export async function openAccess(place: Place, name: string, agent?: string): Promise<Access> {
-  if (place.creds !== undefined) return credsAccess(place, await readCreds(place.creds));
+  if (place.creds !== undefined) return credsAccess(place, place.creds);
   if (place.nkey !== undefined) return nkeyAccess(place, await readSeed(place.nkey));
   return homeAccess(place, name, agent);
 }
@@ -78,8 +79,8 @@ function lacks(name: string, capabilities: readonly string[], wanted: readonly s
   throw new ParleyError(
     "E_PERMISSION",
     `the credentials of "${name}" do not cover ` +
-      `${missing.join(", ")}; give it an identity that does: parley identity add ${name} ` +
-      `--role agent ${all}`,
+      `${missing.join(", ")}; widen them (beside the mesh's folder): parley identity renew ` +
+      `${name} ${all}`,
   );
 }
 
@@ -111,32 +112,29 @@ async function readSeed(source: string): Promise<KeyPair> {
   return keyFromSeed(seed);
 }
 
-async function credsAccess(place: Place, creds: Creds): Promise<Access> {
+async function credsAccess(place: Place, source: string): Promise<Access> {
+  const creds = await readCreds(source);
   let refused = "";
   for (const home of place.homes) {
     const trust = await readTrust(home).catch(() => undefined);
     if (trust === undefined) continue;
-    const now = Date.now();
-    const described = describeUser(creds.jwt, roleBySigningKey(trust), {
-      now,
-      account: trust.account,
-      revocations: trust.revocations,
-    });
+    const describe = ({ jwt }: Creds) => {
+      const { account, revocations } = trust;
+      return describeUser(jwt, roleBySigningKey(trust), { now: Date.now(), account, revocations });
+    };
+    const described = describe(creds);
     if (!described.ok) {
       refused ||= `${IDENTITY_REFUSALS[described.reason]} (by ${join(home, "trust.json")})`;
       continue;
     }
-    const { name, role, capabilities } = described.identity;
-    return fixed(
-      place,
-      { name, role, capabilities },
-      {
-        authenticator: credsAuth(creds),
-        signer: keyFromSeed(creds.seed),
-        jwt: creds.jwt,
-        trust: jwtTrust(trust, () => Date.now()),
+    const file = new CredsFile(isSecretText(source) ? undefined : source, creds);
+    return givenAccess(place, file, described.identity, {
+      trust: jwtTrust(trust, () => Date.now()),
+      covered: (now) => {
+        const found = describe(now);
+        return found.ok ? found.identity.capabilities : [];
       },
-    );
+    });
   }
   throw new ParleyError(
     "E_IDENTITY",
@@ -145,6 +143,34 @@ async function credsAccess(place: Place, creds: Creds): Promise<Access> {
       : "whom to trust in this mesh is not known: put its trust.json (it holds no secrets) " +
           "beside the creds file, or name the mesh's folder in PARLEY_HOME",
   );
+}
+
+function givenAccess(
+  place: Place,
+  given: CredsFile,
+  who: { name: string; role: Role; capabilities: readonly string[] },
+  how: { trust: ReturnType<typeof jwtTrust>; covered(creds: Creds): readonly string[] },
+): Access {
+  const { trust, covered } = how;
+  const signer = keyFromSeed(given.read().seed);
+  let { capabilities } = who;
+  return {
+    principal: who.name,
+    role: who.role,
+    get capabilities() {
+      return capabilities;
+    },
+    grows: false,
+    async grow(wanted) {
+      const now = covered(given.read());
+      if (!wanted.every((name) => now.includes(name))) lacks(who.name, now, wanted);
+      capabilities = now;
+    },
+    connection: () => {
+      const authenticator = credsAuth(() => given.read());
+      return { ...reach(place), authenticator, signer, jwt: given.read().jwt, trust };
+    },
+  };
 }
 
 async function nkeyAccess(place: Place, key: KeyPair): Promise<Access> {
@@ -199,7 +225,7 @@ async function homeAccess(place: Place, name: string, agent?: string): Promise<A
     if (home !== undefined) return mintedAccess(place, home, name, agent);
     const given = homeFiles(dir).credsOf(name);
     const creds = isToken(name) ? await readCreds(given).catch(() => undefined) : undefined;
-    if (creds !== undefined) return credsAccess(place, creds);
+    if (creds !== undefined) return credsAccess(place, given);
   }
   const reason = why instanceof Error ? ` (${why.message})` : "";
   throw new ParleyError(

@@ -14,6 +14,7 @@ import {
   openHome,
   pushAccount,
   readIdentity,
+  renewIdentity,
   revokeIdentity,
   revokeKeys,
   writeServerAuth,
@@ -32,6 +33,8 @@ interface AddOptions {
   cap?: string[];
   expires?: number;
 }
+
+type RenewOptions = Pick<AddOptions, "cap" | "expires">;
 
 export function registerIdentity(parley: Command): void {
   withExamples(
@@ -66,6 +69,21 @@ export function registerIdentity(parley: Command): void {
     "parley identity add alice --role agent --cap summarize,translate",
     "parley identity add dashboard --role observer --expires 30d",
   );
+  withExamples(
+    identity
+      .command("renew <name>")
+      .description("new credentials for the same name, key and role: for longer, or to offer more")
+      .option("--cap <names>", "capabilities beside those that it may offer, with commas", list)
+      .option("--expires <length>", "how long they last; default: as long as before", duration)
+      .action((name: string, _options: RenewOptions, command: Command) => renew(command, name)),
+    "parley identity renew alice",
+    "parley identity renew alice --cap translate --expires 90d",
+  );
+  registerIssued(identity);
+}
+
+/** What was given: who has it, and taking it back. */
+function registerIssued(identity: Command): void {
   withExamples(
     identity
       .command("ls")
@@ -168,6 +186,21 @@ async function add(command: Command, name: string): Promise<void> {
       `nats --creds ${credsPath} --inbox-prefix _INBOX.${name} …`,
   );
   s.out.note(`elsewhere it needs ${homeFiles(home.dir).trust} beside it`);
+}
+
+async function renew(command: Command, name: string): Promise<void> {
+  const s = session<RenewOptions>(command);
+  const { cap, expires } = s.options;
+  const home = await openHome(homeOf(s.options));
+  if ((await readIdentity(home, token("name")(name))) === undefined) throw unknown(name);
+  const { credsPath, identity } = await renewIdentity(home, name, {
+    ...(cap === undefined ? {} : { capabilities: cap }),
+    ...(expires === undefined ? {} : { expiresInMs: expires }),
+  });
+  if (s.out.json) return s.out.document({ ...shown(identity), creds: credsPath });
+  s.out.text(credsPath);
+  s.out.note(`valid until: ${timeText(identity.expiresAt) ?? "revoked"}`);
+  s.out.note("put the file where the agent runs: it is taken up with the next connection");
 }
 
 async function ls(command: Command): Promise<void> {

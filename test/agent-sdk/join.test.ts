@@ -148,7 +148,7 @@ describe("the identity", () => {
     await agent.serve(echo, (s) => s);
     expect(await agent.call(echo, "hi")).toBe("hi");
     await expect(agent.serve(texts("more"), (s) => s)).rejects.toThrow(
-      /"given" do not cover more; .*identity add given --role agent --cap echo-creds --cap more/,
+      /"given" do not cover more; .*identity renew given --cap echo-creds --cap more/,
     );
     await agent.close();
   });

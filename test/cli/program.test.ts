@@ -174,7 +174,7 @@ describe("identities", () => {
   const home = () => join(dir, "identities-home");
   const as = (...args: string[]) => run(args, { PARLEY_HOME: home() });
 
-  it("init, add, ls, show, revoke", { timeout: 30_000 }, async () => {
+  it("init, add, ls, show, renew, revoke", { timeout: 30_000 }, async () => {
     expect((await as("identity", "ls")).err).toContain("parley init");
     const init = await as("init", "--mesh", "demo");
     expect([init.code, init.out]).toEqual([0, `${home()}\n`]);
@@ -205,6 +205,17 @@ describe("identities", () => {
     expect(days).toBe(30);
     const shown = await as("identity", "show", "alice");
     expect(shown.out).toContain("mesh.cfp.ocr.>");
+
+    const before = await readFile(add.out.trim(), "utf8");
+    const more = ["--cap", "chart", "--expires", "90d"];
+    expect((await as("identity", "renew", "alice", ...more)).out).toBe(add.out);
+    const [now] = JSON.parse((await as("identity", "ls", "--json")).out);
+    expect(now.capabilities).toEqual(["ocr", "echo", "chart"]);
+    expect(now.publicKey).toBe(alice.publicKey);
+    expect((Date.parse(now.expiresAt) - Date.parse(now.issuedAt)) / 86_400_000).toBe(90);
+    expect(await readFile(add.out.trim(), "utf8")).not.toBe(before);
+    const nobody = await as("identity", "renew", "nobody");
+    expect([nobody.code, nobody.err]).toEqual([4, expect.stringContaining("identity ls")]);
 
     const dry = await as("identity", "revoke", "alice", "--dry-run");
     expect(dry.err).toContain("would remove");

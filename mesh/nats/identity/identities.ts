@@ -144,14 +144,16 @@ export async function addIdentity(
 }
 
 /**
- * New credentials for the same name, key, role and capabilities, in the same file: programs that
- * pass a reading function to credsAuth take them up at their next connection.
+ * New credentials for the same name, key and role, in the same file: programs that pass a reading
+ * function to credsAuth take them up at their next connection.
+ * @param options `capabilities`: beside those that it has; `expiresInMs`: by default as long as the
+ * ones before were given for
  * @throws ParleyError E_NOT_FOUND, or E_IDENTITY when they were revoked.
  */
 export async function renewIdentity(
   home: Home,
   name: string,
-  options: { expiresInMs?: number } = {},
+  options: { expiresInMs?: number; capabilities?: readonly string[] } = {},
 ): Promise<{ credsPath: string; identity: Identity }> {
   const files = homeFiles(home.dir);
   const before = await requireIdentity(home, name);
@@ -163,14 +165,12 @@ export async function renewIdentity(
         `parley identity add ${name} --role ${before.role}`,
     );
   }
+  const { expiresAt, issuedAt, role } = before;
+  const expiresInMs = options.expiresInMs ?? (expiresAt && expiresAt - issuedAt);
+  const capabilities = [...before.capabilities, ...(options.capabilities ?? [])];
   const { identity, ...creds } = await mintFor(
     home,
-    {
-      name,
-      role: before.role,
-      capabilities: before.capabilities,
-      ...options,
-    },
+    { name, role, capabilities, ...(expiresInMs === undefined ? {} : { expiresInMs }) },
     keyFromSeed(parseCreds(text).seed),
   );
   await writeSecret(files.credsOf(name), formatCreds(creds));
