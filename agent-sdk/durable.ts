@@ -123,7 +123,9 @@ export class Acts implements DurableActs {
     input: InputOf<C>,
     options: SubmitOptions = {},
   ): Promise<TaskHandle<OutputOf<C>>> {
-    const signal = options.signal ?? this.signal;
+    // Its branch may be cut off before the author's own signal is given.
+    const own = options.signal;
+    const signal = own === undefined ? this.signal : AbortSignal.any([own, this.signal]);
     const { key, ...rest } = options;
     return this.#durable.task(this.#at(key), capability, input, { ...rest, signal });
   }

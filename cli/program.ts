@@ -146,13 +146,13 @@ function helpOn(args: readonly string[], parley: Command | undefined): string {
 /** Runs one command and ends the process with its status. */
 export async function run(args: string[]): Promise<never> {
   // A reader that has seen enough (`| head`) is no error.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(EXIT.ok);
-      if (stream === process.stdout) process.stderr.write(`parley: ${error.message}\n`);
-      process.exit(EXIT.failed);
-    });
-  }
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.ok);
+    process.stderr.write(`parley: ${error.message}\n`);
+    process.exit(EXIT.failed);
+  });
+  // What nobody reads changes nothing of what was done.
+  process.stderr.on("error", () => undefined);
   const status = await main(args);
   // Everything was closed by the command; what is written must still reach its reader.
   await new Promise((resolve) => process.stdout.write("", resolve));

@@ -16,6 +16,8 @@ export const CONTROL_BYTES_MAX = 8 * 1024;
 export const CARD_BYTES_MAX = 128 * 1024;
 /** Largest progress message, bytes. */
 export const PROGRESS_BYTES_MAX = 64 * 1024;
+/** Largest message about one contract (`mesh.msg`), bytes. */
+export const NOTICE_BYTES_MAX = 256 * 1024;
 
 /** Rungs that reach a sample, with their queue groups per capability: at most so many agents hear
  * a call. Origin: 8 architecture section 3, 4 ADR 0012, 2 power of two choices. */

@@ -10,6 +10,7 @@ import {
   lookSubject,
   type Message,
   MessageSchema,
+  NOTICE_BYTES_MAX,
   type Outcome,
   ParleyError,
   parseDirected,
@@ -436,16 +437,18 @@ export class Inspector {
     await this.transport.flush();
   }
 
-  /** Tells a task's contractor the answer to a question of its handler. */
-  async answer(file: TaskFile, key: string, value: unknown): Promise<void> {
-    const { contract, epoch } = file.view;
+  /** Tells a task's contractor the answer to a question of its handler. @throws E_TOO_LARGE */
+  async answer({ owner, task, view }: TaskFile, key: string, value: unknown): Promise<void> {
+    const { contract, epoch } = view;
     if (contract === undefined) return;
-    const { principal } = this.#o;
+    const said = jsonBytes({ v: 1, kind: "answer", owner, task, epoch, key, value });
+    if (said.length > NOTICE_BYTES_MAX) {
+      const text = `an answer of ${said.length} bytes; ${NOTICE_BYTES_MAX} is the most`;
+      throw new ParleyError("E_TOO_LARGE", `${text}: store the data and tell where it is`);
+    }
     await this.#introduce("answer");
-    this.transport.publish(
-      directedSubject("msg", contract.contractor, address(principal, AGENT)),
-      jsonBytes({ v: 1, kind: "answer", owner: file.owner, task: file.task, epoch, key, value }),
-    );
+    const to = directedSubject("msg", contract.contractor, address(this.#o.principal, AGENT));
+    this.transport.publish(to, said);
     await this.transport.flush();
   }
 

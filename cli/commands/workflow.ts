@@ -1,7 +1,6 @@
 // `parley workflow …`: definitions on the running mesh, recorded workflows on one of their own.
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import { WORKFLOW } from "../../contracts/index.ts";
 import type { Profile } from "../../mesh/local.ts";
@@ -178,14 +177,17 @@ async function submitted(command: Command, s: Session<RunOptions>, what: object)
 async function recorded(s: Session<RunOptions>, files: readonly string[]): Promise<void> {
   const { playFlows, scheduleCsv } = await import("../../sim/flow/report.ts");
   const { FlowError, readFlow } = await import("../../sim/flow/wfformat.ts");
+  const { checkWritable } = await import("../../sim/outputs.ts");
+  const { WorkloadError } = await import("../../sim/workload/task.ts");
   try {
     const flows = await Promise.all(
-      files.map(async (file) => readFlow(await readFile(file), basename(file))),
+      files.map(async (file) => readFlow(await readFile(file), file)),
     );
     const { agents, pool, copies, profile, seed, schedule, virtual = false } = s.options;
     const { crashes, atOnce, timeScale = virtual ? 1 : 0.01 } = s.options;
     if (crashes > 0 && !virtual) throw usage("--crashes needs --virtual");
     if (atOnce !== undefined && !virtual) throw usage("--at-once needs --virtual");
+    checkWritable("--schedule", schedule);
     const result = await playFlows({
       flows,
       copies,
@@ -200,16 +202,16 @@ async function recorded(s: Session<RunOptions>, files: readonly string[]): Promi
       say: (line) => s.out.note(line),
       signal: s.signal,
     });
-    if (schedule !== undefined) await writeFile(schedule, scheduleCsv(result));
     if (s.out.json) s.out.document(result.report);
     else s.out.text(text(result.report));
+    if (schedule !== undefined) await writeFile(schedule, scheduleCsv(result));
     const { recorded, steps } = result.report;
     if (recorded !== undefined && recorded < steps) process.exitCode = EXIT.failed;
     if (result.report.violations > 0 || result.report.completed < result.report.workflows) {
       process.exitCode = EXIT.failed;
     }
   } catch (error) {
-    if (error instanceof FlowError) throw usage(error.message);
+    if (error instanceof FlowError || error instanceof WorkloadError) throw usage(error.message);
     throw error;
   }
 }

@@ -12,6 +12,7 @@ import {
   liveSubject,
   type Message,
   MessageSchema,
+  NOTICE_BYTES_MAX,
   ParleyError,
   PROGRESS_BYTES_MAX,
   parseDirected,
@@ -65,7 +66,7 @@ const RENEWALS = 50;
 const NO_OUTCOME = "what the agent answered is no outcome of this call";
 /** Of one report, with what is around it. */
 const REPORT_BYTES_MAX = PROGRESS_BYTES_MAX + 16 * 1024;
-const PROGRESS_LIMITS = { bytesMax: 256 * 1024, depthMax: 32, keysMax: 10_000 };
+const NOTICE_LIMITS = { bytesMax: NOTICE_BYTES_MAX, depthMax: 32, keysMax: 10_000 };
 
 export interface PeerPorts {
   transport: Transport;
@@ -357,7 +358,7 @@ export class Peer {
   #onMessage(message: Incoming): void {
     const subject = parseDirected("msg", message.subject);
     if (subject === undefined) return void this.deps.inbound.reject("msg", "E_KIND");
-    const m = this.deps.inbound.read<Message>("msg", MessageSchema, message, PROGRESS_LIMITS);
+    const m = this.deps.inbound.read<Message>("msg", MessageSchema, message, NOTICE_LIMITS);
     if (m === undefined) return;
     const from = `${subject.fromPrincipal}.${subject.fromAgent}`;
     const path = taskPath(m.owner, m.task);

@@ -1,5 +1,6 @@
 // Recorded workflows: WfFormat 1.5 (wfcommons.org), plain or packed with gzip, as a graph of tasks
 // with durations.
+import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
 import { STEPS_MAX, type Workflow } from "../../contracts/index.ts";
@@ -58,8 +59,8 @@ export class FlowError extends Error {
 
 const BYTES_MAX = 256 * 1024 * 1024;
 
-/** @throws FlowError */
-export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow {
+/** @param place the file, for what is said of it. @throws FlowError */
+export function readFlow(bytes: Uint8Array, place: string): RecordedFlow {
   const packed = bytes[0] === 0x1f && bytes[1] === 0x8b;
   let value: unknown;
   try {
@@ -67,23 +68,23 @@ export function readFlow(bytes: Uint8Array, fallbackName: string): RecordedFlow 
     // Decoded without the mark that some editors put before a text.
     value = JSON.parse(new TextDecoder().decode(plain));
   } catch (error) {
-    throw new FlowError(`${fallbackName} is no JSON, packed or not: ${(error as Error).message}`);
+    throw new FlowError(`${place} is no JSON, packed or not: ${(error as Error).message}`);
   }
   const parsed = FileSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const place = issue?.path.join(".") || "the whole";
+    const where = issue?.path.join(".") || "the whole";
     const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
     const other = version === undefined || version === "1.5" ? "" : `; it says to be ${version}`;
     const todo = "convert it with the tools of wfcommons.org";
     throw new FlowError(
-      `${fallbackName} is no WfFormat 1.5: ${place}: ${issue?.message}${other}; ${todo}`,
+      `${place} is no WfFormat 1.5: ${where}: ${issue?.message}${other}; ${todo}`,
     );
   }
-  return flowOf(parsed.data, fallbackName);
+  return flowOf(parsed.data, place);
 }
 
-function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): RecordedFlow {
+function flowOf(file: z.infer<typeof FileSchema>, place: string): RecordedFlow {
   const { specification, execution } = file.workflow;
   for (const { tasks, of } of [
     { tasks: specification.tasks, of: "tasks" },
@@ -92,14 +93,14 @@ function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): Recorde
     const ids = new Set<string>();
     const twice = tasks.find(({ id }) => ids.size === ids.add(id).size);
     if (twice === undefined) continue;
-    throw new FlowError(`${fallbackName}: two ${of} have the id ${twice.id}; leave one`);
+    throw new FlowError(`${place}: two ${of} have the id ${twice.id}; leave one`);
   }
   const ran = new Map(execution.tasks.map((t) => [t.id, t]));
   const index = new Map(specification.tasks.map((t, i) => [t.id, i]));
   const numberOf = (id: string, said: string) => {
     const number = index.get(id);
     if (number !== undefined) return number;
-    throw new FlowError(`${fallbackName}: ${said} ${id}, which is no task`);
+    throw new FlowError(`${place}: ${said} ${id}, which is no task`);
   };
   // The form tells an edge at both of its ends; files made by hand tell some at one.
   const parents = specification.tasks.map((t) => {
@@ -111,7 +112,7 @@ function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): Recorde
   const tasks = specification.tasks.map((t, i): FlowTask => {
     const run = ran.get(t.id);
     if (run === undefined) {
-      throw new FlowError(`${fallbackName}: task ${t.id} has no entry under workflow.execution`);
+      throw new FlowError(`${place}: task ${t.id} has no entry under workflow.execution`);
     }
     const category = categoryOf(run.command?.program, t.name || t.id);
     const ms = run.runtimeInSeconds * 1_000;
@@ -120,9 +121,9 @@ function flowOf(file: z.infer<typeof FileSchema>, fallbackName: string): Recorde
   const circle = cycles(graphOf(stepsOf(tasks, 1, "step")))[0];
   if (circle !== undefined) {
     const names = circle.map((i) => tasks[i]?.id).join(" → ");
-    throw new FlowError(`${fallbackName}: ${names} wait for each other`);
+    throw new FlowError(`${place}: ${names} wait for each other`);
   }
-  return { name: file.name ?? fallbackName, tasks };
+  return { name: file.name ?? basename(place), tasks };
 }
 
 /** The program's base name where that is one word; else the last part of the name, its number

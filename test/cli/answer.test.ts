@@ -71,6 +71,9 @@ describe("a question", { timeout: 40_000 }, () => {
       state: "input_required",
       questions: [{ question: { text: "pay 7?" } }],
     });
+    const large = JSON.stringify("x".repeat(300_000));
+    const refused = await mesh.run(["task", "answer", handle.task, "-"], {}, large);
+    expect(refused.err).toMatch(/an answer of 300\d+ bytes; 262144 is the most.*E_TOO_LARGE/s);
     await serve("clerk2");
     await mesh.run(["task", "ls"]);
     await first.close();
