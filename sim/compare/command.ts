@@ -81,7 +81,7 @@ async function compare(raw: Record<string, unknown>, json: boolean): Promise<num
     // First what the time was spent on: the disk may be full by now.
     process.stdout.write(json ? `${JSON.stringify(comparison)}\n` : table(comparison));
     if (svg !== undefined) await writePlot(svg, comparison);
-    return interrupt.stopped() ? 130 : 0;
+    return interrupt.stopped() ? interrupt.exit : 0;
   } catch (error) {
     progress.say(complaint(error, json));
     return error instanceof WorkloadError || error instanceof FlowError ? 2 : 1;

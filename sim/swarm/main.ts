@@ -72,7 +72,6 @@ async function hunt(o: Options, stopped: () => boolean): Promise<number> {
   if (o.json) console.log(JSON.stringify({ bugs: found }));
   const missed = found.filter((f) => f.seed === undefined).length;
   if (!o.json) console.log(`${found.length - missed} passed, ${missed} failed`);
-  if (stopped()) return 130;
   return missed === 0 ? 0 : 1;
 }
 
@@ -137,7 +136,6 @@ async function sweep(o: Options, stopped: () => boolean): Promise<number> {
     if (stopped())
       console.log(`Stopped early: ${o.seeds.length - answers.length} were not played.`);
   }
-  if (stopped()) return 130;
   return failed.length === 0 ? 0 : 1;
 }
 
@@ -155,7 +153,8 @@ async function main(args: string[]): Promise<number> {
   }
   const interrupt = onInterrupt();
   try {
-    return await (options.bugs.length > 0 ? hunt : sweep)(options, interrupt.stopped);
+    const status = await (options.bugs.length > 0 ? hunt : sweep)(options, interrupt.stopped);
+    return interrupt.stopped() ? interrupt.exit : status;
   } finally {
     interrupt.release();
   }

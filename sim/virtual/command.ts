@@ -32,7 +32,7 @@ First safety: faults all the time, and after every event the rules S1 to S16. Th
 faults any more, and every task must come to its end.
 
 Exit status: 0 when no task was lost or done twice and every rule held, 1 when not, 2 wrong usage,
-130 on Ctrl-C.
+130 on Ctrl-C, 143 on SIGTERM, both with the report so far.
 `;
 
 /** So many tasks are worth a second thread, unless the history is wanted: it ends where a rule
@@ -127,7 +127,7 @@ async function play(flags: VirtualFlags, o: Outputs): Promise<number> {
     await trace?.end();
     if (o.schedule !== undefined) await writeFile(o.schedule, writeSchedule(run.executions));
     print(run, { again, faults: faultsText(flags.faults), json: o.json });
-    if (interrupt.stopped()) return 130;
+    if (interrupt.stopped()) return interrupt.exit;
     return isSound(run) ? 0 : 1;
   } catch (error) {
     if (error instanceof CommanderError) throw error;

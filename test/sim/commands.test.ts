@@ -67,6 +67,16 @@ test("Ctrl-C in a swarm: what the seeds so far came to, and how many are left", 
   expect(await summary).toMatch(/^Stopped early: \d+ were not played\.$/m);
 }, 60_000);
 
+test("SIGTERM in a virtual run: the report so far", async () => {
+  const node = command("virtual", "--agents", "50", "--tasks", "200000", "--no-check", "--json");
+  const child = spawn(process.execPath, node);
+  const ended = once(child, "exit");
+  const report = text(child.stdout);
+  child.stderr.setEncoding("utf8").once("data", () => child.kill("SIGTERM"));
+  expect(await ended).toEqual([143, null]);
+  expect(JSON.parse(await report)).toMatchObject({ interrupted: true, agents: 50 });
+}, 60_000);
+
 test("Ctrl-C in a comparison: the policies that were played, and which were not", async () => {
   const node = command("compare", "--agents", "20", "--tasks", "4000");
   const child = spawn(process.execPath, [...node, "--policies", "balanced,fastest,cheapest"]);
